@@ -1,0 +1,36 @@
+"""The system packages that the tests drive: a real broker, a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from environment import say
+
+# What is looked for -> the Debian package that brings it.
+NEEDED = {
+    "/usr/sbin/rabbitmq-server": "rabbitmq-server",
+    "/usr/bin/chromium": "chromium",
+    "/usr/bin/cloud-init": "cloud-init",
+}
+
+
+def install_for_tests() -> None:
+    """Install what is missing, where we may; a test that still lacks something says so itself."""
+    missing = [package for path, package in NEEDED.items() if not Path(path).exists()]
+    if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return
+    install(missing)
+
+
+def install(packages: list[str]) -> None:
+    """Install Debian packages without starting the services they bring."""
+    say(f"Installing system packages: {' '.join(packages)} ...")
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    subprocess.run([*apt, "update"], check=False, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*apt, "install", "-y", "--no-install-recommends", *packages],
+        check=False, env=environment, stdout=subprocess.DEVNULL)  # fmt: skip
