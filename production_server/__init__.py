@@ -1,0 +1,1 @@
+"""What runs on the server: web tier, workers and recorder around a Keras model."""

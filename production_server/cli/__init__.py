@@ -1,0 +1,60 @@
+"""The server's command line: one verb a file, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from production_server.errors import StackserveError
+
+# verb -> (module, first line of its help)
+VERBS = {
+    "serve": ("serve", "Serve on this machine until Ctrl-C."),
+    "train": ("train", "Train a model and keep it in the registry."),
+    "evaluate": ("evaluate", "Measure a model on a table with known outcomes."),
+    "predict": ("predict", "Predict from values or a CSV file, without a server."),
+    "stream": ("stream", "Predict line by line: JSON lines in, JSON lines out."),
+    "models": ("models", "List, activate, delete, import and export models."),
+    "web": ("processes", "Run the web tier."),
+    "worker": ("processes", "Run one worker."),
+    "recorder": ("processes", "Run the recorder of the jobs."),
+    "wait-ready": ("wait_ready", "Wait until a prediction comes back through the queue."),
+    "run-task": ("run_task", "Send one task through the queue and show what comes back."),
+}
+USER_ERROR = 1
+
+
+class Verbs(click.Group):
+    """Imports a verb's module only when that verb is asked for: Keras takes a second."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in VERBS:
+            return None
+        module = importlib.import_module(f"production_server.cli.{VERBS[name][0]}")
+        command: click.Command = getattr(module, name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """Serve, train and manage the models of Stackserve."""
+
+
+def main() -> None:
+    """Run the command line; the errors we know become one line and what to do next."""
+    try:
+        group.main(prog_name="python3 -m production_server")
+    except StackserveError as error:
+        click.echo(f"Error: {error}", err=True)
+        if error.remedy:
+            click.echo(f"  {error.remedy}", err=True)
+        sys.exit(USER_ERROR)

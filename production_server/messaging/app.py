@@ -1,0 +1,103 @@
+"""The Celery application: queues and the settings that make them safe."""
+
+from __future__ import annotations
+
+from celery import Celery
+from celery.backends.rpc import RPCBackend
+from celery.worker.consumer import Consumer
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from kombu import Exchange, Queue
+
+from production_server.settings import Settings
+
+PREDICT_QUEUE = "stackserve.predict"
+JOBS_QUEUE = "stackserve.jobs"
+RESULTS_QUEUE = "stackserve.results"
+
+PREDICT = "stackserve.predict"
+PREDICT_CHUNK = "stackserve.predict_chunk"
+RECORD_CHUNK = "stackserve.record_chunk"
+
+# RabbitMQ closes the channel of a message that is unacknowledged for 30 minutes.
+# A chunk takes milliseconds; this only bounds how long a hung connection goes unseen.
+HEARTBEAT = 30
+
+
+def create_app(settings: Settings) -> Celery:
+    """An application for one process of the service."""
+    app = Celery("stackserve", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.broker_url,
+        broker_heartbeat=None if settings.embedded else HEARTBEAT,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options=_transport_options(settings),
+        result_backend=f"{__name__}.{ReplyBackend.__name__}",
+        result_serializer="msgpack",
+        result_persistent=False,
+        task_serializer="msgpack",
+        accept_content=["json", "msgpack"],
+        task_queues=_queues(),
+        task_default_queue=PREDICT_QUEUE,
+        task_create_missing_queues=False,
+        task_routes={
+            PREDICT: {"queue": PREDICT_QUEUE},
+            PREDICT_CHUNK: {"queue": JOBS_QUEUE},
+            RECORD_CHUNK: {"queue": RESULTS_QUEUE},
+        },
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_store_errors_even_if_ignored=False,
+        worker_consumer=f"{__name__}.{LeanConsumer.__name__}",
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_enable_remote_control=True,
+        worker_hijack_root_logger=False,
+        worker_pool="solo",
+        worker_prefetch_multiplier=4,
+        worker_send_task_events=False,
+        worker_enable_prefetch_count_reduction=False,
+        control_queue_exclusive=True,
+        event_queue_exclusive=True,
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, object]:
+    if settings.embedded:
+        # The in-memory queue is polled: this is the delay it adds, against an idle core's percent.
+        return {"polling_interval": 0.003}
+    return {"confirm_publish": True}
+
+
+def _queues() -> list[Queue]:
+    # What waits in `predict` has somebody waiting for it, so it need not be copied to disk as
+    # a quorum queue does; jobs must outlive anything, and count their deliveries.
+    quorum = {"x-queue-type": "quorum"}
+    return [
+        _queue(PREDICT_QUEUE, None),
+        _queue(JOBS_QUEUE, quorum),
+        _queue(RESULTS_QUEUE, quorum),
+    ]
+
+
+def _queue(name: str, arguments: dict[str, str] | None) -> Queue:
+    exchange = Exchange("stackserve", type="direct", durable=True)
+    return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
+
+
+class ReplyBackend(RPCBackend):  # type: ignore[misc]
+    """Answers go to the queue that the sender named; the sender declared it once, not per call."""
+
+    def on_task_call(self, producer: object, task_id: str) -> None:
+        """Nothing to declare."""
+
+
+class LeanConsumer(Consumer):  # type: ignore[misc]
+    """A worker's consumer without the 28 queues that only delayed tasks would need."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        default_steps = [  # noqa: RUF012
+            step
+            for step in Consumer.Blueprint.default_steps
+            if "delayed_delivery" not in str(step) and step is not DelayedDelivery
+        ]

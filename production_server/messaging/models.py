@@ -1,0 +1,70 @@
+"""The models that a worker process holds: loaded and warmed before they are asked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from production_server.errors import StackserveError
+from production_server.model.registry import Registry
+
+if TYPE_CHECKING:
+    from production_server.model.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+# The active one, the one before it (jobs and late requests are pinned to it), and one more.
+KEPT = 3
+WATCH_SECONDS = 0.5
+
+
+class ModelCache:
+    """Loaded predictors by version; a watcher loads a newly active version beforehand."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._loaded: OrderedDict[str, Predictor] = OrderedDict()
+        self._loading = threading.Lock()
+        self._stopping = threading.Event()
+
+    def get(self, version: str) -> Predictor:
+        """The predictor of a version, loading it first if need be."""
+        predictor = self._loaded.get(version)
+        return predictor if predictor is not None else self._load(version)
+
+    def versions(self) -> list[str]:
+        return list(self._loaded)
+
+    def watch(self) -> None:
+        """Load what is active now; from then on, in a thread, whatever becomes active."""
+        self.get(self._registry.active())
+        threading.Thread(target=self._watch_loop, name="model-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _load(self, version: str) -> Predictor:
+        from production_server.model.predictor import Predictor
+
+        with self._loading:
+            if version not in self._loaded:
+                predictor = Predictor.load(self._registry, version)
+                predictor.warm()
+                self._loaded[version] = predictor
+                log.info("model %s loaded", version)
+                while len(self._loaded) > KEPT:
+                    self._loaded.popitem(last=False)
+            return self._loaded[version]
+
+    def _watch_loop(self) -> None:
+        refused = ""
+        while not self._stopping.wait(WATCH_SECONDS):
+            try:
+                active = self._registry.active()
+                if active not in self._loaded and active != refused:
+                    self._load(active)
+            except StackserveError as error:
+                refused = active
+                log.error("the active model cannot be loaded: %s. %s", error, error.remedy)

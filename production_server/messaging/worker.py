@@ -1,0 +1,79 @@
+"""The worker: a Celery worker whose process holds the models."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Any
+
+import numpy as np
+from celery import Celery
+from celery.worker.control import inspect_command
+
+from production_server.messaging.app import JOBS_QUEUE, PREDICT, PREDICT_QUEUE, create_app
+from production_server.messaging.models import ModelCache
+from production_server.model.registry import Registry
+from production_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# The models of this process, for the remote question which versions it holds.
+_cache: ModelCache | None = None
+
+
+@inspect_command(name="stackserve_versions")  # type: ignore[untyped-decorator]
+def loaded_versions(_state: object) -> list[str]:
+    """Which model versions this worker has loaded and warmed."""
+    return _cache.versions() if _cache else []
+
+
+def register_tasks(app: Celery, cache: ModelCache) -> None:
+    """Teach `app` to answer: the tasks of this module and the jobs' chunks."""
+    from production_server.jobs.tasks import register_worker_tasks
+
+    @app.task(name=PREDICT)  # type: ignore[untyped-decorator]
+    def predict(version: str, rows: bytes, count: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        predictor = cache.get(version)
+        outputs = predictor.predict(np.frombuffer(rows, "<f4").reshape(count, -1))
+        return {
+            "version": predictor.version,
+            "outputs": outputs.tobytes(),
+            "width": outputs.shape[1],
+            "seconds": time.perf_counter() - started,
+        }
+
+    register_worker_tasks(app, cache)
+
+
+def make_cache(settings: Settings) -> ModelCache:
+    """Load and warm the active model; it happens before the process takes its first task."""
+    global _cache  # noqa: PLW0603 - Celery's remote commands are module-level by design
+    registry = Registry(settings.registry_path)
+    registry.seed()
+    _cache = ModelCache(registry)
+    _cache.watch()
+    return _cache
+
+
+def run_worker(settings: Settings, number: int) -> None:
+    """Serve tasks until told to stop (SIGTERM finishes the task at hand)."""
+    app = create_app(settings)
+    register_tasks(app, make_cache(settings))
+    start_consuming(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])
+
+
+def start_consuming(app: Celery, name: str, queues: list[str]) -> None:
+    """Run a Celery worker in this thread until it is stopped."""
+    app.Worker(
+        hostname=f"{name}.{os.getpid()}@stackserve",
+        queues=queues,
+        pool="solo",
+        concurrency=1,
+        loglevel=None,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    ).start()
