@@ -1,0 +1,233 @@
+"""The card of a model version: what goes in, what comes out, how good it is.
+
+A card is the one description that the page, the API's validation, the sample cohort and the
+registry are made from. It is plain data (card.json): reading it needs neither Keras nor the model.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from production_server.errors import CardError
+
+Kind = Literal["binary", "multiclass", "regression"]
+NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$"
+VERSION_PATTERN = r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*-[1-9][0-9]*$"
+CARD_FILE = "card.json"
+MODEL_FILE = "model.keras"
+
+
+class Part(BaseModel):
+    """A piece of the card: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Feature(Part):
+    """One input of the model."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+    label: Annotated[str, Field(max_length=100)] = ""
+    unit: Annotated[str, Field(max_length=40)] = ""
+    low: float = Field(description="below this a value is implausible: answered with a warning")
+    high: float = Field(description="above this a value is implausible: answered with a warning")
+    default: float
+    minimum: float | None = Field(None, description="below this a value is impossible: refused")
+    maximum: float | None = Field(None, description="above this a value is impossible: refused")
+    zero_is_missing: bool = False
+    decimals: Annotated[int, Field(ge=0, le=9)] = Field(
+        0, description="digits after the point that the measurement is given with"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Feature:
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low:g}) must be less than high ({self.high:g})")
+        bottom = self.low if self.minimum is None else self.minimum
+        top = self.high if self.maximum is None else self.maximum
+        if not bottom <= self.low or not self.high <= top:
+            raise ValueError("minimum <= low < high <= maximum must hold")
+        missing = self.zero_is_missing and self.default == 0
+        if not bottom <= self.default <= top and not missing:
+            raise ValueError(f"default ({self.default:g}) lies outside minimum..maximum")
+        return self
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name.replace("_", " ").capitalize()
+
+
+class CalibrationBin(Part):
+    """Held-out rows whose probability fell in [low, high)."""
+
+    low: float
+    high: float
+    count: int
+    predicted: float = Field(description="mean probability in the bin")
+    observed: float = Field(description="share of positives in the bin")
+
+
+class RocPoint(Part):
+    false_positive_rate: float
+    true_positive_rate: float
+
+
+class HeldOut(Part):
+    """Truth (class index, or value) and answer of each held-out row; no inputs are kept."""
+
+    truth: list[float]
+    probability: list[float] | list[list[float]] = Field(
+        description="binary: of the positive class; multiclass: one a class; regression: the value"
+    )
+
+
+class CrossValidation(Part):
+    """Mean over the folds, of the model and of a logistic regression on the very same folds."""
+
+    folds: int
+    auc: float
+    baseline_auc: float
+    fold_auc: list[float]
+    fold_baseline_auc: list[float]
+
+
+class Metrics(Part):
+    """How good the model is on rows it has not seen; fields that its kind lacks are null."""
+
+    rows_train: int
+    rows_test: int
+    accuracy: float | None = None
+    roc_auc: float | None = None
+    brier: float | None = None
+    log_loss: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
+    confusion: list[list[int]] = Field([], description="row: truth, column: answer")
+    calibration: list[CalibrationBin] = Field([])
+    roc: list[RocPoint] = Field([])
+    held_out: HeldOut | None = None
+    cross_validation: CrossValidation | None = None
+
+
+class CohortGroup(Part):
+    """Summary statistics of the training rows of one class, a list entry for each feature."""
+
+    label: str | None
+    share: float
+    count: int
+    missing: list[float] = Field(description="share of rows in which the value is missing")
+    means: list[float]
+    sds: list[float]
+    quantiles: list[list[float]] = Field(description="of the present values, at Cohort.levels")
+    correlations: list[list[float]] = Field(description="of normal scores of the present values")
+
+
+class Cohort(Part):
+    """What synthetic rows are drawn from: class-conditional summaries, no row of the data."""
+
+    levels: list[float] = Field(description="probabilities of the quantiles")
+    groups: list[CohortGroup]
+
+
+class Card(Part):
+    name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+    version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=80)]
+    kind: Kind
+    target: str = Field(description="label of what is predicted")
+    classes: list[str] = Field([], description="binary: negative then positive; regression: none")
+    unit: str = Field("", description="of the answer of a regression")
+    threshold: float = Field(0.5, description="binary: from this probability on it is positive")
+    features: Annotated[list[Feature], Field(min_length=1)]
+    metrics: Metrics | None = None
+    cohort: Cohort | None = None
+    data_sha256: str = ""
+    model_sha256: str = ""
+    libs: dict[str, str] = Field({}, description="library versions that made the model")
+    backend: str = ""
+    created: str = ""
+    notes: str = ""
+
+    @field_validator("features")
+    @classmethod
+    def _unique(cls, features: list[Feature]) -> list[Feature]:
+        names = [feature.name for feature in features]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"feature names occur twice: {', '.join(twice)}")
+        return features
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Card:
+        count = len(self.classes)
+        if self.kind == "binary" and count != 2:
+            raise ValueError(f"a binary model has 2 classes, not {count}")
+        if self.kind == "multiclass" and count < 2:
+            raise ValueError(f"a multiclass model has 2 or more classes, not {count}")
+        if self.kind == "regression" and count:
+            raise ValueError("a regression model has no classes")
+        if len(set(self.classes)) != count:
+            raise ValueError("class labels must differ from each other")
+        if version_name(self.version) != self.name:
+            raise ValueError(f"version {self.version!r} does not belong to model {self.name!r}")
+        return self
+
+    @property
+    def width(self) -> int:
+        """How many numbers the model answers for a row."""
+        return len(self.classes) if self.kind == "multiclass" else 1
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [feature.name for feature in self.features]
+
+
+def version_name(version: str) -> str:
+    """diabetes-12 -> diabetes"""
+    return version.rpartition("-")[0]
+
+
+def version_number(version: str) -> int:
+    """diabetes-12 -> 12"""
+    return int(version.rpartition("-")[2])
+
+
+def is_version(text: str) -> bool:
+    return re.fullmatch(VERSION_PATTERN, text) is not None and len(text) <= 80
+
+
+def explain(error: ValidationError) -> str:
+    """The first few problems of a pydantic error as one line a person can act on."""
+    told = Field([])
+    for problem in error.errors(include_url=False)[:5]:
+        where = ".".join(str(part) for part in problem["loc"])
+        words = problem["msg"].removeprefix("Value error, ")
+        told.append(f"{where}: {words}" if where else words)
+    more = error.error_count() - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def read_card(path: Path) -> Card:
+    """The card in a file; raises CardError when it is unreadable or breaks the schema."""
+    try:
+        return Card.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CardError(
+            f"cannot read the card {path}: {error.strerror}",
+            "A version folder holds model.keras and card.json; import the model again.",
+        ) from error
+    except ValidationError as error:
+        raise CardError(
+            f"the card {path} is not valid: {explain(error)}",
+            "Correct card.json, or import or train the model again.",
+        ) from error
+
+
+def card_text(card: Card) -> str:
+    """card.json: a line a key, but long lists of numbers on one line each."""
+    text = card.model_dump_json(indent=1)
+    return re.sub(r"\[[-+\d.eE,\s]+\]", lambda found: re.sub(r"\s+", "", found[0]), text) + "\n"

@@ -1,0 +1,176 @@
+"""Tables of rows: fetched from a path or URL, checked by sha256, parsed from CSV."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.errors import DataError
+from production_server.model.description import DescribedFeature, Description
+
+Array = NDArray[np.float64]
+MOST_BYTES = 500_000_000  # a table is held in memory; larger ones are jobs for another tool
+_TIMEOUT_S = 30
+_URL_SCHEMES = ("http://", "https://")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in the order of the features, and the truth of each."""
+
+    rows: Array
+    truth: Array
+    sha256: str
+
+
+def fetch(source: str, sha256: str = "") -> tuple[bytes, str]:
+    """The bytes of a path or http(s) URL and their sha256, which must be the given one."""
+    content = _download(source) if source.lower().startswith(_URL_SCHEMES) else _read(Path(source))
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 and found != sha256.strip().lower():
+        raise DataError(
+            f"{source} has sha256 {found}, expected {sha256}",
+            "The data changed or was damaged on its way: get it again, or correct --sha256.",
+        )
+    return content, found
+
+
+def read_table(source: str, description: Description, sha256: str = "") -> Table:
+    """The table to train or test on, by the headings that the description names."""
+    content, found = fetch(source, sha256)
+    lines = _lines(content, source)
+    columns = _columns(lines[0], description, source)
+    body = lines[1:] if columns is not None else lines
+    order = columns or list(range(len(description.features) + 1))
+    values = np.array(
+        [_numbers(line, order, number, source, description.classes) for number, line in body],
+        np.float64,
+    )
+    truth = values[:, -1]
+    if description.classes and not np.isin(truth, range(len(description.classes))).all():
+        raise DataError(
+            f"{source}: the column {description.outcome!r} holds other than "
+            f"0..{len(description.classes) - 1} or the class labels",
+            f"Give the index or the label of a class: {', '.join(description.classes)}.",
+        )
+    return Table(values[:, :-1], truth, found)
+
+
+def read_rows(content: bytes, features: list[str], source: str) -> Array:
+    """Rows to predict: a CSV with the features as headings (others are ignored)."""
+    lines = _lines(content, source)
+    heading = [_plain(cell) for cell in lines[0][1]]
+    absent = [name for name in features if _plain(name) not in heading]
+    if absent:
+        raise DataError(
+            f"{source}: the first line has no column {', '.join(absent)}",
+            f"The first line names the columns: {','.join(features)}",
+        )
+    order = [heading.index(_plain(name)) for name in features]
+    values = [_numbers(line, order, number, source, []) for number, line in lines[1:]]
+    return np.array(values, np.float64).reshape(len(values), len(features))
+
+
+def _lines(content: bytes, source: str) -> list[tuple[int, list[str]]]:
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{source} is not CSV in UTF-8: {error}", "Save it as CSV, UTF-8."
+        ) from error
+    if not lines:
+        raise DataError(f"{source} is empty", "It needs a line of headings and a line a row.")
+    return lines
+
+
+def _columns(
+    first: tuple[int, list[str]], description: Description, source: str
+) -> list[int] | None:
+    """Where each feature and the outcome stand; None when there is no heading but the right
+    number of columns, as in the oldest copies of the Pima data."""
+    cells = first[1]
+    width = len(description.features) + 1
+    if len(cells) == width and all(_is_number(cell) for cell in cells):
+        return None
+    heading = [_plain(cell) for cell in cells]
+    wanted = [
+        *description.features,
+        DescribedFeature(name=description.outcome, low=0, high=1, default=0),
+    ]
+    places: list[int] = []
+    for feature in wanted:
+        names = [_plain(name) for name in (feature.name, *feature.aliases)]
+        found = [place for place, name in enumerate(heading) if name in names]
+        if len(found) != 1:
+            raise DataError(
+                f"{source}: the heading has {len(found) or 'no'} column {feature.name!r}",
+                f"It must name each of: {', '.join(f.name for f in wanted)}.",
+            )
+        places += found
+    return places
+
+
+def _numbers(
+    line: list[str], order: list[int], number: int, source: str, classes: list[str]
+) -> list[float]:
+    numbers: list[float] = []
+    for place in order:
+        cell = line[place].strip() if place < len(line) else ""
+        if place == order[-1] and cell in classes:
+            numbers.append(float(classes.index(cell)))
+            continue
+        if not _is_number(cell):
+            raise DataError(
+                f"{source}, line {number}, column {place + 1}: "
+                + (f"{cell!r} is not a finite number" if cell else "the value is missing"),
+                "Correct or remove the line.",
+            )
+        numbers.append(float(cell))
+    return numbers
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _plain(heading: str) -> str:
+    """Blood Pressure, blood_pressure and BloodPressure are one heading."""
+    return "".join(letter for letter in heading.lower() if letter.isalnum())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise DataError(f"{path} is over {MOST_BYTES} bytes", "Take a sample of it.")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path}: {error.strerror}", "Give the path or URL of a CSV file."
+        ) from error
+
+
+def _download(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:
+            content: bytes = answer.read(MOST_BYTES + 1)
+    except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        raise DataError(
+            f"cannot download {url}: {getattr(error, 'reason', error)}",
+            "Check the address and the network, or download it yourself and give the path.",
+        ) from error
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{url} is over {MOST_BYTES} bytes", "Take a sample of it.")
+    return content

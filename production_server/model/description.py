@@ -1,0 +1,86 @@
+"""The features file: what a person writes to describe a model or a table to train on.
+
+TOML or JSON. `diabetes.toml` beside this module is the one that ships, and an example.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from production_server.errors import CardError
+from production_server.model.card import NAME_PATTERN, Card, Feature, Kind, Part, explain
+
+DIABETES = Path(__file__).with_name("diabetes.toml")
+_MOST_BYTES = 1_000_000
+
+
+class DescribedFeature(Feature):
+    aliases: list[str] = Field([], description="other headings that a CSV may have for it")
+
+
+class Description(Part):
+    """The part of a card that only a person can know."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
+    kind: Kind
+    target: Annotated[str, Field(description="label of what is predicted")]
+    outcome: str = Field("outcome", description="heading of the truth in a table to train on")
+    classes: list[str] = Field([], description="binary: negative then positive")
+    unit: str = ""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    notes: str = ""
+    features: Annotated[list[DescribedFeature], Field(min_length=1)]
+
+    def card(self) -> Card:
+        """A card without anything measured; its version is provisional."""
+        features = [
+            Feature.model_validate(feature.model_dump(exclude={"aliases"}))
+            for feature in self.features
+        ]
+        try:
+            return Card(
+                name=self.name,
+                version=f"{self.name}-1",
+                kind=self.kind,
+                target=self.target,
+                classes=self.classes,
+                unit=self.unit,
+                threshold=self.threshold,
+                features=features,
+                notes=self.notes,
+            )
+        except ValidationError as error:
+            raise CardError(
+                f"the description of {self.name} is not valid: {explain(error)}",
+                "Correct the features file.",
+            ) from error
+
+
+def read_description(path: Path) -> Description:
+    """The description in a .toml or .json file; CardError says which key is wrong."""
+    remedy = f"See {DIABETES.name} in production_server/model for a complete example."
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CardError(f"the features file {path} is over {_MOST_BYTES} bytes", remedy)
+        text = path.read_text(encoding="utf-8")
+        raw = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        description = Description.model_validate(raw)
+    except OSError as error:
+        raise CardError(
+            f"cannot read the features file {path}: {error.strerror}", remedy
+        ) from error
+    except ValidationError as error:
+        raise CardError(
+            f"the features file {path} is not valid: {explain(error)}", remedy
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CardError(
+            f"the features file {path} is neither TOML nor JSON: {error}", remedy
+        ) from error
+    description.card()  # what must hold between the keys is checked now, not at the end of a run
+    return description

@@ -1,0 +1,76 @@
+"""The network: raw numbers in, probability out; imputation and scaling are layers of it.
+
+Only Keras' own layers and operations are used, so that a plain `keras.saving.load_model` in safe
+mode reads the file, on every backend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from production_server.model.kerasfiles import keras_module
+
+if TYPE_CHECKING:
+    import keras
+
+    from production_server.model.baseline import Scaling
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run can choose; the defaults are what `--search` found best."""
+
+    units: tuple[int, ...] = (32,)
+    activation: str = "swish"
+    l2: float = 3e-3
+    dropout: float = 0.2
+    learning_rate: float = 3e-3
+    batch_size: int = 64
+
+    def __str__(self) -> str:
+        layers = "-".join(str(width) for width in self.units)
+        return f"{layers} {self.activation} l2={self.l2:g} dropout={self.dropout:g}"
+
+
+SEARCH = tuple(
+    Recipe(units=units, l2=l2, dropout=dropout)
+    for units in ((16,), (32,), (32, 16))
+    for l2, dropout in ((1e-3, 0.2), (3e-3, 0.2), (3e-3, 0.4))
+)
+
+
+def build(recipe: Recipe, scaling: Scaling) -> keras.Model:
+    """A compiled network for the features that `scaling` describes.
+
+    A missing value (a zero where zero means missing) becomes the mean: after scaling the mean is
+    zero, so multiplying by "is it there" imputes it.
+    """
+    keras = keras_module()
+    layers, ops = keras.layers, keras.ops
+    maskable = scaling.zero_is_missing.astype(float)
+    raw = keras.Input((len(maskable),), name="measurements")
+    scaled = layers.Normalization(
+        mean=scaling.means.tolist(), variance=(scaling.sds**2).tolist(), name="scale"
+    )(raw)
+    # A column whose zeros are real is held at 1 here, so it always counts as present.
+    marked = layers.Rescaling(maskable.tolist(), (1 - maskable).tolist(), name="mark_missing")(raw)
+    present = ops.cast(ops.not_equal(marked, 0.0), "float32")
+    hidden = layers.Multiply(name="impute_mean")([scaled, present])
+    for number, width in enumerate(recipe.units, start=1):
+        hidden = layers.Dense(
+            width,
+            activation=recipe.activation,
+            kernel_regularizer=keras.regularizers.L2(recipe.l2),
+            name=f"hidden_{number}",
+        )(hidden)
+        hidden = layers.Dropout(recipe.dropout, name=f"dropout_{number}")(hidden)
+    chance = layers.Dense(
+        1,
+        activation="sigmoid",
+        kernel_regularizer=keras.regularizers.L2(recipe.l2),
+        name="probability",
+    )(hidden)
+    model = keras.Model(raw, chance, name="stackserve")
+    model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss="binary_crossentropy")
+    return model

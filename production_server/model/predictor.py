@@ -1,0 +1,134 @@
+"""A loaded model that answers rows fast.
+
+The forward pass is compiled with the weights as constants, for a handful of row counts; a batch
+is padded up to the next of them, a larger one is split. `warm()` compiles them all, so that no
+request pays for a compilation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.errors import DataError, ModelError
+from production_server.model import kerasfiles
+
+if TYPE_CHECKING:
+    import keras
+
+    from production_server.model.card import Card
+    from production_server.model.registry import Registry
+
+Rows = NDArray[np.float32]
+Forward = Callable[[Rows], Rows]
+BATCH_SIZES = (1, 8, 64, 512, 4096)
+
+
+class Predictor:
+    """One version of a model, ready to answer."""
+
+    def __init__(self, card: Card, forward: Forward) -> None:
+        self.card = card
+        self.version = card.version
+        self._forward = forward
+        self._features = len(card.features)
+
+    @classmethod
+    def load(cls, registry: Registry, version: str) -> Predictor:
+        """Read a version of the registry; refuses a file that is not the one its card describes."""
+        card = registry.card(version)
+        return cls.of(kerasfiles.load(registry.checked_model_path(version)), card)
+
+    @classmethod
+    def of(cls, model: keras.Model, card: Card) -> Predictor:
+        """A predictor of a model in memory."""
+        expected, found = (len(card.features), card.width), kerasfiles.widths(model)
+        if expected != found:
+            raise ModelError(
+                f"{card.version}: the model takes {found[0]} inputs and gives {found[1]} outputs, "
+                f"its card describes {expected[0]} and {expected[1]}",
+                "Correct the features file and import the model again.",
+            )
+        return cls(card, _compiled(model))
+
+    def warm(self) -> None:
+        """Compile for every batch size."""
+        for size in BATCH_SIZES:
+            self.predict(np.zeros((size, self._features), np.float32))
+
+    def predict(self, rows: Rows) -> Rows:
+        """Answers [n, width] for rows [n, features] of raw numbers."""
+        rows = np.asarray(rows, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self._features:
+            raise DataError(
+                f"{self.version} takes rows of {self._features} numbers, got shape {rows.shape}",
+                f"Give them in this order: {', '.join(self.card.feature_names)}.",
+            )
+        count = len(rows)
+        if count in BATCH_SIZES:
+            return self._forward(rows)
+        if count == 0:
+            return np.zeros((0, self.card.width), np.float32)
+        answers = np.empty((count, self.card.width), np.float32)
+        for start, stop, size in batches(count):
+            part = rows[start:stop]
+            if stop - start < size:
+                padded = np.zeros((size, self._features), np.float32)
+                padded[: stop - start] = part
+                part = padded
+            answers[start:stop] = self._forward(part)[: stop - start]
+        return answers
+
+
+def batches(count: int) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, padded size) of each piece of `count` rows."""
+    largest = BATCH_SIZES[-1]
+    for start in range(0, count, largest):
+        stop = min(start + largest, count)
+        yield start, stop, next(size for size in BATCH_SIZES if stop - start <= size)
+
+
+def _compiled(model: keras.Model) -> Forward:
+    import keras
+
+    makers = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
+    backend = keras.config.backend()
+    if backend not in makers:
+        raise ModelError(
+            f"the Keras backend {backend!r} cannot serve",
+            "Set KERAS_BACKEND to jax, tensorflow or torch.",
+        )
+    return makers[backend](model)
+
+
+def _jax(model: keras.Model) -> Forward:
+    import jax
+
+    @jax.jit
+    def forward(rows: jax.Array) -> jax.Array:
+        return model(rows, training=False)
+
+    return lambda rows: np.asarray(forward(rows))
+
+
+def _tensorflow(model: keras.Model) -> Forward:
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=False)
+    def forward(rows: tf.Tensor) -> tf.Tensor:
+        return model(rows, training=False)
+
+    return lambda rows: forward(tf.constant(rows)).numpy()
+
+
+def _torch(model: keras.Model) -> Forward:
+    import torch
+
+    def forward(rows: Rows) -> Rows:
+        with torch.inference_mode():
+            return model(torch.from_numpy(rows), training=False).cpu().numpy()
+
+    return forward

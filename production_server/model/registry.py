@@ -1,0 +1,246 @@
+"""The model registry: a folder with a folder a version, and which of them is active.
+
+    <registry>/<version>/model.keras, card.json      appears whole, by a rename
+    <registry>/active                                the name of a version, replaced atomically
+
+Readers need no lock. Writers of any process take turns by a lock file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from production_server.errors import RegistryError
+from production_server.model.card import (
+    CARD_FILE,
+    MODEL_FILE,
+    Card,
+    card_text,
+    is_version,
+    read_card,
+    version_name,
+    version_number,
+)
+
+SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
+_ACTIVE = "active"
+_LOCK = ".lock"
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Registry:
+    """Versions of models in one folder."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def versions(self) -> list[str]:
+        """Every version, by model name and number."""
+        if not self.path.is_dir():
+            return []
+        names = [
+            entry.name
+            for entry in self.path.iterdir()
+            if is_version(entry.name) and (entry / CARD_FILE).exists()
+        ]
+        return sorted(names, key=lambda name: (version_name(name), version_number(name)))
+
+    def active(self) -> str:
+        """The version that answers now: one small read, fit for being asked often."""
+        try:
+            version = (self.path / _ACTIVE).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            version = ""
+        if not is_version(version):
+            raise RegistryError(
+                f"no version is active in the registry {self.path}",
+                "Train or import a model, then: python3 -m production_server models activate "
+                "VERSION",
+            )
+        return version
+
+    def card(self, version: str) -> Card:
+        """The card of a version."""
+        card = read_card(self._folder(version) / CARD_FILE)
+        if card.version != version:
+            raise RegistryError(
+                f"the folder {version} in {self.path} holds the card of {card.version}",
+                "A version folder must not be renamed by hand; import it instead.",
+            )
+        return card
+
+    def model_path(self, version: str) -> Path:
+        """The model file of a version."""
+        return self._folder(version) / MODEL_FILE
+
+    def checked_model_path(self, version: str) -> Path:
+        """The model file, after a look that it is the very file that its card describes."""
+        path = self.model_path(version)
+        expected = self.card(version).model_sha256
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise RegistryError(
+                f"the model file of {version} cannot be read: {path}: {error.strerror}",
+                f"Delete the version and import it again: models delete {version}",
+            ) from error
+        if found != expected:
+            raise RegistryError(
+                f"the model file of {version} is damaged or was changed: {path} has sha256 "
+                f"{found[:12]}..., its card says {expected[:12] or 'nothing'}...",
+                "Do not serve it. Delete the version and import or train it again.",
+            )
+        return path
+
+    def activate(self, version: str) -> None:
+        """Make a version the one that answers."""
+        with self._writing():
+            self.checked_model_path(version)
+            self._write_active(version)
+
+    def add(self, card: Card, model_file: Path, *, activate: bool = False) -> Card:
+        """Keep a model under the next free number of its name; returns the card as kept."""
+        with self._writing():
+            taken = [version_number(v) for v in self.versions() if version_name(v) == card.name]
+            version = f"{card.name}-{max(taken, default=0) + 1}"
+            kept = self._place(card, version, model_file)
+            if activate:
+                self._write_active(version)
+            return kept
+
+    def add_folder(self, folder: Path, *, activate: bool = False) -> Card:
+        """Keep a version folder (model.keras and card.json) as made by another registry.
+
+        It keeps its version name when that is free or held by the very same model.
+        """
+        card = read_card(folder / CARD_FILE)
+        model_file = folder / MODEL_FILE
+        if not model_file.is_file():
+            raise RegistryError(
+                f"{folder} has no {MODEL_FILE}", "A version folder holds model.keras and card.json."
+            )
+        found = sha256_of(model_file)
+        if found != card.model_sha256:
+            raise RegistryError(
+                f"{model_file} is damaged or was changed: sha256 {found[:12]}..., its card says "
+                f"{card.model_sha256[:12] or 'nothing'}...",
+                "Export the version again from where it came.",
+            )
+        with self._writing():
+            held = self.versions()
+            if card.version in held and self.card(card.version).model_sha256 == found:
+                kept = self.card(card.version)
+            elif card.version in held:
+                taken = [version_number(v) for v in held if version_name(v) == card.name]
+                kept = self._place(card, f"{card.name}-{max(taken) + 1}", model_file)
+            else:
+                kept = self._place(card, card.version, model_file)
+            if activate:
+                self._write_active(kept.version)
+            return kept
+
+    def delete(self, version: str) -> None:
+        """Remove a version; the active one is refused."""
+        with self._writing():
+            folder = self._folder(version)
+            if self._active_or_none() == version:
+                raise RegistryError(
+                    f"{version} is active and cannot be deleted",
+                    "Activate another version first: models activate VERSION",
+                )
+            with self._scratch() as scratch:
+                folder.rename(scratch / version)
+
+    def seed(self, shipped: Path = SHIPPED) -> None:
+        """Fill an empty registry with the versions that ship with the code; else do nothing."""
+        if self.versions() and self._active_or_none():
+            return
+        with self._writing():
+            if not self.versions():
+                for version in Registry(shipped).versions():
+                    source = shipped / version
+                    self._place(read_card(source / CARD_FILE), version, source / MODEL_FILE)
+            held = self.versions()
+            if held and not self._active_or_none():
+                self._write_active(held[-1])
+
+    def _active_or_none(self) -> str | None:
+        try:
+            return self.active()
+        except RegistryError:
+            return None
+
+    def _folder(self, version: str) -> Path:
+        folder = self.path / version
+        # Checked as a name first: a version can come from a request and must never be a path.
+        if not is_version(version) or not folder.is_dir():
+            known = ", ".join(self.versions()) or "none"
+            raise RegistryError(
+                f"the registry {self.path} has no version {version!r}",
+                f"Versions there: {known}.",
+            )
+        return folder
+
+    def _place(self, card: Card, version: str, model_file: Path) -> Card:
+        kept = card.model_copy(update={"version": version, "model_sha256": sha256_of(model_file)})
+        with self._scratch() as scratch:
+            folder = scratch / version
+            folder.mkdir()
+            shutil.copyfile(model_file, folder / MODEL_FILE)
+            (folder / CARD_FILE).write_text(card_text(kept), encoding="utf-8")
+            for name in (MODEL_FILE, CARD_FILE):
+                _sync(folder / name)
+            folder.rename(self.path / version)
+        _sync(self.path)
+        return kept
+
+    def _write_active(self, version: str) -> None:
+        fresh = self.path / f".{_ACTIVE}.{os.getpid()}"
+        fresh.write_text(version + "\n", encoding="utf-8")
+        _sync(fresh)
+        fresh.replace(self.path / _ACTIVE)
+        _sync(self.path)
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder on the registry's own file system, where renames are atomic."""
+        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=self.path))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RegistryError(
+                f"the registry {self.path} cannot be written: {error.strerror}",
+                "Choose another with STACKSERVE_REGISTRY, or correct the folder's permissions.",
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,204 @@
+"""Training: a table in, a network and its card out.
+
+The held-out rows are put aside first and seen by nothing until the end. Cross-validation, search
+and early stopping happen among the others.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.errors import DataError, ModelError
+from production_server.model import cohort, folds, scores
+from production_server.model.baseline import LogisticRegression, Scaling
+from production_server.model.card import Card, CrossValidation
+from production_server.model.kerasfiles import keras_module
+from production_server.model.network import SEARCH, Recipe, build
+
+if TYPE_CHECKING:
+    import keras
+
+    from production_server.model.dataset import Table
+    from production_server.model.description import Description
+
+Array = NDArray[np.float64]
+Say = Callable[[str], None]
+_HELD_OUT = 0.2
+_STOPPING_FOLDS = 7  # one in seven of the training rows decides when to stop
+_PATIENCE = 30
+_MOST_EPOCHS = 400
+_FEWEST_OF_A_CLASS = 25  # so that every split of every fold has some
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its card; the card's hash of the file is filled in by the registry."""
+
+    model: keras.Model
+    card: Card
+    recipe: Recipe
+
+
+def train(
+    table: Table,
+    description: Description,
+    *,
+    seed: int = 7,
+    fold_count: int = 5,
+    search: bool = False,
+    say: Say = lambda line: None,
+) -> Trained:
+    """Train a binary classifier; the same table and seed give the same model."""
+    _refuse_unfit(table, description)
+    card = description.card()
+    zero_is_missing = np.array([feature.zero_is_missing for feature in card.features])
+    aside = folds.held_out(table.truth, _HELD_OUT, seed)
+    rows, truth = table.rows[~aside], table.truth[~aside]
+    say(f"{len(table.truth)} rows, {int(table.truth.sum())} positive; {aside.sum()} held out")
+
+    compared: list[tuple[CrossValidation, Recipe]] = []
+    for recipe in SEARCH if search else (Recipe(),):
+        result = cross_validate(
+            rows, truth, zero_is_missing, recipe, fold_count=fold_count, seed=seed
+        )
+        say(
+            f"{fold_count}-fold cross-validated ROC AUC: {result.auc:.4f} ({recipe}); "
+            f"logistic regression on the same folds: {result.baseline_auc:.4f}"
+        )
+        compared.append((result, recipe))
+    validation, recipe = max(compared, key=lambda pair: pair[0].auc)
+    if search:
+        say(f"best: {recipe}")
+
+    model = fit(rows, truth, zero_is_missing, recipe, seed)
+    answers = np.asarray(model(table.rows[aside].astype(np.float32), training=False), np.float64)
+    measured = scores.measure(
+        "binary",
+        table.truth[aside],
+        answers,
+        threshold=card.threshold,
+        rows_train=len(truth),
+    ).model_copy(update={"cross_validation": validation})
+    groups = [(label, truth == index) for index, label in enumerate(card.classes)]
+    return Trained(
+        model=model,
+        recipe=recipe,
+        card=card.model_copy(
+            update={
+                "metrics": measured,
+                "cohort": cohort.summarise(card.features, rows, list(groups)),
+                "data_sha256": table.sha256,
+                **provenance(),
+            }
+        ),
+    )
+
+
+def cross_validate(
+    rows: Array,
+    truth: Array,
+    zero_is_missing: NDArray[np.bool_],
+    recipe: Recipe,
+    *,
+    fold_count: int,
+    seed: int,
+) -> CrossValidation:
+    """ROC AUC on each fold, of a network that did not see it and of the baseline likewise."""
+    fold = folds.stratified(truth, fold_count, seed)
+    network, baseline = [], []
+    for number in range(fold_count):
+        test = fold == number
+        model = fit(rows[~test], truth[~test], zero_is_missing, recipe, seed)
+        answers = np.asarray(model(rows[test].astype(np.float32), training=False))[:, 0]
+        network.append(scores.roc_auc(truth[test], answers))
+        peer = LogisticRegression.fit(rows[~test], truth[~test], zero_is_missing)
+        baseline.append(scores.roc_auc(truth[test], peer.probability(rows[test])))
+    return CrossValidation(
+        folds=fold_count,
+        auc=round(float(np.mean(network)), 6),
+        baseline_auc=round(float(np.mean(baseline)), 6),
+        fold_auc=[round(value, 6) for value in network],
+        fold_baseline_auc=[round(value, 6) for value in baseline],
+    )
+
+
+def fit(
+    rows: Array, truth: Array, zero_is_missing: NDArray[np.bool_], recipe: Recipe, seed: int
+) -> keras.Model:
+    """One network, stopped when rows that it does not learn from stop getting better."""
+    keras = keras_module()
+    keras.utils.set_random_seed(seed)
+    watched = folds.stratified(truth, _STOPPING_FOLDS, seed + 1) == 0
+    model = build(recipe, Scaling.of(rows[~watched], zero_is_missing))
+    inputs, targets = rows.astype(np.float32), truth.astype(np.float32)
+    model.fit(
+        inputs[~watched],
+        targets[~watched],
+        validation_data=(inputs[watched], targets[watched]),
+        batch_size=recipe.batch_size,
+        epochs=_MOST_EPOCHS,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss", patience=_PATIENCE, restore_best_weights=True
+            )
+        ],
+    )
+    return model
+
+
+def refuse_worse(
+    new: float, *, floor: float, active: float | None, active_name: str, slack: float = 0.005
+) -> None:
+    """The gate: ModelError when a held-out ROC AUC is under the floor or under the active one's.
+
+    `slack` lets pass what another processor's rounding can change.
+    """
+    remedy = "Improve the data or the recipe, or register it all the same with --force."
+    if new < floor:
+        raise ModelError(
+            f"held-out ROC AUC {new:.4f} is under the threshold {floor:.4f}: not registered", remedy
+        )
+    if active is not None and new < active - slack:
+        raise ModelError(
+            f"held-out ROC AUC {new:.4f} is worse than {active:.4f} of the active {active_name}: "
+            "not registered",
+            remedy,
+        )
+
+
+def provenance() -> dict[str, object]:
+    """What made a model: libraries, backend and time."""
+    keras = keras_module()
+    backend = keras.config.backend()
+    libs = {"python": platform.python_version()}
+    for name in ("keras", "numpy", backend):
+        try:
+            libs[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # tensorflow-cpu is also "tensorflow"
+            libs[name] = "unknown"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"libs": libs, "backend": backend, "created": now}
+
+
+def _refuse_unfit(table: Table, description: Description) -> None:
+    if description.kind != "binary":
+        raise ModelError(
+            f"training makes binary classifiers; {description.name} is {description.kind}",
+            "Train it with Keras and bring it in: python3 -m production_server models import",
+        )
+    counts = [int((table.truth == label).sum()) for label in (0, 1)]
+    if min(counts) < _FEWEST_OF_A_CLASS:
+        raise DataError(
+            f"the data has {counts[0]} negative and {counts[1]} positive rows; "
+            f"at least {_FEWEST_OF_A_CLASS} of each are needed",
+            "Give more rows.",
+        )
