@@ -202,7 +202,7 @@ def is_version(text: str) -> bool:
 
 def explain(error: ValidationError) -> str:
     """The first few problems of a pydantic error as one line a person can act on."""
-    told = Field([])
+    told = []
     for problem in error.errors(include_url=False)[:5]:
         where = ".".join(str(part) for part in problem["loc"])
         words = problem["msg"].removeprefix("Value error, ")

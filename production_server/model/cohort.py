@@ -122,9 +122,10 @@ def _draw(
 def _root(correlations: list[list[float]]) -> Array:
     """A square root of the nearest valid correlation matrix (pairwise ones may be indefinite)."""
     values, vectors = np.linalg.eigh(np.array(correlations))
-    root: Array = vectors * np.sqrt(np.maximum(values, 0))
+    root = vectors * np.sqrt(np.maximum(values, 0))
     length = np.sqrt((root**2).sum(axis=1, keepdims=True))
-    return root / np.maximum(length, 1e-12)
+    unit: Array = root / np.maximum(length, 1e-12)
+    return unit
 
 
 def _plausible(features: list[Feature], n: int, random: np.random.Generator) -> list[Row]:

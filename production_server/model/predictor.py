@@ -8,6 +8,7 @@ request pays for a compilation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,28 +108,29 @@ def _compiled(model: keras.Model) -> Forward:
 def _jax(model: keras.Model) -> Forward:
     import jax
 
-    @jax.jit
-    def forward(rows: jax.Array) -> jax.Array:
-        return model(rows, training=False)
-
+    # Traced once a batch size; the weights are constants of the trace.
+    forward = jax.jit(partial(model, training=False))
     return lambda rows: np.asarray(forward(rows))
 
 
 def _tensorflow(model: keras.Model) -> Forward:
     import tensorflow as tf
 
-    @tf.function(reduce_retracing=False)
-    def forward(rows: tf.Tensor) -> tf.Tensor:
-        return model(rows, training=False)
+    forward = tf.function(partial(model, training=False))
 
-    return lambda rows: forward(tf.constant(rows)).numpy()
+    def answer(rows: Rows) -> Rows:
+        answers: Rows = forward(tf.constant(rows)).numpy()
+        return answers
+
+    return answer
 
 
 def _torch(model: keras.Model) -> Forward:
     import torch
 
-    def forward(rows: Rows) -> Rows:
+    def answer(rows: Rows) -> Rows:
         with torch.inference_mode():
-            return model(torch.from_numpy(rows), training=False).cpu().numpy()
+            answers: Rows = model(torch.from_numpy(rows), training=False).numpy()
+        return answers
 
-    return forward
+    return answer
