@@ -85,6 +85,19 @@ class Settings(BaseSettings):
         }
         return {**os.environ, **own}
 
+    @cached_property
+    def metrics_folder(self) -> Path | None:
+        """Where the web processes share their counters; one process needs no sharing."""
+        if self.embedded or self.web_process_count == 1:
+            return None
+        return self.home / "metrics"
+
+    def share_with_children(self) -> None:
+        """Make this process's environment the one that its children shall have."""
+        os.environ.update(self.environment())
+        if self.metrics_folder is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics_folder)
+
 
 def half_the_cores(cores: int) -> int:
     """Web and workers share the cores; more than 4 of each gave nothing."""

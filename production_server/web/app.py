@@ -1,0 +1,58 @@
+"""The Flask application and the ASGI front before it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+
+from production_server.settings import Settings, load_settings
+from production_server.web import jobs_api, openapi, operations, pages, problems
+from production_server.web.front import Front
+from production_server.web.services import Services
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_flask(services: Services) -> Flask:
+    """Pages, jobs, operations: everything but the answer-now route."""
+    app = Flask(__name__, static_folder="static", static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
+    problems.install(app)
+    for room in (pages, jobs_api, operations, openapi):
+        app.register_blueprint(room.blueprint(services))
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers.update(SECURITY_HEADERS)
+        route = request.url_rule.rule if request.url_rule else "unknown"
+        metrics = services.metrics
+        metrics.requests.labels(route, str(response.status_code)).inc()
+        metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
+        return response
+
+    return app
+
+
+def create_front(settings: Settings) -> Front:
+    services = Services(settings)
+    return Front(services, create_flask(services))
+
+
+def from_environment() -> Front:
+    """What granian's processes call."""
+    settings = load_settings()
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    return create_front(settings)

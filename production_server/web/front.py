@@ -1,0 +1,210 @@
+"""The front of the web tier: answer-now requests here, on the event loop; the rest goes to Flask.
+
+A request for a prediction costs one check, one append and one future. It holds no thread while it
+waits, so hundreds can wait and become one batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+from a2wsgi import WSGIMiddleware
+from flask import Flask
+
+from production_server.errors import QueueError
+from production_server.messaging.lane import Answer, Ask, Lane, Outcome
+from production_server.web import problems
+from production_server.web.answers import answer
+from production_server.web.problems import Problem
+from production_server.web.rows import Rows
+from production_server.web.services import Pinned, Services
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+PREDICT = "/predict"
+# A row with its names takes some 200 bytes of JSON; this leaves room for any spelling of it.
+BYTES_A_ROW = 1024
+# Beyond this many waiting requests, more waiting only means more of them time out.
+MOST_WAITING = 10_000
+# Threads for Flask's pages and jobs; answer-now requests need none.
+FLASK_THREADS = 16
+
+
+class Coalescer:
+    """Hands the loop's requests to the lane, all that came in one turn of the loop at once."""
+
+    def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
+        self._lane = lane
+        self._loop = loop
+        self._gathered: list[tuple[str, Rows, asyncio.Future[Answer]]] = []
+        self.waiting = 0
+
+    async def ask(self, version: str, rows: Rows) -> Answer:
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((version, rows, future))
+        self.waiting += 1
+        try:
+            return await future
+        finally:
+            self.waiting -= 1
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        until = time.monotonic() + self._lane.deadline
+        while gathered:
+            version = gathered[0][0]
+            group = [item for item in gathered if item[0] == version]
+            gathered = [item for item in gathered if item[0] != version]
+            packed = b"".join([rows.packed for _, rows, _ in group])
+            count = sum(rows.count for _, rows, _ in group)
+            waiters = [(rows.count, future) for _, rows, future in group]
+            self._lane.submit(Ask(version, packed, count, self._teller(waiters), until))
+
+    def _teller(self, waiters: list[tuple[int, asyncio.Future[Answer]]]) -> Callable[[Outcome], None]:
+        def tell(outcome: Outcome) -> None:
+            self._loop.call_soon_threadsafe(resolve, waiters, outcome)
+
+        return tell
+
+
+def resolve(waiters: list[tuple[int, asyncio.Future[Answer]]], outcome: Outcome) -> None:
+    """Give each waiter its own rows' answers; one that went away is passed over."""
+    first = 0
+    for count, future in waiters:
+        if not future.done():
+            if isinstance(outcome, Answer):
+                future.set_result(outcome.part(first, count))
+            else:
+                future.set_exception(outcome)
+        first += count
+
+
+class Front:
+    """The ASGI application."""
+
+    def __init__(self, services: Services, flask: Flask) -> None:
+        self._services = services
+        self._rest = WSGIMiddleware(flask, workers=FLASK_THREADS)
+        self._coalescer: Coalescer | None = None
+        self._max_body = min(
+            services.settings.max_body_bytes, services.settings.max_rows * BYTES_A_ROW
+        )
+        metrics = services.metrics
+        self._seconds = metrics.seconds.labels(PREDICT)
+        self._answered = metrics.requests.labels(PREDICT, "200")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["path"] == PREDICT:
+                await self._predict(scope, receive, send)
+            else:
+                await self._rest(scope, receive, send)  # type: ignore[arg-type]
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                self._coalescer = Coalescer(self._services.lane, asyncio.get_running_loop())
+                self._services.start()
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                self._services.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        try:
+            body = await self._answer(scope, receive)
+            self._answered.inc()
+            await respond(send, 200, b"application/json", body, scope["method"] == "HEAD")
+        except Problem as problem:
+            await self._refuse(send, problem)
+        except QueueError as error:
+            await self._refuse(send, problems.of_queue(error))
+        finally:
+            self._seconds.observe(time.perf_counter() - started)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+        method = scope["method"]
+        # One look at the model in force: a switch in mid-request must not mix two cards.
+        pinned = self._services.pinned
+        if method == "POST":
+            check_content_type(scope)
+            rows, _ = pinned.schema.from_json(await read_body(scope, receive, self._max_body))
+        elif method in ("GET", "HEAD"):
+            query = scope["query_string"].decode("ascii", "replace")
+            rows = pinned.schema.from_texts(dict(parse_qsl(query, keep_blank_values=True)))
+        else:
+            raise Problem(405, "method_not_allowed", f"{method} is not possible here.",
+                          "GET one row as a query, or POST one or many as JSON.",
+                          headers={"Allow": "GET, HEAD, POST"})  # fmt: skip
+        return orjson.dumps(await self._ask(pinned, rows))
+
+    async def _ask(self, pinned: Pinned, rows: Rows) -> dict[str, Any]:
+        coalescer = self._coalescer
+        if coalescer is None:
+            raise QueueError("the web tier is starting", "Try again in a second.")
+        if coalescer.waiting >= MOST_WAITING:
+            raise Problem(429, "too_many_waiting", f"{MOST_WAITING} requests wait already.",
+                          "Try again later, or use POST /jobs for large tables.",
+                          headers={"Retry-After": "1"})  # fmt: skip
+        said = await coalescer.ask(pinned.version, rows)
+        return answer(pinned.card, said.rows(), rows.warnings)
+
+    async def _refuse(self, send: Send, problem: Problem) -> None:
+        metrics = self._services.metrics
+        metrics.requests.labels(PREDICT, str(problem.status)).inc()
+        metrics.failures.labels(problem.code).inc()
+        await respond(
+            send, problem.status, problems.MEDIA_TYPE.encode(), problem.body(), False,
+            [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()],
+        )  # fmt: skip
+
+
+def check_content_type(scope: Scope) -> None:
+    """JSON only; a client that says nothing means JSON."""
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            kind = value.split(b";")[0].strip().lower()
+            if kind and kind != b"application/json":
+                shown = kind.decode("latin-1")
+                raise Problem(415, "unsupported_media_type", f"{shown} is not read here.",
+                              "Send application/json; CSV tables go to POST /jobs.")  # fmt: skip
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "incomplete_body", "The body ended early.", "Send it again.")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise Problem(413, "body_too_large", f"The body exceeds {limit} bytes.",
+                          "Send large tables to POST /jobs.")  # fmt: skip
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def respond(
+    send: Send, status: int, kind: bytes, body: bytes, head: bool,
+    headers: list[tuple[bytes, bytes]] | None = None,
+) -> None:  # fmt: skip
+    lines = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": lines + (headers or [])})
+    await send({"type": "http.response.body", "body": b"" if head else body})

@@ -1,0 +1,66 @@
+"""What the web tier counts, for Prometheus; summed over its processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+TINY = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
+SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class Metrics:
+    """The instruments of one web process."""
+
+    def __init__(self, folder: Path | None, registry: CollectorRegistry | None = None) -> None:
+        """With a folder, the processes of the tier share their numbers through files in it.
+
+        (The library was told of it by Settings.share_with_children, before its import.)
+        """
+        self._folder = folder
+        into = registry or REGISTRY
+        self.requests = Counter(
+            "stackserve_requests", "Answered requests", ["route", "status"], registry=into
+        )
+        self.seconds = Histogram(
+            "stackserve_request_seconds", "Time of a request", ["route"],
+            buckets=FAST, registry=into)  # fmt: skip
+        self.failures = Counter(
+            "stackserve_failures", "Requests that failed, by code", ["code"], registry=into
+        )
+        self.batch_rows = Histogram(
+            "stackserve_batch_rows", "Rows of a batch", buckets=SIZES, registry=into
+        )
+        self.queue_seconds = Histogram(
+            "stackserve_queue_seconds", "From sending a batch to its answer, less the inference",
+            buckets=FAST, registry=into)  # fmt: skip
+        self.inference_seconds = Histogram(
+            "stackserve_inference_seconds", "Time in the model, a batch", buckets=TINY,
+            registry=into)  # fmt: skip
+        self.waiting = Gauge(
+            "stackserve_waiting_requests", "Requests that wait for an answer now",
+            multiprocess_mode="livesum", registry=into)  # fmt: skip
+        self._registry = into
+
+    def batch(self, rows: int, waited: float, inference: float) -> None:
+        self.batch_rows.observe(rows)
+        self.queue_seconds.observe(max(0.0, waited - inference))
+        self.inference_seconds.observe(inference)
+
+    def text(self) -> tuple[bytes, str]:
+        registry = self._registry
+        if self._folder is not None:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry, path=str(self._folder))
+        return generate_latest(registry), CONTENT_TYPE_LATEST

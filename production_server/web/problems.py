@@ -1,0 +1,135 @@
+"""Errors of the HTTP API as application/problem+json (RFC 9457), with a stable code and a remedy."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+import orjson
+from flask import Flask, Response
+from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import HTTPException
+
+from production_server.errors import QueueError, StackserveError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one value."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    row: int = Field(description="which row of the request, from 0")
+    field: str
+    code: str = Field(
+        description="missing_value, not_a_number, nan, infinite, impossible, unknown_field, not_a_row"
+    )
+    detail: str
+    remedy: str
+
+
+class ProblemBody(BaseModel):
+    """The body of every error."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str = Field(description="stable: programs may switch on it")
+    detail: str
+    remedy: str
+    errors: list[FieldProblem] = []
+
+
+class Problem(Exception):
+    """An error with everything that its answer needs."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        remedy: str,
+        *,
+        errors: list[FieldProblem] | None = None,
+        headers: dict[str, str] | None = None,
+        more: dict[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.remedy = remedy
+        self.errors = errors or []
+        self.headers = headers or {}
+        self.more = more or {}
+
+    def body(self) -> bytes:
+        fields: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "remedy": self.remedy,
+            **self.more,
+        }
+        if self.errors:
+            fields["errors"] = [error.model_dump() for error in self.errors]
+        return orjson.dumps(fields)
+
+
+def of_queue(error: QueueError) -> Problem:
+    """No answer came: the client may try again."""
+    return Problem(
+        503, "queue_unavailable", str(error), error.remedy, headers={"Retry-After": "2"}
+    )
+
+
+def of_http(error: HTTPException) -> Problem:
+    """What the router found: 404, 405, 413 and their like."""
+    status = error.code or 500
+    remedies = {
+        404: "See /openapi.json for what there is.",
+        405: "See the Allow header and /openapi.json.",
+        413: "Send less at once; large tables go to POST /jobs.",
+        415: "Send application/json, or for jobs text/csv.",
+    }
+    headers = {}
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        headers["Allow"] = ", ".join(sorted(allowed))
+    return Problem(
+        status,
+        HTTPStatus(status).phrase.lower().replace(" ", "_"),
+        error.description or HTTPStatus(status).phrase,
+        remedies.get(status, "See /openapi.json."),
+        headers=headers,
+    )
+
+
+def of_internal(error: BaseException) -> Problem:
+    log.error("unexpected error", exc_info=error)
+    return Problem(
+        500, "internal_error", "The server met an error of its own.", "It is in the server's log."
+    )
+
+
+def install(app: Flask) -> None:
+    """Make Flask answer every error as a problem."""
+
+    def answer(problem: Problem) -> Response:
+        return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
+
+    app.register_error_handler(Problem, answer)
+    app.register_error_handler(QueueError, lambda error: answer(of_queue(error)))
+    app.register_error_handler(HTTPException, lambda error: answer(of_http(error)))
+    app.register_error_handler(
+        StackserveError,
+        lambda error: answer(Problem(503, "unavailable", str(error), error.remedy,
+                                     headers={"Retry-After": "5"})),  # fmt: skip
+    )
+    app.register_error_handler(Exception, lambda error: answer(of_internal(error)))

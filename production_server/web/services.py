@@ -1,0 +1,131 @@
+"""What the routes need, made once a process: the model in force, the lane, the store, metrics."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+
+from production_server.errors import StackserveError
+from production_server.jobs.store import Store
+from production_server.messaging.app import create_app
+from production_server.messaging.lane import CONNECTION_ERRORS, Answer, Lane
+from production_server.model.card import Card
+from production_server.model.registry import Registry
+from production_server.settings import Settings
+from production_server.web.metrics import Metrics
+from production_server.web.rows import RowSchema
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5
+# How long the workers may take to load a new version before requests are pinned to it anyway.
+LOAD_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """The version that answers in this process, and how its rows are checked."""
+
+    version: str
+    card: Card
+    schema: RowSchema
+
+
+class ModelInForce:
+    """Follows the registry's active version, but only once the workers have it loaded."""
+
+    def __init__(self, registry: Registry, app: Celery, max_rows: int) -> None:
+        self.registry = registry
+        self._app = app
+        self._max_rows = max_rows
+        self._stopping = threading.Event()
+        self.pinned = self._pin(registry.active())
+
+    def watch(self) -> None:
+        threading.Thread(target=self._watch_loop, name="model-in-force", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def loaded_by_workers(self, timeout: float = 1.0) -> list[list[str]]:
+        """The versions that each worker has loaded, asked over the queue."""
+        try:
+            replies = self._app.control.broadcast(
+                "stackserve_versions", reply=True, timeout=timeout
+            )
+        except CONNECTION_ERRORS:
+            return []
+        return [list(versions) for reply in replies or [] for versions in reply.values()]
+
+    def _pin(self, version: str) -> Pinned:
+        card = self.registry.card(version)
+        return Pinned(version, card, RowSchema(card, self._max_rows))
+
+    def _watch_loop(self) -> None:
+        while not self._stopping.wait(WATCH_SECONDS):
+            try:
+                active = self.registry.active()
+                if active != self.pinned.version and self._workers_have(active):
+                    self.pinned = self._pin(active)
+                    log.info("model %s is in force", active)
+            except StackserveError as error:
+                log.error("the active model cannot be used: %s. %s", error, error.remedy)
+
+    def _workers_have(self, version: str) -> bool:
+        give_up = time.monotonic() + LOAD_PATIENCE
+        while not self._stopping.wait(0.1) and time.monotonic() < give_up:
+            loaded = self.loaded_by_workers()
+            if loaded and all(version in versions for versions in loaded):
+                return True
+            if self.registry.active() != version:
+                return False
+        log.warning("no worker has loaded %s yet; the one before stays in force", version)
+        return False
+
+
+class Services:
+    """Everything that outlives a request, in one process of the web tier."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.started = time.time()
+        self.registry = Registry(settings.registry_path)
+        self.registry.seed()
+        self.app = create_app(settings)
+        self.metrics = Metrics(settings.metrics_folder)
+        self.lane = Lane(self.app, settings.deadline, observer=self.metrics)
+        self.models = ModelInForce(self.registry, self.app, settings.max_rows)
+        self.store = Store(settings.store)
+
+    def start(self) -> None:
+        self.lane.start()
+        self.models.watch()
+
+    def stop(self) -> None:
+        self.models.stop()
+        self.lane.stop()
+        self.store.close()
+
+    @property
+    def pinned(self) -> Pinned:
+        return self.models.pinned
+
+    def card(self) -> Card:
+        return self.models.pinned.card
+
+    def predict_now(self, card: Card, rows: list[list[float]]) -> Answer:
+        """Answers for rows that are valid already; raises QueueError when none comes."""
+        packed = RowSchema(card, len(rows)).from_values(rows)
+        return self.lane.ask(card.version, packed.packed, packed.count)
+
+    def default_row(self) -> list[float]:
+        return [feature.default for feature in self.card().features]
+
+    def summary(self) -> dict[str, Any]:
+        card = self.card()
+        return {"model": card.name, "version": card.version}
