@@ -1,0 +1,75 @@
+"""From an upload to an accepted job: all of it, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from production_server.jobs.intake import Body, Limits, Media, chunks
+from production_server.jobs.ledger import Ledger
+from production_server.jobs.store import Job, Receipt, Store, same_body
+from production_server.model.card import Card
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One request to make a job."""
+
+    body: Body
+    media: Media
+    key: str | None = None
+    ignore_unknown: bool = False
+
+
+def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) -> Job:
+    """The job made from an upload; or, when its Idempotency-Key is known, the job made before.
+
+    Chunks are staged while the body arrives, in a job that nobody sees. If anything goes wrong
+    (bad rows, a client that goes away) the staged job is dropped; if this process dies, the
+    recorder drops it later.
+    """
+    known = store.with_key(upload.key)
+    if known is not None:
+        for _ in upload.body:
+            pass
+        return same_body(known, upload.body.digest())
+    store.check_room(most)
+    ledger = Ledger("line" if upload.media == "csv" else "row", card)
+    job = ""
+    accepted = False
+    rows = number = 0
+    try:
+        for chunk in chunks(
+            upload.body, upload.media, card, limits, ledger, ignore_unknown=upload.ignore_unknown
+        ):
+            job = job or store.begin(card.version, answer_of(card))
+            store.stage(job, number, len(chunk), chunk.tobytes())
+            number += 1
+            rows += len(chunk)
+        receipt = Receipt(
+            rows=rows,
+            chunks=number,
+            key=upload.key,
+            body_hash=upload.body.digest(),
+            body_bytes=upload.body.size,
+            warnings=ledger.warnings(),
+            ignored=ledger.ignored,
+        )
+        made = store.accept(job, receipt, most)
+        accepted = True
+        return made
+    finally:
+        if job and not accepted:
+            store.discard(job)
+
+
+def answer_of(card: Card) -> dict[str, Any]:
+    """What is needed to read this card's outputs later, when its version may be gone."""
+    return {
+        "model": card.name,
+        "kind": card.kind,
+        "target": card.target,
+        "classes": card.classes,
+        "threshold": card.threshold,
+        "unit": card.unit,
+    }

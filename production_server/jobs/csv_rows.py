@@ -1,0 +1,260 @@
+"""CSV, block by block, to checked numbers.
+
+A block of whole lines is parsed at once by numpy; a block that numpy refuses (or that holds
+quotes) is read line by line, which is slower and can name the line, the column and the cause.
+A cell never spans lines; the separator is a comma, semicolon or tab, found from the header.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.errors import UploadMalformed
+from production_server.jobs.ledger import Bounds, Ledger, Values, judge
+from production_server.model.card import Card
+
+BLOCK = 1 << 20
+LONGEST_LINE = 1 << 20  # a "line" beyond this is not a table; it bounds the memory
+_ABSENT = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
+
+
+@dataclass(frozen=True)
+class Header:
+    """How the columns of this file map to the card's features."""
+
+    delimiter: str
+    width: int
+    columns: list[int]  # for each feature, its column
+    start: int  # number of the first line after the header
+
+
+def csv_tables(
+    pieces: Iterator[bytes], card: Card, ledger: Ledger, *, ignore_unknown: bool
+) -> Iterator[Values]:
+    """Float64 tables in the order of the card's features; what is wrong goes to the ledger.
+
+    After the first problem the numbers no longer matter, but the rest is read to count problems:
+    then each table has the right number of rows and nothing else.
+    """
+    bounds = Bounds(card)
+    blocks = whole_lines(pieces)
+    first = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
+    line, rest, number = _header_line(first)
+    header = read_header(line, number, card, ledger, ignore_unknown=ignore_unknown)
+    if header is None:
+        return
+    number = header.start
+    for block in chain((rest,), blocks):
+        yield _table(block, number, header, bounds, ledger)
+        number += block.count(b"\n")
+
+
+def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of about a megabyte that end at the end of a line."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size < BLOCK:
+            continue
+        block = b"".join(held)
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield block[:cut]
+        held, size = [block[cut:]], len(block) - cut
+        if size > LONGEST_LINE:
+            raise UploadMalformed(
+                "malformed_csv",
+                f"a line is longer than {LONGEST_LINE} bytes",
+                "Send a CSV file: a header with the names, then one line a row.",
+            )
+    if size:
+        yield b"".join(held)
+
+
+def _header_line(block: bytes) -> tuple[bytes, bytes, int]:
+    """First line that is not blank, what follows it, and its number."""
+    number = 1
+    while block:
+        line, _, block = block.partition(b"\n")
+        if line.strip():
+            return line, block, number
+        number += 1
+    return b"", b"", 1
+
+
+def read_header(
+    line: bytes, number: int, card: Card, ledger: Ledger, *, ignore_unknown: bool
+) -> Header | None:
+    """The mapping of columns; None after telling the ledger why there is none."""
+    names = card.feature_names
+    wanted = f"the header must name these columns, in any order: {', '.join(names)}"
+    try:
+        text = line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UploadMalformed(
+            "malformed_csv", "the header is not UTF-8 text", "Save the file as CSV in UTF-8."
+        ) from None
+    if "\0" in text:
+        raise UploadMalformed(
+            "malformed_csv", "the file is not UTF-8 text", "Save the file as CSV in UTF-8."
+        )
+    delimiter = max(",;\t", key=text.count)
+    try:
+        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise UploadMalformed("malformed_csv", f"line {number}: {error}", wanted) from None
+    if not any(_plain(cell) in map(_plain, names) for cell in cells):
+        ledger.problem("missing_header", number, None, wanted)
+        return None
+    columns = _columns(cells, number, card, ledger, ignore_unknown)
+    if ledger.count:
+        return None
+    return Header(delimiter, len(cells), [columns[name] for name in names], number + 1)
+
+
+def _columns(
+    cells: list[str], number: int, card: Card, ledger: Ledger, ignore_unknown: bool
+) -> dict[str, int]:
+    columns: dict[str, int] = {}
+    unknown: list[str] = []
+    for position, cell in enumerate(cells):
+        name = feature_of(cell, card)
+        if name is None:
+            unknown.append(cell[:80] or f"(column {position + 1}, without a name)")
+        elif name in columns:
+            ledger.problem("duplicate_column", number, name, f"two columns are {name}")
+        else:
+            columns[name] = position
+    for name in card.feature_names:
+        if name not in columns:
+            ledger.problem("missing_column", number, name, f"no column is called {name}")
+    if ignore_unknown:
+        ledger.ignore(unknown)
+    else:
+        for cell in unknown:
+            ledger.problem("unknown_field", number, cell, f"{cell} is not a feature of this model")
+    return columns
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^0-9a-z]", "", name.lower())
+
+
+def feature_of(cell: str, card: Card) -> str | None:
+    """The feature that a column's name means: its name, or one alike but for case and signs."""
+    if cell in card.feature_names:
+        return cell
+    alike = [f.name for f in card.features if _plain(cell) in (_plain(f.name), _plain(f.title))]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _table(block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger) -> Values:
+    values = None if b'"' in block else fast(block, header)
+    if values is None or bounds.refused(values).any():
+        values, where = slow(block, number, header, bounds, ledger)
+    else:
+        where = _where(block, number, len(values))
+    if not ledger.count:
+        bounds.count_odd(values, where, ledger)
+    return values
+
+
+def fast(block: bytes, header: Header) -> Values | None:
+    """All lines at once, or None if anything is unusual."""
+    # Latin-1 never fails, and a cell that matters is ASCII anyway.
+    lines = block.decode("latin-1").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    same = len(header.columns) == header.width
+    if not same and block.count(header.delimiter.encode()) != len(lines) * (header.width - 1):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "no data" in a block of blank lines
+            values = np.loadtxt(
+                lines,
+                dtype=np.float64,
+                delimiter=header.delimiter,
+                comments=None,
+                ndmin=2,
+                usecols=None if same else header.columns,
+            )
+    except ValueError:
+        return None
+    if not len(values):
+        return None
+    if same:
+        if values.shape[1] != header.width:
+            return None
+        values = values[:, header.columns]
+    return values
+
+
+def _where(block: bytes, number: int, rows: int) -> NDArray[np.int64]:
+    lines = block.count(b"\n") + (not block.endswith(b"\n"))
+    if lines == rows:
+        return np.arange(number, number + rows)
+    numbered = enumerate(block.split(b"\n"), number)
+    return np.array([at for at, line in numbered if line.strip()], dtype=np.int64)
+
+
+def slow(
+    block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger
+) -> tuple[Values, NDArray[np.int64]]:
+    """Line by line, telling the ledger what is wrong."""
+    rows: list[list[float]] = []
+    where: list[int] = []
+    for at, line in enumerate(block.decode("utf-8", "replace").split("\n"), number):
+        if line.strip():
+            rows.append(_row(line.rstrip("\r"), at, header, bounds, ledger))
+            where.append(at)
+    shape = (len(rows), len(header.columns))
+    return np.array(rows, dtype=np.float64).reshape(shape), np.array(where, dtype=np.int64)
+
+
+def _row(line: str, at: int, header: Header, bounds: Bounds, ledger: Ledger) -> list[float]:
+    values = [0.0] * len(header.columns)
+    try:
+        cells = next(csv.reader([line], delimiter=header.delimiter, strict=True))
+    except csv.Error as error:
+        ledger.problem("malformed_line", at, None, f"{error} (a cell must not span lines)")
+        return values
+    if len(cells) != header.width:
+        told = f"{len(cells)} columns, but the header has {header.width}"
+        ledger.problem("wrong_column_count", at, None, told)
+        return values
+    for index, feature in enumerate(bounds.features):
+        text = cells[header.columns[index]].strip()
+        wrong: tuple[str, str] | None
+        if text.lower() in _ABSENT:
+            wrong = ("missing_value", f"{feature.name} has no value")
+        else:
+            number = _number(text)
+            if number is None:
+                wrong = ("not_a_number", f"{feature.name} is {text[:40]!r}, not a number")
+            else:
+                values[index] = number
+                wrong = judge(feature, number)
+        if wrong:
+            ledger.problem(wrong[0], at, feature.name, wrong[1])
+    return values
+
+
+def _number(text: str) -> float | None:
+    # Python reads 1_000 and digits of other scripts as numbers; a table that holds them is wrong.
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,184 @@
+"""A JSON list of rows, read as it arrives, to checked numbers.
+
+A row is an object (feature names to numbers) or a list of numbers in the order of the card's
+features. Only one row's text has to be complete at a time.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from production_server.errors import UploadMalformed
+from production_server.jobs.ledger import Bounds, Ledger, Values, judge
+from production_server.model.card import Card, Feature
+
+BATCH = 4096
+LONGEST_ROW = 1 << 20  # characters; a row beyond this is no row of a table, and memory is bounded
+_SPACE = " \t\r\n"
+_LIST = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
+
+
+def json_tables(
+    pieces: Iterator[bytes], card: Card, ledger: Ledger, *, ignore_unknown: bool
+) -> Iterator[Values]:
+    """Float64 tables in the order of the card's features; what is wrong goes to the ledger."""
+    bounds = Bounds(card)
+    number = 0
+    batch: list[Any] = []
+    for element in elements(pieces):
+        batch.append(element)
+        if len(batch) == BATCH:
+            yield _table(batch, number, bounds, ledger, ignore_unknown)
+            number += len(batch)
+            batch = []
+    if batch:
+        yield _table(batch, number, bounds, ledger, ignore_unknown)
+
+
+def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
+    """The elements of the one list that the bytes hold, one by one."""
+    decode = json.JSONDecoder().raw_decode
+    texts = _texts(pieces)
+    text, at = _next_sign("", 0, texts)
+    if text[at : at + 1] != "[":
+        raise _malformed("the body is not a JSON list", 0)
+    count = 0
+    text, at = _next_sign(text, at + 1, texts)
+    while text[at : at + 1] != "]":
+        while True:
+            try:
+                element, end = decode(text, at)
+            except (json.JSONDecodeError, RecursionError):
+                text, at, end = text[at:], 0, -1
+            # A number at the very end of the text may go on in the next piece.
+            if 0 <= end < len(text):
+                break
+            more = next(texts, "") if len(text) - at <= LONGEST_ROW else ""
+            if not more:
+                raise _malformed("not valid JSON, or it ends too early", count)
+            text, at = text[at:] + more, 0
+        count += 1
+        yield element
+        text, at = _next_sign(text, end, texts)
+        sign = text[at : at + 1]
+        if sign == ",":
+            text, at = _next_sign(text, at + 1, texts)
+            if text[at : at + 1] != "]":
+                continue
+        if sign != "]":
+            raise _malformed("not valid JSON, or it ends too early", count)
+    text, at = _next_sign(text, at + 1, texts)
+    if text[at:]:
+        raise _malformed("something follows the list", count)
+
+
+def _next_sign(text: str, at: int, texts: Iterator[str]) -> tuple[str, int]:
+    """Skip white space, reading on where the text ends; text[at:] is empty at the end of all."""
+    while True:
+        while at < len(text) and text[at] in _SPACE:
+            at += 1
+        if at < len(text):
+            return text, at
+        text, at = next(texts, ""), 0
+        if not text:
+            return "", 0
+
+
+def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    try:
+        for piece in pieces:
+            if text := decoder.decode(piece):
+                yield text
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        raise UploadMalformed("malformed_json", "the body is not UTF-8 text", _LIST) from None
+
+
+def _malformed(what: str, row: int) -> UploadMalformed:
+    return UploadMalformed("malformed_json", f"{what} (at row {row})", _LIST)
+
+
+def _table(
+    batch: list[Any], number: int, bounds: Bounds, ledger: Ledger, ignore_unknown: bool
+) -> Values:
+    values = fast(batch, bounds.features)
+    if values is None or bounds.refused(values).any():
+        rows = [
+            _row(element, at, bounds, ledger, ignore_unknown)
+            for at, element in enumerate(batch, number)
+        ]
+        values = np.array(rows, dtype=np.float64)
+    if not ledger.count:
+        bounds.count_odd(values, np.arange(number, number + len(batch)), ledger)
+    return values
+
+
+def fast(batch: list[Any], features: list[Feature]) -> Values | None:
+    """All rows at once, or None if anything is unusual."""
+    width = len(features)
+    kinds = set(map(type, batch))
+    if not kinds <= {dict, list} or set(map(len, batch)) != {width}:
+        return None
+    if dict in kinds:
+        if list in kinds:
+            return None
+        names = [feature.name for feature in features]
+        try:
+            batch = [[row[name] for name in names] for row in batch]
+        except KeyError:
+            return None
+    if not set(map(type, chain.from_iterable(batch))) <= {int, float}:
+        return None
+    try:
+        return np.array(batch, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _row(
+    element: Any, at: int, bounds: Bounds, ledger: Ledger, ignore_unknown: bool
+) -> list[float]:
+    features = bounds.features
+    values = [0.0] * len(features)
+    if isinstance(element, list):
+        if len(element) != len(features):
+            told = f"{len(element)} values, but the model has {len(features)} features"
+            ledger.problem("wrong_column_count", at, None, told)
+            return values
+        element = {feature.name: value for feature, value in zip(features, element, strict=True)}
+    if not isinstance(element, dict):
+        ledger.problem("not_a_row", at, None, "neither an object nor a list of numbers")
+        return values
+    unknown = element.keys() - {feature.name for feature in features}
+    if ignore_unknown:
+        ledger.ignore(sorted(unknown))
+    else:
+        for name in sorted(unknown):
+            ledger.problem(
+                "unknown_field", at, name[:80], f"{name[:80]} is not a feature of this model"
+            )
+    for index, feature in enumerate(features):
+        wrong, values[index] = _value(feature, element.get(feature.name))
+        if wrong:
+            ledger.problem(wrong[0], at, feature.name, wrong[1])
+    return values
+
+
+def _value(feature: Feature, value: Any) -> tuple[tuple[str, str] | None, float]:
+    if value is None:
+        return ("missing_value", f"{feature.name} has no value"), 0.0
+    if type(value) not in (int, float):  # true and false are no numbers here
+        shown = json.dumps(value)[:40]
+        return ("not_a_number", f"{feature.name} is {shown}, not a number"), 0.0
+    try:
+        number = float(value)
+    except OverflowError:
+        return ("infinite", f"{feature.name} is too large"), 0.0
+    return judge(feature, number), number

@@ -1,0 +1,383 @@
+"""The store: what was accepted, what is done, what is answered. Every method is one transaction.
+
+States of a job: receiving (its body still arrives; invisible) -> queued -> running -> done, or
+failed (some chunk failed: the result holds the rest and the reasons), or cancelled.
+States of a chunk: pending -> done | failed. That a chunk is on its way is known only to the
+dispatcher: after any crash, what is pending is sent again, and is counted once when it returns.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy.exc import IntegrityError
+
+from production_server.errors import KeyReused, QueueFull
+from production_server.jobs.tables import chunks, jobs, open_engine
+
+ACTIVE = ("queued", "running")
+FINISHED = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the store knows it."""
+
+    id: str
+    state: str
+    version: str
+    answer: dict[str, Any]
+    idempotency_key: str | None
+    body_hash: str | None
+    body_bytes: int
+    rows: int
+    rows_done: int
+    rows_failed: int
+    chunks: int
+    chunks_done: int
+    chunks_failed: int
+    warnings: list[dict[str, Any]]
+    ignored: list[str]
+    created: float
+    touched: float
+    started: float | None
+    finished: float | None
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What is known of an upload when its last byte has arrived."""
+
+    rows: int
+    chunks: int
+    key: str | None
+    body_hash: str
+    body_bytes: int
+    warnings: list[dict[str, Any]]
+    ignored: list[str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back for a chunk: outputs, or the reason why there are none."""
+
+    outputs: bytes | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A chunk as it travels to a worker."""
+
+    job: str
+    number: int
+    version: str
+    rows: bytes
+    count: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chunk of a job's result."""
+
+    number: int
+    count: int
+    outputs: bytes | None
+    reason: str | None
+
+
+class Store:
+    """The jobs of one service."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_engine(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def ping(self) -> None:
+        """Ask the database something, to know that it answers."""
+        self.waiting()
+
+    # Receiving
+
+    def begin(self, version: str, answer: dict[str, Any]) -> str:
+        """A new job whose chunks will be staged; invisible until it is accepted."""
+        job = secrets.token_hex(8)
+        now = time.time()
+        with self._write() as connection:
+            connection.execute(
+                jobs.insert().values(
+                    id=job,
+                    state="receiving",
+                    version=version,
+                    answer=answer,
+                    created=now,
+                    touched=now,
+                )
+            )
+        return job
+
+    def stage(self, job: str, number: int, count: int, rows: bytes) -> None:
+        with self._write() as connection:
+            connection.execute(
+                chunks.insert().values(
+                    job=job, number=number, state="pending", count=count, rows=rows
+                )
+            )
+            connection.execute(jobs.update().where(jobs.c.id == job).values(touched=time.time()))
+
+    def discard(self, job: str) -> None:
+        """Forget a job that was never accepted."""
+        with self._write() as connection:
+            connection.execute(jobs.delete().where(jobs.c.id == job, jobs.c.state == "receiving"))
+
+    def accept(self, job: str, receipt: Receipt, most: int) -> Job:
+        """Make a staged job real. With a key that is taken, answer the job that took it."""
+        try:
+            with self._write() as connection:
+                # Not counted while bodies arrive: what counts is who is complete first.
+                if (found := self._count_active(connection)) >= most:
+                    raise too_many(found)
+                connection.execute(
+                    jobs.update()
+                    .where(jobs.c.id == job)
+                    .values(
+                        state="queued",
+                        rows=receipt.rows,
+                        chunks=receipt.chunks,
+                        idempotency_key=receipt.key,
+                        body_hash=receipt.body_hash,
+                        body_bytes=receipt.body_bytes,
+                        warnings=receipt.warnings,
+                        ignored=receipt.ignored,
+                        created=time.time(),
+                    )
+                )
+                return _one(connection, job)
+        except IntegrityError:
+            self.discard(job)
+            winner = self.with_key(receipt.key)
+            if winner is None:
+                raise
+            return same_body(winner, receipt.body_hash)
+
+    def with_key(self, key: str | None) -> Job | None:
+        """The accepted job that holds an Idempotency-Key."""
+        return self._find(select(jobs).where(jobs.c.idempotency_key == key)) if key else None
+
+    def check_room(self, most: int) -> None:
+        """Raise QueueFull if a new job could not be accepted now."""
+        with self._read() as connection:
+            if (found := self._count_active(connection)) >= most:
+                raise too_many(found)
+
+    # Looking
+
+    def get(self, job: str) -> Job | None:
+        return self._find(select(jobs).where(jobs.c.id == job, jobs.c.state != "receiving"))
+
+    def page(self, limit: int, before: str | None = None) -> list[Job]:
+        """Jobs, newest first; `before` is the id of the last job of the page before."""
+        query = select(jobs).where(jobs.c.state != "receiving")
+        with self._read() as connection:
+            if before:
+                mark = select(jobs.c.created).where(jobs.c.id == before)
+                if (created := connection.execute(mark).scalar()) is None:
+                    return []
+                older = and_(jobs.c.created == created, jobs.c.id < before)
+                query = query.where(or_(jobs.c.created < created, older))
+            query = query.order_by(jobs.c.created.desc(), jobs.c.id.desc()).limit(limit)
+            return [Job(**row) for row in connection.execute(query).mappings()]
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are in each state."""
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        with self._read() as connection:
+            return {row.state: row[1] for row in connection.execute(query)}
+
+    def parts(self, job: str, after: int, limit: int) -> list[Part]:
+        """Recorded chunks in order, from number `after` on."""
+        query = (
+            select(chunks.c.number, chunks.c.count, chunks.c.outputs, chunks.c.reason)
+            .where(chunks.c.job == job, chunks.c.number >= after)
+            .order_by(chunks.c.number)
+            .limit(limit)
+        )
+        with self._read() as connection:
+            return [Part(**row) for row in connection.execute(query).mappings()]
+
+    # Working
+
+    def waiting(self) -> list[str]:
+        """Unfinished jobs, oldest first."""
+        query = select(jobs.c.id).where(jobs.c.state.in_(ACTIVE)).order_by(jobs.c.created)
+        with self._read() as connection:
+            return list(connection.execute(query).scalars())
+
+    def pending(self, job: str, skip: Sequence[int], limit: int) -> list[int]:
+        """Numbers of chunks that are not recorded, without those in `skip`."""
+        query = select(chunks.c.number).where(_pending(job), chunks.c.number.not_in(skip))
+        with self._read() as connection:
+            return list(connection.execute(query.order_by(chunks.c.number).limit(limit)).scalars())
+
+    def still_pending(self, job: str, numbers: Sequence[int]) -> set[int]:
+        """Which of these chunks are not recorded."""
+        query = select(chunks.c.number).where(_pending(job), chunks.c.number.in_(numbers))
+        with self._read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def payload(self, job: str, number: int) -> Payload | None:
+        """A pending chunk with its rows; None if it is recorded or its job is over."""
+        query = (
+            select(jobs.c.version, chunks.c.rows, chunks.c["count"])
+            .join_from(chunks, jobs)
+            .where(_pending(job), chunks.c.number == number)
+        )
+        with self._read() as connection:
+            row = connection.execute(query).first()
+        return Payload(job, number, *row) if row else None
+
+    def start(self, job: str) -> None:
+        """Its first chunk is on its way."""
+        with self._write() as connection:
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job, jobs.c.state == "queued")
+                .values(state="running", started=time.time())
+            )
+
+    def record(self, job: str, number: int, outcome: Outcome) -> bool:
+        """Count a chunk's outcome, once; False if it was counted or its job is over."""
+        good = outcome.error is None
+        now = time.time()
+        with self._write() as connection:
+            # The job's row first, always: two transactions never wait for each other crosswise.
+            alive = connection.execute(
+                jobs.update().where(jobs.c.id == job, jobs.c.state.in_(ACTIVE)).values(touched=now)
+            )
+            if not alive.rowcount:
+                return False
+            changed = connection.execute(
+                chunks.update()
+                .where(_pending(job), chunks.c.number == number)
+                .values(
+                    state="done" if good else "failed",
+                    outputs=outcome.outputs,
+                    reason=outcome.error,
+                    rows=None,
+                )
+            )
+            if not changed.rowcount:
+                return False
+            count = (
+                select(chunks.c.count)
+                .where(chunks.c.job == job, chunks.c.number == number)
+                .scalar_subquery()
+            )
+            rows, parts = (
+                (jobs.c.rows_done, jobs.c.chunks_done)
+                if good
+                else (jobs.c.rows_failed, jobs.c.chunks_failed)
+            )
+            connection.execute(
+                jobs.update().where(jobs.c.id == job).values({rows: rows + count, parts: parts + 1})
+            )
+            found = _one(connection, job)
+            if found.chunks_done + found.chunks_failed == found.chunks:
+                state = "failed" if found.chunks_failed else "done"
+                connection.execute(
+                    jobs.update().where(jobs.c.id == job).values(state=state, finished=now)
+                )
+            return True
+
+    # Ending
+
+    def cancel(self, job: str) -> bool:
+        """Stop an unfinished job and drop its rows; False if it was not unfinished."""
+        with self._write() as connection:
+            stopped = connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
+                .values(state="cancelled", finished=time.time())
+            )
+            if stopped.rowcount:
+                connection.execute(chunks.delete().where(chunks.c.job == job))
+            return bool(stopped.rowcount)
+
+    def remove(self, job: str) -> bool:
+        """Forget a finished job and its result."""
+        query = jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(FINISHED))
+        with self._write() as connection:
+            return bool(connection.execute(query).rowcount)
+
+    def prune(self, finished_before: float, abandoned_before: float) -> int:
+        """Forget old finished jobs, and uploads whose web process died on the way."""
+        old = and_(jobs.c.state.in_(FINISHED), jobs.c.finished < finished_before)
+        left = and_(jobs.c.state == "receiving", jobs.c.touched < abandoned_before)
+        with self._write() as connection:
+            gone = connection.execute(jobs.delete().where(or_(old, left))).rowcount
+        if gone and self._engine.dialect.name == "sqlite":
+            with self._write() as connection:
+                connection.exec_driver_sql("PRAGMA incremental_vacuum(10000)").all()
+        return gone
+
+    # Within
+
+    def _find(self, query: Select[Any]) -> Job | None:
+        with self._read() as connection:
+            row: RowMapping | None = connection.execute(query).mappings().first()
+        return Job(**row) if row else None
+
+    def _count_active(self, connection: Connection) -> int:
+        query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(ACTIVE))
+        return connection.execute(query).scalar_one()
+
+    @contextmanager
+    def _read(self) -> Iterator[Connection]:
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._engine.connect() as plain:
+            connection = plain.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+
+def _pending(job: str) -> Any:
+    return and_(chunks.c.job == job, chunks.c.state == "pending")
+
+
+def _one(connection: Connection, job: str) -> Job:
+    return Job(**connection.execute(select(jobs).where(jobs.c.id == job)).mappings().one())
+
+
+def same_body(job: Job, body_hash: str) -> Job:
+    """The job, if it was made from this very body; else KeyReused."""
+    if job.body_hash != body_hash:
+        raise KeyReused(
+            "idempotency_key_reused",
+            f"this Idempotency-Key belongs to job {job.id}, made from another body",
+            "Send the same body again, or use a new key for a new job.",
+        )
+    return job
+
+
+def too_many(found: int) -> QueueFull:
+    return QueueFull(
+        "too_many_jobs",
+        f"{found} jobs are queued or running, and that is the limit",
+        "Wait until some are done (Retry-After says when to look), or cancel one: DELETE /jobs/ID",
+    )
