@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Turns a bare VM into a part of Stackserve: runs the steps and says on the console how each went.
+
+Steps that do not need one another run side by side. The first that fails stops the rest,
+and its last lines go to the console at once, so that nobody waits for a timeout:
+
+    STACKSERVE stage=packages state=begin t=41.20
+    STACKSERVE-LOG stage=packages E: Unable to locate package no-such-package
+    STACKSERVE stage=packages state=failed t=44.71 detail="E: Unable to locate package ..."
+
+Logs: /var/log/stackserve/<stage>.log. Runs again at the next boot until it has succeeded.
+Only the standard library, for Python 3.10 and later: it runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+LOGS = Path("/var/log/stackserve")
+DONE = Path("/etc/stackserve/contextualized")
+CONSOLE = "/dev/console"
+LINES_SHOWN = 12
+LINE_LENGTH = 240
+WORTH_TELLING = re.compile(
+    r"^(E:|error|fatal|.*\b(error|failed|cannot|unable to)\b)", re.IGNORECASE
+)
+
+
+class Step(NamedTuple):
+    stage: str
+    program: str
+    after: tuple[str, ...]
+    limit: int  # seconds
+
+
+class Running(NamedTuple):
+    step: Step
+    process: subprocess.Popen[bytes]
+    until: float
+
+
+def steps(role: str, ready_timeout: int) -> list[Step]:
+    # Ubuntu 22.04's own Python is too old; its packages bring a newer one.
+    base = ("booting",) if sys.version_info >= (3, 11) else ("booting", "packages")
+    broker = "rabbitmq.py" if role == "server" else "join.sh"
+    return [
+        Step("booting", "host.sh", (), 300),
+        Step("packages", "packages.sh", ("booting",), 1800),
+        Step("dependencies", "dependencies.sh", base, 1800),
+        # However long it takes: a launcher that was interrupted delivers at its next run.
+        Step("code", "code.py", ("booting",), 7 * 24 * 3600),
+        Step("rabbitmq", broker, ("packages",), 900),
+        Step("model", "model.sh", ("dependencies", "code"), 600),
+        Step("ready", "ready.sh", ("rabbitmq", "model"), ready_timeout + 60),
+    ]
+
+
+def main() -> int:
+    LOGS.mkdir(mode=0o750, exist_ok=True)
+    environment = dict(os.environ, **read_settings(HERE / "settings.env"))
+    plan = steps(environment["ROLE"], int(environment["READY_TIMEOUT"]))
+    show_host_keys()
+    started = time.monotonic()
+    failed = run(plan, environment)
+    if failed:
+        return 1
+    DONE.write_text(f"{time.monotonic() - started:.1f} s\n")
+    return 0
+
+
+def read_settings(path: Path) -> dict[str, str]:
+    lines = path.read_text("utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def run(plan: list[Step], environment: dict[str, str]) -> bool:
+    """Run all steps in their order; True when one failed, after stopping the others."""
+    waiting = list(plan)
+    running: list[Running] = []
+    done: set[str] = set()
+    while waiting or running:
+        for step in [step for step in waiting if done.issuperset(step.after)]:
+            waiting.remove(step)
+            running.append(start(step, environment))
+        time.sleep(0.1)
+        for one in list(running):
+            code = one.process.poll()
+            if code == 0:
+                running.remove(one)
+                done.add(one.step.stage)
+                mark(one.step.stage, "done")
+            elif code is not None or time.monotonic() > one.until:
+                running.remove(one)
+                stop([one, *running])
+                tell_failure(one.step, code)
+                return True
+    return False
+
+
+def start(step: Step, environment: dict[str, str]) -> Running:
+    if step.stage != "booting":  # its beginning was told by bootcmd
+        mark(step.stage, "begin")
+    with (LOGS / f"{step.stage}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(HERE / step.program)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Running(step, process, time.monotonic() + step.limit)
+
+
+def stop(running: list[Running]) -> None:
+    for one in running:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGTERM)
+    for one in running:
+        try:
+            one.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()
+
+
+def tell_failure(step: Step, code: int | None) -> None:
+    log = (LOGS / f"{step.stage}.log").read_text("utf-8", "replace")
+    lines = [printable(line) for line in log.splitlines() if line.strip()]
+    if code is None:
+        lines.append(f"{step.program} took more than {step.limit} seconds and was stopped")
+    for line in lines[-LINES_SHOWN:]:
+        say(f"STACKSERVE-LOG stage={step.stage} {line}")
+    telling = [line for line in lines[-LINES_SHOWN:] if WORTH_TELLING.search(line)]
+    last = (telling or lines or [f"{step.program} ended with code {code} and said nothing"])[-1]
+    mark(step.stage, "failed", last)
+
+
+def printable(line: str) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", line).strip()[:LINE_LENGTH]
+
+
+def mark(stage: str, state: str, detail: str = "") -> None:
+    uptime = Path("/proc/uptime").read_text().split()[0]
+    text = f"STACKSERVE stage={stage} state={state} t={uptime}"
+    say(text + (' detail="{}"'.format(detail.replace('"', "'")) if detail else ""))
+
+
+def show_host_keys() -> None:
+    """So that the launcher can tell this VM from an impostor at the first ssh."""
+    for path in sorted(Path("/etc/ssh").glob("ssh_host_*_key.pub")):
+        kind, key = path.read_text().split()[:2]
+        say(f"STACKSERVE-HOSTKEY {kind} {key}")
+
+
+def say(line: str) -> None:
+    # A line of its own, even when a login prompt waits on the console.
+    with open(CONSOLE, "w", encoding="ascii", errors="replace") as console:
+        console.write(f"\n{line}\n")
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

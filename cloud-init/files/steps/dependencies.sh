@@ -1,0 +1,25 @@
+#!/bin/sh
+# The locked Python packages, each checked against its hash; nothing is built here.
+set -eu
+here=$(dirname "$0")
+lock=$here/requirements.txt
+venv=/opt/stackserve/venv
+uv=/opt/stackserve/bin/uv
+
+for python in python3 python3.13 python3.12 python3.11 ''; do
+    [ -n "$python" ] || { echo "error: no Python of 3.11 or later is installed"; exit 1; }
+    python=$(command -v "$python") || continue
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' && break
+done
+
+stamp=$(sha256sum < "$lock")
+[ "$(cat "$venv/stackserve-lock" 2>/dev/null)" != "$stamp" ] || exit 0
+
+export UV_CACHE_DIR=/opt/stackserve/cache UV_HTTP_TIMEOUT=60 UV_NO_PROGRESS=1
+export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+[ -x "$uv" ] || python3 "$here/fetch_uv.py" "$uv"
+"$uv" venv --quiet --clear --no-config --python "$python" "$venv"
+"$uv" pip install --no-config --python "$venv/bin/python" \
+    --require-hashes --no-deps --only-binary :all: --requirements "$lock"
+rm -rf "$UV_CACHE_DIR"
+echo "$stamp" > "$venv/stackserve-lock"

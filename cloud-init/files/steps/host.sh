@@ -1,0 +1,25 @@
+#!/bin/sh
+# The machine itself: folders, swap where memory is small, bounded logs.
+set -eu
+
+install -d -m 0755 /opt/stackserve /opt/stackserve/bin
+install -d -m 0750 -o stackserve -g stackserve /var/lib/stackserve
+install -d -m 0755 -o stackserve -g stackserve /var/cache/stackserve
+install -d -m 0755 /etc/stackserve
+
+memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
+size=$SWAP_MB
+if [ "$size" = auto ]; then
+    size=0
+    # Two GiB of memory, less what the kernel keeps for itself.
+    [ "$memory_kb" -ge 1900000 ] || size=2048
+fi
+if [ "$size" -gt 0 ] && ! grep -q '^/swap.stackserve ' /proc/swaps; then
+    fallocate -l "${size}M" /swap.stackserve
+    chmod 0600 /swap.stackserve
+    mkswap -q /swap.stackserve
+    swapon /swap.stackserve
+    grep -q '^/swap.stackserve ' /etc/fstab || echo '/swap.stackserve none swap sw 0 0' >> /etc/fstab
+fi
+
+systemctl try-restart systemd-journald.service

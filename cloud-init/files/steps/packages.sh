@@ -1,0 +1,36 @@
+#!/bin/sh
+# RabbitMQ and what the image lacks; no recommended packages, no upgrade.
+set -eu
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+
+wanted=$EXTRA_PACKAGES
+[ "$ROLE" != server ] || wanted="$wanted rabbitmq-server"
+# Ubuntu 22.04: the dependencies need a newer Python than its own.
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || wanted="$wanted python3.11"
+
+missing=
+for package in $wanted; do
+    dpkg-query -W -f '${db:Status-Status}\n' "${package%%=*}" 2>/dev/null | grep -qx installed ||
+        missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+apt() {
+    # Another apt may run at first boot: wait for its lock. Sources and translations are
+    # most of what `update` would fetch, and of no use here.
+    apt-get -q -y \
+        -o DPkg::Lock::Timeout=300 \
+        -o Acquire::Retries=3 \
+        -o Acquire::http::Timeout=30 \
+        -o Acquire::https::Timeout=30 \
+        -o Acquire::Languages=none \
+        -o Acquire::IndexTargets::deb-src::Sources::DefaultEnabled=false \
+        -o APT::Update::Error-Mode=any \
+        -o Dpkg::Options::=--force-confold \
+        -o Dpkg::Options::=--force-unsafe-io \
+        -o Dpkg::Use-Pty=0 \
+        "$@"
+}
+apt update
+# shellcheck disable=SC2086 # one word a package
+apt --no-install-recommends install $missing

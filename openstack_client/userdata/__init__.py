@@ -1,0 +1,44 @@
+"""User data: from settings and the code on disk to the bytes that cloud-init runs.
+
+    context = UserDataContext(name="demo", code=read_code(CHECKOUT))
+    user_data = render(context)     # .data .text .payload .code_hash .size
+    deliver(address, port, user_data.payload)   # when the server has an address, until it says so
+
+Pure but for read_code and read_model, which read files, cloud_init_schema, which asks
+cloud-init's own checker where it is installed, and deliver.
+"""
+
+from openstack_client.userdata.checks import (
+    NOVA_LIMIT,
+    SIZE_GOAL,
+    check_cloud_config,
+    cloud_init_schema,
+)
+from openstack_client.userdata.context import (
+    Broker,
+    CarriedFile,
+    Role,
+    UserData,
+    UserDataContext,
+)
+from openstack_client.userdata.delivery import Delivery, deliver
+from openstack_client.userdata.payload import code_hash, read_code, read_model
+from openstack_client.userdata.render import render
+
+__all__ = [
+    "NOVA_LIMIT",
+    "SIZE_GOAL",
+    "Broker",
+    "CarriedFile",
+    "Delivery",
+    "Role",
+    "UserData",
+    "UserDataContext",
+    "check_cloud_config",
+    "cloud_init_schema",
+    "code_hash",
+    "deliver",
+    "read_code",
+    "read_model",
+    "render",
+]

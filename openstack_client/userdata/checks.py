@@ -1,0 +1,131 @@
+"""Is this user data fit to be sent? Its size, and the shape of its cloud-config.
+
+`check_cloud_config` knows only what our templates use, and runs everywhere;
+`cloud_init_schema` asks cloud-init itself, where it is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from openstack_client.errors import PreflightError, Problem
+
+# Nova refuses more than 65,535 bytes of base64, which is 49,149 bytes before it.
+NOVA_LIMIT = 49_149
+SIZE_GOAL = 32 * 1024
+
+HEADER = "#cloud-config\n"
+Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
+Path_ = Annotated[str, Field(pattern=r"^/[^\s]+$")]
+Command = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _WrittenFile(_Strict):
+    path: Path_
+    content: str
+    permissions: Mode
+    owner: str = "root:root"
+    encoding: Literal["b64"] | None = None
+
+
+class _User(_Strict):
+    name: str
+    system: bool
+    homedir: Path_
+    no_create_home: bool
+    shell: Path_
+    gecos: str
+
+
+class _Apt(_Strict):
+    primary: list[dict[str, Any]] | None = None
+    security: list[dict[str, Any]] | None = None
+    proxy: str | None = None
+    conf: str | None = None
+
+
+class _CaCerts(_Strict):
+    trusted: list[str]
+
+
+class CloudConfig(_Strict):
+    """The part of cloud-config that our templates use, and nothing else."""
+
+    package_update: Literal[False]
+    package_upgrade: Literal[False]
+    users: list[Literal["default"] | _User]
+    ssh_authorized_keys: list[str] | None = None
+    ca_certs: _CaCerts | None = None
+    apt: _Apt | None = None
+    bootcmd: list[Command]
+    write_files: list[_WrittenFile]
+    runcmd: list[Command]
+
+
+def check_size(data: bytes, parts: dict[str, int]) -> None:
+    """Refuse user data that Nova would refuse, and say what makes it big."""
+    if len(data) <= NOVA_LIMIT:
+        return
+    raise PreflightError(
+        f"The user data has {len(data):,} bytes; Nova takes at most {NOVA_LIMIT:,}.",
+        "Make the largest part smaller: fewer certificates, keys or settings.",
+        problems=[Problem(name, f"{size:,} bytes compressed.") for name, size in parts.items()],
+    )
+
+
+def check_cloud_config(text: str) -> None:
+    """Refuse a cloud-config that cloud-init would ignore, in whole or in part."""
+    problems = cloud_config_problems(text)
+    if problems:
+        raise PreflightError(
+            "The rendered cloud-config would not be understood by cloud-init.",
+            "Look at the templates in cloud-init/: one was changed so that its output is wrong.",
+            problems=problems,
+        )
+
+
+def cloud_config_problems(text: str) -> list[Problem]:
+    if not text.startswith(HEADER):
+        return [Problem("first line", "must be exactly #cloud-config, or all of it is ignored.")]
+    try:
+        config = CloudConfig.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        return [Problem("YAML", " ".join(str(error).split()))]
+    except ValidationError as error:
+        return [
+            Problem(".".join(map(str, item["loc"])) or "cloud-config", item["msg"] + ".")
+            for item in error.errors()
+        ]
+    paths = [file.path for file in config.write_files]
+    return [
+        Problem(path, "is written twice.") for path in sorted(set(paths)) if paths.count(path) > 1
+    ]
+
+
+def cloud_init_schema(text: str) -> list[Problem] | None:
+    """What cloud-init's own schema says; None where cloud-init is not installed."""
+    program = shutil.which("cloud-init")
+    if program is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "user-data.yaml"
+        file.write_text(text)
+        done = subprocess.run(
+            [program, "schema", "-c", str(file)], capture_output=True, text=True, check=False
+        )
+    said = " ".join((done.stdout + done.stderr).replace(str(file), "user data").split())
+    # Deprecations are reported with exit code 0; they break a later release, so they count.
+    if done.returncode == 0 and "deprecat" not in said.lower():
+        return []
+    return [Problem("cloud-init schema", said)]

@@ -1,0 +1,113 @@
+"""From a context to user data: the role's template, filled, checked and compressed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from pathlib import Path
+
+import jinja2
+
+from openstack_client.userdata.checks import check_cloud_config, check_size
+from openstack_client.userdata.context import Role, UserData, UserDataContext
+from openstack_client.userdata.payload import carried, code_hash, lock_file, pack
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "cloud-init"
+FILES = TEMPLATES / "files"
+
+
+def render(context: UserDataContext) -> UserData:
+    """The user data of one VM; refuses (PreflightError) what Nova or cloud-init would refuse."""
+    payload = pack(carried(context))
+    text = cloud_config(context, payload)
+    check_cloud_config(text)
+    data = compress(text.encode("utf-8"))
+    check_size(data, parts(context, text))
+    return UserData(data=data, text=text, payload=payload, code_hash=code_hash(context.code))
+
+
+def cloud_config(context: UserDataContext, payload: bytes) -> str:
+    """The cloud-config as text; it names `payload` by its hash."""
+    template = _environment().get_template(f"{context.role.value}.yaml.j2")
+    return template.render(
+        vm=context,
+        lock=lock_file(context.code),
+        step_settings=step_settings(context, payload),
+        service_settings=service_settings(context),
+    )
+
+
+def parts(context: UserDataContext, text: str) -> dict[str, int]:
+    """What the parts of the user data weigh, each compressed alone."""
+    texts = {
+        "locked dependencies": lock_file(context.code),
+        "certificates": context.ca_bundle or "",
+        "ssh keys": "\n".join(context.ssh_keys),
+        "whole cloud-config": text,
+    }
+    return {name: len(compress(part.encode("utf-8"))) for name, part in texts.items() if part}
+
+
+def compress(data: bytes) -> bytes:
+    """gzip without a time stamp or a name: the same bytes for the same input."""
+    return gzip.compress(data, compresslevel=9, mtime=0)
+
+
+def service_settings(context: UserDataContext) -> dict[str, str]:
+    """What the service's processes find in their environment, but for the broker's password."""
+    ours = {
+        "STACKSERVE_HOME": "/var/lib/stackserve",
+        "STACKSERVE_HOST": "0.0.0.0",  # noqa: S104 - the security group decides who gets there
+        "STACKSERVE_PORT": str(context.port),
+        "STACKSERVE_CODE_HASH": code_hash(context.code),
+    }
+    return dict(sorted((ours | dict(context.settings)).items()))
+
+
+def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
+    """What the installing steps find in their environment."""
+    values: dict[str, object] = {
+        "ROLE": context.role.value,
+        "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
+        "PAYLOAD_SIZE": len(payload),
+        "PORT": context.port,
+        "WORKERS": context.workers or "auto",
+        "WORKERS_JOIN": "yes" if context.workers_join else "no",
+        "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
+        "READY_TIMEOUT": context.ready_timeout,
+        "EXTRA_PACKAGES": " ".join(context.extra_packages),
+        "UV_DEFAULT_INDEX": context.pip_index_url,
+        "UV_INDEX": " ".join(context.pip_extra_index_urls),
+        "http_proxy": context.http_proxy,
+        "https_proxy": context.https_proxy,
+        "no_proxy": context.no_proxy,
+        "BROKER_HOST": context.broker and context.broker.host,
+        "BROKER_PORT": context.broker and context.broker.port,
+    }
+    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - this is YAML, and values go through `quoted`
+    )
+    environment.filters["quoted"] = quoted
+    environment.globals["file"] = carried_text
+    environment.globals["Role"] = Role
+    return environment
+
+
+def quoted(value: str) -> str:
+    """A YAML scalar that can hold anything: JSON strings are YAML."""
+    return json.dumps(value)
+
+
+def carried_text(name: str) -> str:
+    """A file under cloud-init/files/, as a template writes it onto the VM."""
+    return (FILES / name).read_text("utf-8")
