@@ -42,6 +42,7 @@ class Feature(Part):
     decimals: Annotated[int, Field(ge=0, le=9)] = Field(
         0, description="digits after the point that the measurement is given with"
     )
+    aliases: list[str] = Field([], description="other headings that a CSV may have for it")
 
     @model_validator(mode="after")
     def _ordered(self) -> Feature:
@@ -139,6 +140,7 @@ class Card(Part):
     version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=80)]
     kind: Kind
     target: str = Field(description="label of what is predicted")
+    outcome: str = Field("outcome", description="heading of the truth in a table")
     classes: list[str] = Field([], description="binary: negative then positive; regression: none")
     unit: str = Field("", description="of the answer of a regression")
     threshold: float = Field(0.5, description="binary: from this probability on it is positive")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from production_server.errors import DataError
-from production_server.model.description import DescribedFeature, Description
+from production_server.model.card import Card, Feature
 
 Array = NDArray[np.float64]
 MOST_BYTES = 500_000_000  # a table is held in memory; larger ones are jobs for another tool
@@ -44,39 +44,37 @@ def fetch(source: str, sha256: str = "") -> tuple[bytes, str]:
     return content, found
 
 
-def read_table(source: str, description: Description, sha256: str = "") -> Table:
-    """The table to train or test on, by the headings that the description names."""
+def read_table(source: str, card: Card, sha256: str = "") -> Table:
+    """The table to train or test on, by the headings that the card names."""
     content, found = fetch(source, sha256)
     lines = _lines(content, source)
-    columns = _columns(lines[0], description, source)
-    body = lines[1:] if columns is not None else lines
-    order = columns or list(range(len(description.features) + 1))
+    wanted = [*card.features, Feature(name=card.outcome, low=0, high=1, default=0)]
+    first = lines[0][1]
+    if len(first) == len(wanted) and all(_is_number(cell) for cell in first):
+        # The oldest copies of the Pima data have no heading, and the columns in this order.
+        places, body = list(range(len(wanted))), lines
+    else:
+        places, body = _places(first, wanted, source), lines[1:]
+    if not body:
+        raise DataError(f"{source} has a heading and no row", "Give at least one row.")
     values = np.array(
-        [_numbers(line, order, number, source, description.classes) for number, line in body],
-        np.float64,
+        [_numbers(line, places, number, source, card.classes) for number, line in body], np.float64
     )
     truth = values[:, -1]
-    if description.classes and not np.isin(truth, range(len(description.classes))).all():
+    if card.classes and not np.isin(truth, range(len(card.classes))).all():
         raise DataError(
-            f"{source}: the column {description.outcome!r} holds other than "
-            f"0..{len(description.classes) - 1} or the class labels",
-            f"Give the index or the label of a class: {', '.join(description.classes)}.",
+            f"{source}: the column {card.outcome!r} holds other than "
+            f"0..{len(card.classes) - 1} or the class labels",
+            f"Give the index or the label of a class: {', '.join(card.classes)}.",
         )
     return Table(values[:, :-1], truth, found)
 
 
-def read_rows(content: bytes, features: list[str], source: str) -> Array:
-    """Rows to predict: a CSV with the features as headings (others are ignored)."""
+def read_rows(content: bytes, features: list[Feature], source: str) -> Array:
+    """Rows to predict: a CSV with the features as headings; other columns are ignored."""
     lines = _lines(content, source)
-    heading = [_plain(cell) for cell in lines[0][1]]
-    absent = [name for name in features if _plain(name) not in heading]
-    if absent:
-        raise DataError(
-            f"{source}: the first line has no column {', '.join(absent)}",
-            f"The first line names the columns: {','.join(features)}",
-        )
-    order = [heading.index(_plain(name)) for name in features]
-    values = [_numbers(line, order, number, source, []) for number, line in lines[1:]]
+    places = _places(lines[0][1], features, source)
+    values = [_numbers(line, places, number, source, []) for number, line in lines[1:]]
     return np.array(values, np.float64).reshape(len(values), len(features))
 
 
@@ -93,30 +91,19 @@ def _lines(content: bytes, source: str) -> list[tuple[int, list[str]]]:
     return lines
 
 
-def _columns(
-    first: tuple[int, list[str]], description: Description, source: str
-) -> list[int] | None:
-    """Where each feature and the outcome stand; None when there is no heading but the right
-    number of columns, as in the oldest copies of the Pima data."""
-    cells = first[1]
-    width = len(description.features) + 1
-    if len(cells) == width and all(_is_number(cell) for cell in cells):
-        return None
-    heading = [_plain(cell) for cell in cells]
-    wanted = [
-        *description.features,
-        DescribedFeature(name=description.outcome, low=0, high=1, default=0),
-    ]
+def _places(heading: list[str], wanted: list[Feature], source: str) -> list[int]:
+    """In which column each feature stands, by its name or an alias."""
+    found = [_plain(cell) for cell in heading]
     places: list[int] = []
     for feature in wanted:
-        names = [_plain(name) for name in (feature.name, *feature.aliases)]
-        found = [place for place, name in enumerate(heading) if name in names]
-        if len(found) != 1:
+        names = {_plain(name) for name in (feature.name, *feature.aliases)}
+        here = [place for place, name in enumerate(found) if name in names]
+        if len(here) != 1:
             raise DataError(
-                f"{source}: the heading has {len(found) or 'no'} column {feature.name!r}",
-                f"It must name each of: {', '.join(f.name for f in wanted)}.",
+                f"{source}: the first line has {len(here) or 'no'} columns {feature.name!r}",
+                f"It must name each of: {', '.join(feature.name for feature in wanted)}.",
             )
-        places += found
+        places += here
     return places
 
 

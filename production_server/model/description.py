@@ -19,41 +19,23 @@ DIABETES = Path(__file__).with_name("diabetes.toml")
 _MOST_BYTES = 1_000_000
 
 
-class DescribedFeature(Feature):
-    aliases: list[str] = Field([], description="other headings that a CSV may have for it")
-
-
 class Description(Part):
     """The part of a card that only a person can know."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
     kind: Kind
     target: Annotated[str, Field(description="label of what is predicted")]
-    outcome: str = Field("outcome", description="heading of the truth in a table to train on")
+    outcome: str = Field("outcome", description="heading of the truth in a table")
     classes: list[str] = Field([], description="binary: negative then positive")
     unit: str = ""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     notes: str = ""
-    features: Annotated[list[DescribedFeature], Field(min_length=1)]
+    features: Annotated[list[Feature], Field(min_length=1)]
 
     def card(self) -> Card:
         """A card without anything measured; its version is provisional."""
-        features = [
-            Feature.model_validate(feature.model_dump(exclude={"aliases"}))
-            for feature in self.features
-        ]
         try:
-            return Card(
-                name=self.name,
-                version=f"{self.name}-1",
-                kind=self.kind,
-                target=self.target,
-                classes=self.classes,
-                unit=self.unit,
-                threshold=self.threshold,
-                features=features,
-                notes=self.notes,
-            )
+            return Card.model_validate({**self.model_dump(), "version": f"{self.name}-1"})
         except ValidationError as error:
             raise CardError(
                 f"the description of {self.name} is not valid: {explain(error)}",

@@ -6,15 +6,31 @@ the web process, which never calls it, stays free of Keras.
 
 from __future__ import annotations
 
+import json
 import os
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from production_server.errors import ModelError
 
 if TYPE_CHECKING:
     import keras
+
+# What Keras, h5py and zipfile raise for files that are damaged or not theirs.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    AttributeError,
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+)
+_CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
 
 
 def keras_module() -> ModuleType:
@@ -36,12 +52,47 @@ def load(path: Path) -> keras.Model:
     """The model in a .keras file, in safe mode: no code from the file is ever run."""
     keras = keras_module()
     try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+        refuse_code(config, path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
-        raise ModelError(
-            f"{path} cannot be loaded as a Keras model: {first_line(error)}",
-            "It must be whole and use Keras' own layers, without Lambda layers or custom code.",
-        ) from error
+    except UNREADABLE as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(
+        f"{path} cannot be loaded as a Keras model: {first_line(error)}",
+        "It must be whole, and made of Keras' own layers.",
+    )
+
+
+def refuse_code(config: Any, path: Path) -> None:
+    """ModelError when a model's description would run code that is not Keras' own."""
+    for part in _parts(config):
+        name, module = part["class_name"], part.get("module") or "keras"
+        if name in _CODE_LAYERS:
+            raise ModelError(
+                f"{path} holds a {name} layer, which is code that would run here: refused",
+                "Replace it by Keras' own layers and save the model again.",
+            )
+        if module.partition(".")[0] not in ("keras", "tf_keras", "builtins"):
+            raise ModelError(
+                f"{path} needs {name} of the module {module}: refused",
+                "Replace it by Keras' own layers and save the model again.",
+            )
+
+
+def _parts(config: Any) -> Iterator[dict[str, Any]]:
+    """Every object description in a model's configuration."""
+    if isinstance(config, dict):
+        if isinstance(config.get("class_name"), str):
+            yield config
+        for value in config.values():
+            yield from _parts(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _parts(value)
 
 
 def save(model: keras.Model, path: Path) -> None:
@@ -55,7 +106,7 @@ def widths(model: keras.Model) -> tuple[int, int]:
     inputs, outputs = model.inputs or [], model.outputs or []
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
-            f"the model has {len(inputs)} inputs and {len(outputs)} outputs",
+            f"the model has {len(inputs)} input tensors and {len(outputs)} output tensors",
             "A tabular model has one input tensor (rows, features) and one output tensor.",
         )
     shapes = tuple(inputs[0].shape), tuple(outputs[0].shape)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Recipe:
     """What a training run can choose; the defaults are what `--search` found best."""
 
-    units: tuple[int, ...] = (32,)
+    units: tuple[int, ...] = (32, 16)
     activation: str = "swish"
     l2: float = 3e-3
     dropout: float = 0.2

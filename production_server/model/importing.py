@@ -1,0 +1,125 @@
+"""Bringing in a model that was made elsewhere, with a features file that describes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.errors import ModelError
+from production_server.model import cohort, kerasfiles, legacy, scores
+from production_server.model.predictor import Predictor
+from production_server.model.training import provenance
+
+if TYPE_CHECKING:
+    import keras
+
+    from production_server.model.card import Card
+    from production_server.model.dataset import Table
+    from production_server.model.registry import Registry
+
+_HDF5 = (".h5", ".hdf5")
+_PROBED = 64
+_TOLERANCE = 1e-5
+
+
+def read_model(path: Path, weights: Path | None = None) -> keras.Model:
+    """A model from .keras, from .h5, or from model.json and model.h5."""
+    for given in filter(None, (path, weights)):
+        if not given.is_file():
+            raise ModelError(f"there is no file {given}", "Give the path of the model's file.")
+    suffix = path.suffix.lower()
+    if weights is not None and suffix != ".json":
+        raise ModelError(
+            f"a file of weights goes with model.json, not with {path.name}",
+            "Give model.json first, then model.h5; a .keras or .h5 file stands alone.",
+        )
+    if suffix == ".keras":
+        return kerasfiles.load(path)
+    if suffix in _HDF5:
+        return legacy.load_hdf5(path)
+    if suffix == ".json" and weights is not None:
+        return legacy.load_pair(path, weights)
+    if suffix == ".json":
+        raise ModelError(
+            f"{path} describes a model without its weights", "Give model.json and model.h5."
+        )
+    raise ModelError(
+        f"{path} is no kind of model file that can be imported",
+        "Give .keras, .h5, model.json and model.h5, or an exported .tar.",
+    )
+
+
+def add_model(
+    registry: Registry,
+    model: keras.Model,
+    card: Card,
+    *,
+    scratch: Path,
+    table: Table | None = None,
+    activate: bool = False,
+) -> Card:
+    """Check a model against its card, save it, check the saved file, and keep it as a version."""
+    predictor = Predictor.of(model, card)
+    rows = probe(card)
+    answers = predictor.predict(rows)
+    refuse_misfit(card, answers)
+    path = scratch / "model.keras"
+    kerasfiles.save(model, path)
+    again = Predictor.of(kerasfiles.load(path), card).predict(rows)
+    off = float(np.abs(again - answers).max())
+    if off > _TOLERANCE:
+        raise ModelError(
+            f"the saved model answers differently, by up to {off:g}",
+            "A layer does not save what it learnt; save the model again with the newest Keras.",
+        )
+    card = card.model_copy(update={**provenance(), **(_measured(card, predictor, table))})
+    return registry.add(card, path, activate=activate)
+
+
+def probe(card: Card) -> NDArray[np.float32]:
+    """Rows in the plausible range, the defaults first."""
+    drawn = [row for row, _ in cohort.sample(card, _PROBED, seed=1)]
+    default = {feature.name: feature.default for feature in card.features}
+    return np.array([list(row.values()) for row in (default, *drawn)], np.float32)
+
+
+def refuse_misfit(card: Card, answers: NDArray[np.float32]) -> None:
+    """ModelError when answers cannot be what the card says that they are."""
+    if not np.isfinite(answers).all():
+        raise ModelError(
+            "the model answers NaN or infinity to plausible rows",
+            "Check low, high and default in the features file, and the model's weights.",
+        )
+    if card.kind == "regression":
+        return
+    slack = 1e-4
+    if answers.min() < -slack or answers.max() > 1 + slack:
+        raise ModelError(
+            f"the answers of a {card.kind} model must be probabilities; this one's go from "
+            f"{answers.min():g} to {answers.max():g}",
+            "Add a sigmoid (binary) or softmax (multiclass) as the last activation.",
+        )
+    if card.kind == "multiclass" and np.abs(answers.sum(axis=1) - 1).max() > 1e-3:
+        raise ModelError(
+            "the probabilities of the classes do not sum to 1",
+            "Use softmax as the last activation.",
+        )
+
+
+def evaluate(card: Card, predictor: Predictor, table: Table) -> dict[str, object]:
+    """Metrics of a model on a table with known outcomes, and a cohort like that table."""
+    answers = predictor.predict(table.rows.astype(np.float32)).astype(np.float64)
+    groups = [(label, table.truth == index) for index, label in enumerate(card.classes)]
+    everyone = [(None, np.ones(len(table.truth), bool))]
+    return {
+        "metrics": scores.measure(card.kind, table.truth, answers, threshold=card.threshold),
+        "cohort": cohort.summarise(card.features, table.rows, list(groups) or list(everyone)),
+        "data_sha256": table.sha256,
+    }
+
+
+def _measured(card: Card, predictor: Predictor, table: Table | None) -> dict[str, object]:
+    return evaluate(card, predictor, table) if table is not None else {}

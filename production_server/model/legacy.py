@@ -1,0 +1,134 @@
+"""Models as Keras 1 and 2 wrote them: one HDF5 file, or model.json beside model.h5.
+
+A JSON description and a file of weights are joined into the one-file form, which Keras 3 still
+reads; what later Keras 2 releases and the oldest ones wrote differently is evened out on the way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from production_server.errors import ModelError
+from production_server.model import kerasfiles
+
+if TYPE_CHECKING:
+    import h5py
+    import keras
+
+# Keys that tf-keras 2.13 and later add; the reader of the one-file form does not know them.
+_NEWER_KEYS = frozenset({"module", "registered_name", "build_config"})
+_WEIGHTS = "model_weights"
+
+
+def load_hdf5(path: Path) -> keras.Model:
+    """A whole model in a .h5 file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+            if text is None:
+                raise ModelError(
+                    f"{path} holds weights only, no description of the model",
+                    "Give the description too: models import model.json model.h5",
+                )
+            if _WEIGHTS not in file:
+                raise ModelError(f"{path} holds no weights", "Save the model again, whole.")
+            return _joined(_described(text, path), file[_WEIGHTS], path)
+    except kerasfiles.UNREADABLE as error:
+        raise kerasfiles.unreadable(path, error) from error
+
+
+def load_pair(description: Path, weights: Path) -> keras.Model:
+    """A model of model.json and the weights in model.h5."""
+    import h5py
+
+    try:
+        config = _described(description.read_bytes(), description)
+        with h5py.File(weights, "r") as file:
+            group = file.get(_WEIGHTS, file)
+            if "layer_names" in group.attrs:
+                return _joined(config, group, description)
+        return _keras3_pair(config, description, weights)
+    except kerasfiles.UNREADABLE as error:
+        raise kerasfiles.unreadable(description, error) from error
+
+
+def _described(text: str | bytes, path: Path) -> dict[str, Any]:
+    config = json.loads(text)
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ModelError(
+            f"{path} is not a Keras model's description", "It is what model.to_json() gives."
+        )
+    kerasfiles.refuse_code(config, path)
+    return config
+
+
+def _joined(config: dict[str, Any], weights: h5py.Group, path: Path) -> keras.Model:
+    import h5py
+
+    keras = kerasfiles.keras_module()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "model.h5"
+        with h5py.File(whole, "w") as file:
+            file.attrs["model_config"] = json.dumps(evened(config))
+            group = file.create_group(_WEIGHTS)
+            for name, value in weights.attrs.items():
+                group.attrs[name] = value
+            for name in weights:
+                weights.copy(name, group)
+        return keras.saving.load_model(whole, compile=False, safe_mode=True)
+
+
+def evened(config: Any) -> Any:
+    """The description as the Keras releases between 2.2 and 2.12 wrote it."""
+    if isinstance(config, list):
+        return [evened(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    told = "class_name" in config
+    even = {
+        key: evened(value) for key, value in config.items() if not (told and key in _NEWER_KEYS)
+    }
+    if even.get("class_name") == "Sequential":
+        even["config"] = _sequence(even["config"])
+    return even
+
+
+def _sequence(config: Any) -> dict[str, Any]:
+    """A Sequential's configuration with a name and an input layer; the oldest have neither."""
+    config = {"name": "sequential", "layers": config} if isinstance(config, list) else config
+    layers = config.get("layers") or [{}]
+    inside = layers[0].get("config", {})
+    if layers[0].get("class_name") == "InputLayer" or "batch_input_shape" not in inside:
+        return dict(config)
+    entry = {
+        "class_name": "InputLayer",
+        "config": {
+            "name": f"{inside.get('name', 'first')}_input",
+            "batch_input_shape": inside["batch_input_shape"],
+            "dtype": inside.get("dtype", "float32"),
+        },
+    }
+    rest = {key: value for key, value in inside.items() if key != "batch_input_shape"}
+    return {**config, "layers": [entry, {**layers[0], "config": rest}, *layers[1:]]}
+
+
+def _keras3_pair(config: dict[str, Any], description: Path, weights: Path) -> keras.Model:
+    """to_json() and save_weights() of Keras 3."""
+    keras = kerasfiles.keras_module()
+    if "module" not in config:
+        raise ModelError(
+            f"{weights} does not hold the weights of {description}",
+            "Give the .h5 file that save_weights() of the same Keras wrote.",
+        )
+    model = keras.models.model_from_json(json.dumps(config))
+    with tempfile.TemporaryDirectory() as folder:
+        named = Path(folder) / "model.weights.h5"  # Keras tells the formats apart by this name
+        shutil.copyfile(weights, named)
+        model.load_weights(named)
+    return model
