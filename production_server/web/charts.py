@@ -1,0 +1,237 @@
+"""Charts as SVG text, drawn on the server from plain numbers.
+
+Pure functions: values in, markup out. Colours, fonts and dark mode are the style sheet's affair
+(classes only, no style attributes, so that a strict Content-Security-Policy holds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH = 340
+LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 42
+PLOT = WIDTH - LEFT - RIGHT
+GAUGE_RADIUS = 80
+COLOURS = 6  # the style sheet has k0 ... k5
+
+Tick = tuple[float, str]
+PERCENT_TICKS: list[Tick] = [(0.0, "0%"), (0.25, "25%"), (0.5, "50%"), (0.75, "75%"), (1.0, "100%")]
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One case of the cohort: its lane, its place on the axis, its colour, its tooltip."""
+
+    lane: int
+    x: float
+    colour: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One calibration bin: mean predicted probability, observed fraction, number of cases."""
+
+    predicted: float
+    observed: float
+    count: int
+
+
+def percent(probability: float) -> str:
+    """A probability for people; never a false 0% or 100%."""
+    if probability > 0.995:
+        return ">99%"
+    if probability < 0.005:
+        return "<1%"
+    return f"{probability * 100:.0f}%"
+
+
+def number(value: float) -> str:
+    """A number for people: four significant digits at most, no exponent for ordinary sizes."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if 1e-4 <= abs(value) < 1e7:
+        digits = max(0, 3 - math.floor(math.log10(abs(value))))
+        text = f"{value:.{digits}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{value:.3g}"
+
+
+def value_ticks(low: float, high: float) -> list[Tick]:
+    """Round numbers that enclose the span, about five of them."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    rough = (high - low) / 4
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
+    places = range(math.floor(low / step), math.ceil(high / step) + 1)
+    return [(step * k, number(step * k)) for k in places]
+
+
+def roc_chart(points: Sequence[tuple[float, float]], auc: float | None) -> Markup:
+    """The ROC curve of (false positive rate, true positive rate) points."""
+    height = TOP + PLOT + BOTTOM
+    x, y = _scale(0, 1, LEFT, LEFT + PLOT), _scale(0, 1, TOP + PLOT, TOP)
+    line = _path([(x(fpr), y(tpr)) for fpr, tpr in sorted(points)])
+    area = f"{line}L{_n(x(1))} {_n(y(0))}L{_n(x(0))} {_n(y(0))}Z"
+    label = "ROC curve" + (f", area under it {auc:.2f}" if auc is not None else "")
+    caption = "" if auc is None else _text(x(0.62), y(0.24), f"AUC {auc:.2f}", "big")
+    return _svg(height, label, [
+        _square(x, y), _line(x(0), y(0), x(1), y(1), "dash"),
+        f'<path class="area" d="{area}"/><path class="curve" d="{line}"/>', caption,
+        _axis_titles("False alarms", "Found", height),
+    ])  # fmt: skip
+
+
+def calibration_chart(bins: Sequence[Bin]) -> Markup:
+    """Predicted against observed: a dot a bin, its area by the number of cases in it."""
+    height = TOP + PLOT + BOTTOM
+    x, y = _scale(0, 1, LEFT, LEFT + PLOT), _scale(0, 1, TOP + PLOT, TOP)
+    filled = sorted((b for b in bins if b.count > 0), key=lambda b: b.predicted)
+    most = max((b.count for b in filled), default=1)
+    places = [(x(b.predicted), y(b.observed)) for b in filled]
+    sizes = [3 + 7 * math.sqrt(b.count / most) for b in filled]
+    dots = [
+        f'<circle class="point" cx="{_n(cx)}" cy="{_n(cy)}" r="{_n(size)}">'
+        f"<title>predicted {percent(b.predicted)}, observed {percent(b.observed)}, "
+        f"{b.count} cases</title></circle>"
+        for (cx, cy), size, b in zip(places, sizes, filled, strict=True)
+    ]
+    line = f'<path class="curve thin" d="{_path(places)}"/>' if places else ""
+    return _svg(height, f"Calibration: predicted against observed in {len(filled)} bins", [
+        _square(x, y), _line(x(0), y(0), x(1), y(1), "dash"), line, *dots,
+        _axis_titles("Predicted", "Observed", height),
+    ])  # fmt: skip
+
+
+def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str) -> Markup:
+    """Held-out truth against prediction, for a model that answers with a value."""
+    height = TOP + PLOT + BOTTOM
+    values = [*truth, *predicted] or [0.0, 1.0]
+    ticks = value_ticks(min(values), max(values))
+    low, high = ticks[0][0], ticks[-1][0]
+    x, y = _scale(low, high, LEFT, LEFT + PLOT), _scale(low, high, TOP + PLOT, TOP)
+    dots = [f'<circle class="point" cx="{_n(x(t))}" cy="{_n(y(p))}" r="3"/>'
+            for t, p in zip(truth, predicted, strict=True)]  # fmt: skip
+    marks = [
+        part for tick, words in ticks for part in (
+            _text(x(tick), TOP + PLOT + 17, words, "tick", "middle"),
+            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"))
+    ]  # fmt: skip
+    suffix = f" ({unit})" if unit else ""
+    return _svg(height, f"Truth against prediction of {len(dots)} held-out cases", [
+        f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
+        _line(LEFT, TOP + PLOT, LEFT + PLOT, TOP, "dash"), *marks, *dots,
+        _axis_titles("Truth" + suffix, "Predicted" + suffix, height),
+    ])  # fmt: skip
+
+
+def dot_chart(
+    dots: Sequence[Dot],
+    lanes: Sequence[str],
+    *,
+    ticks: Sequence[Tick],
+    axis: str,
+    label: str,
+    mark: Tick | None = None,
+) -> Markup:
+    """A stack of dots per bin in one lane per group; `mark` draws a threshold across the lanes."""
+    low, high = ticks[0][0], ticks[-1][0]
+    left, plot, lane_height, bins = RIGHT, WIDTH - 2 * RIGHT, 96, 24
+    height = TOP + lane_height * len(lanes) + BOTTOM
+    x = _scale(low, high, left, left + plot)
+    width = plot / bins
+    stacks: dict[tuple[int, int], list[Dot]] = {}
+    for dot in sorted(dots, key=lambda d: (d.colour, d.x)):
+        place = (dot.x - low) / (high - low or 1) * bins
+        stacks.setdefault((dot.lane, min(bins - 1, max(0, int(place)))), []).append(dot)
+    tallest = max((len(stack) for stack in stacks.values()), default=1)
+    step = min(width, (lane_height - 34) / tallest)
+    parts: list[str] = []
+    for lane, name in enumerate(lanes):
+        base = TOP + lane_height * (lane + 1)
+        parts += [_line(left, base, left + plot, base, "axis"),
+                  _text(left, base - lane_height + 25, name, "lane")]  # fmt: skip
+        for (_, column), stack in ((k, s) for k, s in stacks.items() if k[0] == lane):
+            parts += [
+                f'<circle class="k{dot.colour % COLOURS}" cx="{_n(left + (column + 0.5) * width)}" '
+                f'cy="{_n(base - (level + 0.5) * step)}" r="{_n(max(1, step / 2 - 0.7))}">'
+                f"<title>{escape(dot.title)}</title></circle>"
+                for level, dot in enumerate(stack)
+            ]
+    floor = TOP + lane_height * len(lanes)
+    if mark is not None:
+        at, words = mark
+        parts += [_line(x(at), TOP - 4, x(at), floor, "dash"),
+                  _text(x(at) + 5, TOP + 6, words, "tick")]  # fmt: skip
+    anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
+    parts += [_text(x(at), floor + 17, words, "tick", anchor)
+              for (at, words), anchor in zip(ticks, anchors, strict=True)]  # fmt: skip
+    parts.append(_text(left + plot / 2, height - 6, axis, "title", "middle"))
+    return _svg(height, label, parts)
+
+
+def gauge_mark(threshold: float) -> Markup:
+    """The tick of the decision threshold on the half-circle gauge of a probability."""
+    angle = math.pi * (1 - threshold)
+    inner, outer = (
+        (100 + r * math.cos(angle), 100 - r * math.sin(angle))
+        for r in (GAUGE_RADIUS - 14, GAUGE_RADIUS + 14)
+    )
+    return Markup(_line(*inner, *outer, "mark"))
+
+
+def _svg(height: float, label: str, parts: Sequence[str]) -> Markup:
+    return Markup(
+        f'<svg class="chart" viewBox="0 0 {WIDTH} {_n(height)}" role="img" '
+        f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    )
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    span = (high - low) or 1.0
+    return lambda value: start + (value - low) / span * (end - start)
+
+
+def _square(x: Callable[[float], float], y: Callable[[float], float]) -> str:
+    """The frame of a chart whose two axes both run from 0 to 100%."""
+    parts = [f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>']
+    for tick, words in PERCENT_TICKS:
+        if 0 < tick < 1:
+            parts += [_line(x(tick), TOP, x(tick), TOP + PLOT, "grid"),
+                      _line(LEFT, y(tick), LEFT + PLOT, y(tick), "grid")]  # fmt: skip
+        parts += [_text(x(tick), TOP + PLOT + 17, words, "tick", "middle"),
+                  _text(LEFT - 7, y(tick) + 4, words, "tick", "end")]  # fmt: skip
+    return "".join(parts)
+
+
+def _axis_titles(across: str, up: str, height: float) -> str:
+    middle = TOP + PLOT / 2
+    return _text(LEFT + PLOT / 2, height - 6, across, "title", "middle") + (
+        f'<text class="title" transform="translate(12 {_n(middle)}) rotate(-90)" '
+        f'text-anchor="middle">{escape(up)}</text>'
+    )
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) if points else "M0 0"
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return (
+        f'<line class="{kind}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
+    )  # fmt: skip
+
+
+def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+    place = f'x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{escape(words)}</text>'
+
+
+def _n(value: float) -> str:
+    """A coordinate: one decimal is finer than any screen needs, and keeps the page small."""
+    return f"{value:.1f}".rstrip("0").rstrip(".")

@@ -1,0 +1,194 @@
+"""What the page shows of a model besides the form: charts, tiles, and the synthetic cohort.
+
+Made once for each version, at the first request that needs it, and kept for the last few.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from production_server.errors import QueueError
+from production_server.model import cohort
+from production_server.model.card import Card, Metrics
+from production_server.web import charts
+
+COHORT_SIZE = 60
+COHORT_SEED = 2026
+SAMPLE_ROWS = 1000
+KEPT = 4  # versions; a roll-out looks at two, the rest is for going back
+
+Predict = Callable[[Card, list[list[float]]], Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One synthetic case and the model's answer to it."""
+
+    row: dict[str, float]
+    label: str | None
+    outputs: list[float]
+    shown: list[str]
+    text: str
+    colour: int
+    link: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All of a version that does not depend on the request."""
+
+    tiles: list[tuple[str, str, str]] = field(default_factory=list)
+    roc: Markup | None = None
+    calibration: Markup | None = None
+    scatter: Markup | None = None
+    cases: list[Case] = field(default_factory=list)
+    cohort_chart: Markup | None = None
+    labelled: bool = False  # the cases were drawn from a class, so truth and answer can differ
+    why_no_cases: str = ""
+
+
+class Showcase:
+    """The sheets of the versions looked at last. A cohort that failed is tried again next time."""
+
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
+        self._sheets: OrderedDict[str, Sheet] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def sheet(self, card: Card) -> Sheet:
+        with self._lock:
+            key = f"{card.version} {card.model_sha256}"
+            if key in self._sheets:
+                self._sheets.move_to_end(key)
+                return self._sheets[key]
+            try:
+                sheet = make_sheet(card, self._predict)
+            except QueueError as error:
+                return make_sheet(card, None, f"{error}. {error.remedy}")
+            self._sheets[key] = sheet
+            while len(self._sheets) > KEPT:
+                self._sheets.popitem(last=False)
+            return sheet
+
+
+def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
+    """Charts and tiles from the card; the cohort too unless `predict` is None (see `trouble`)."""
+    cases: list[Case] = []
+    if predict is not None:
+        drawn = cohort.sample(card, COHORT_SIZE, COHORT_SEED)
+        answers = predict(card, [[row[name] for name in card.feature_names] for row, _ in drawn])
+        cases = [
+            make_case(card, row, label, [float(value) for value in outputs])
+            for (row, label), outputs in zip(drawn, answers, strict=True)
+        ]
+    metrics = card.metrics
+    return Sheet(
+        tiles=tiles(metrics) if metrics else [],
+        roc=_roc(metrics) if metrics and metrics.roc else None,
+        calibration=_calibration(metrics) if metrics and metrics.calibration else None,
+        scatter=_scatter(card, metrics) if metrics and card.kind == "regression" else None,
+        cases=cases,
+        cohort_chart=cohort_chart(card, cases) if cases else None,
+        labelled=any(case.label in card.classes for case in cases),
+        why_no_cases=trouble and f"The sample cohort has no predictions just now: {trouble}",
+    )
+
+
+def make_case(card: Card, row: dict[str, float], label: str | None, outputs: list[float]) -> Case:
+    shown = [f"{row[feature.name]:.{feature.decimals}f}" for feature in card.features]
+    chosen = choose(card, outputs)
+    if card.kind == "binary":
+        text = charts.percent(outputs[0])
+    elif card.kind == "multiclass":
+        text = f"{card.classes[chosen]} {charts.percent(outputs[chosen])}"
+    else:
+        text = f"{charts.number(outputs[0])} {card.unit}".strip()
+    query = urlencode(dict(zip(card.feature_names, shown, strict=True)))
+    return Case(row, label, outputs, shown, text, chosen % charts.COLOURS,
+                f"/predictions?{query}#answer")  # fmt: skip
+
+
+def choose(card: Card, outputs: Sequence[float]) -> int:
+    """The index of the class that the answer stands for (0 for a value)."""
+    if card.kind == "binary":
+        return int(outputs[0] >= card.threshold)
+    return max(range(len(outputs)), key=lambda k: outputs[k])
+
+
+def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
+    if card.kind == "regression":
+        values = [case.outputs[0] for case in cases]
+        unit = f" ({card.unit})" if card.unit else ""
+        return charts.dot_chart(
+            [charts.Dot(0, v, 0, case.text) for v, case in zip(values, cases, strict=True)],
+            [card.target], ticks=charts.value_ticks(min(values), max(values)),
+            axis=f"Predicted{unit}",
+            label=f"Predictions of {len(cases)} synthetic cases",
+        )  # fmt: skip
+    labelled = any(case.label in card.classes for case in cases)
+    binary = card.kind == "binary"
+    dots: list[charts.Dot] = []
+    for case in cases:
+        answered = choose(card, case.outputs)
+        lane = card.classes.index(case.label) if labelled and case.label else answered
+        share = case.outputs[0 if binary else lane]
+        title = f"{case.text}, drawn as {case.label}" if labelled else case.text
+        dots.append(charts.Dot(lane, share, answered, title))
+    return charts.dot_chart(
+        dots, [f"{'drawn as' if labelled else 'answered'} {label}" for label in card.classes],
+        ticks=charts.PERCENT_TICKS,
+        axis=f"Predicted probability of {card.classes[1] if binary else 'that class'}",
+        label=f"Predicted probabilities of {len(cases)} synthetic cases, a row for each class",
+        mark=(card.threshold, "yes from here") if binary else None,
+    )  # fmt: skip
+
+
+def tiles(metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Name, figure and meaning of each measure that the card holds."""
+    crossed = metrics.cross_validation
+    known: list[tuple[str, float | None, str, str]] = [
+        ("Accuracy", metrics.accuracy, "%", "answers that were right"),
+        ("ROC AUC", metrics.roc_auc, "", "1 is perfect, 0.5 is guessing"),
+        ("Brier score", metrics.brier, "", "0 is perfect; lower is better"),
+        ("Log loss", metrics.log_loss, "", "lower is better"),
+        ("Mean error", metrics.mae, "", "how far off, on average"),
+        ("RMSE", metrics.rmse, "", "large errors count more"),
+        ("R²", metrics.r2, "", "1 is perfect, 0 is the mean"),
+    ]
+    shown = [
+        (name, f"{value:.1%}" if kind == "%" else f"{value:.3g}", meaning)
+        for name, value, kind, meaning in known if value is not None
+    ]  # fmt: skip
+    if crossed is not None:
+        shown.append((
+            f"AUC, {crossed.folds} folds", f"{crossed.auc:.3f}",
+            f"logistic regression on the same folds: {crossed.baseline_auc:.3f}",
+        ))  # fmt: skip
+    return shown
+
+
+def _roc(metrics: Metrics) -> Markup:
+    points = [(p.false_positive_rate, p.true_positive_rate) for p in metrics.roc]
+    return charts.roc_chart(points, metrics.roc_auc)
+
+
+def _calibration(metrics: Metrics) -> Markup:
+    return charts.calibration_chart(
+        [charts.Bin(b.predicted, b.observed, b.count) for b in metrics.calibration]
+    )
+
+
+def _scatter(card: Card, metrics: Metrics) -> Markup | None:
+    if metrics.held_out is None:
+        return None
+    truth, answers = metrics.held_out.truth, metrics.held_out.probability
+    predicted = [float(value) for value in answers if not isinstance(value, list)]
+    return (
+        charts.scatter_chart(truth, predicted, card.unit) if len(predicted) == len(truth) else None
+    )

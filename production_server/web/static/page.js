@@ -1,0 +1,235 @@
+// The predictions page with JavaScript: answers in place, uploads followed to their end.
+// Without it the form still works: every element filled here is drawn by the server too.
+"use strict";
+const $ = (id) => document.getElementById(id);
+const percent = (p) => p > 0.995 ? ">99%" : p < 0.005 ? "<1%" : `${Math.round(p * 100)}%`;
+const upper = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+const items = (list, texts) => list.replaceChildren(...texts.map((text) => {
+  const item = document.createElement("li");
+  item.append(...[].concat(text));
+  return item;
+}));
+const problemText = (problem, otherwise) =>
+  [problem.detail || problem.title, problem.remedy].filter(Boolean).join(" ") || otherwise;
+const UNREACHED = "The server could not be reached. Look at your connection and try again.";
+
+// --- one case ---------------------------------------------------------------------------------
+const form = $("form"), answer = $("answer"), card = answer.dataset;
+const inputs = [...form.querySelectorAll("input")];
+let asked = 0;
+
+const fieldOf = (input) => input.closest(".field");
+const mark = (input, error, warning) => {
+  fieldOf(input).classList.toggle("bad", Boolean(error));
+  fieldOf(input).classList.toggle("odd", Boolean(warning));
+  input.toggleAttribute("aria-invalid", false);
+  if (error) input.setAttribute("aria-invalid", "true");
+  $(`${input.id}-error`).textContent = error || "";
+};
+const clear = () => {
+  inputs.forEach((input) => mark(input));
+  $("trouble").replaceChildren();
+};
+
+function row() {
+  const values = {};
+  for (const { name, value } of inputs) {
+    const text = value.trim(), number = Number(text);
+    // What is no number goes as it was typed: the server says what is wrong with it.
+    if (text) values[name] = Number.isFinite(number) ? number : text;
+  }
+  return values;
+}
+
+function showAnswer({ version, predictions: [got] }) {
+  let sentence;
+  if (card.kind === "binary") {
+    const { probability: p, positive, label } = got, gauge = $("gauge");
+    const fill = gauge.querySelector(".fill"), target = gauge.dataset.class;
+    fill.setAttribute("stroke-dasharray", `${p * 100} 100`);
+    fill.classList.toggle("yes", positive);
+    gauge.querySelector(".figure").textContent = percent(p);
+    gauge.setAttribute("aria-valuenow", Math.round(p * 100));
+    gauge.setAttribute("aria-valuetext", percent(p));
+    sentence = `${label}: the probability of ${target} is ${percent(p)}, ` +
+      `${positive ? "at or above" : "below"} the threshold of ${card.threshold}.`;
+  } else if (card.kind === "multiclass") {
+    for (const bar of answer.querySelectorAll("[data-class]")) {
+      const p = got.probabilities[bar.dataset.class];
+      bar.classList.toggle("chosen", bar.dataset.class === got.label);
+      bar.querySelector(".share").textContent = percent(p);
+      bar.querySelector("rect:last-child").setAttribute("width", p * 100);
+    }
+    sentence = `Most likely ${got.label}, with ${percent(got.probabilities[got.label])}.`;
+  } else {
+    const text = `${+got.value.toPrecision(4)}`, place = $("place");
+    $("value").textContent = text;
+    if (place) {
+      const { low, high } = place.dataset;
+      place.lastElementChild.setAttribute("width", Math.min(1, Math.max(0, (got.value - low) / (high - low))) * 100);
+    }
+    sentence = `${card.target}: ${text} ${card.unit}`.trim() + ".";
+  }
+  for (const warning of got.warnings) {
+    const input = inputs.find((one) => one.name === warning.field);
+    if (input) mark(input, "", warning.detail);
+  }
+  items($("warnings"), got.warnings.map((warning) => warning.detail));
+  $("verdict").textContent = upper(sentence);
+  $("source").textContent = `Answered by ${version}`;
+  $("empty").hidden = true;
+  $("outcome").hidden = false;
+}
+
+function showTrouble(problem) {
+  const wrong = [];
+  for (const error of problem.errors || []) {
+    const input = inputs.find((one) => one.name === error.field);
+    if (!input) continue;
+    // It stands between label and hint: the name and the range would be said twice.
+    const words = upper(error.detail.replace(error.field, "").trim());
+    mark(input, words);
+    const link = Object.assign(document.createElement("a"),
+      { href: `#${input.id}`, textContent: input.labels[0].firstChild.textContent.trim() });
+    link.addEventListener("click", (event) => { event.preventDefault(); input.focus(); });
+    wrong.push([link, `: ${words}`]);
+  }
+  const words = document.createElement("p");
+  words.textContent = !wrong.length ? problemText(problem, "No answer came. Try again.")
+    : wrong.length === 1 ? "One value needs your attention:" : `${wrong.length} values need your attention:`;
+  $("trouble").replaceChildren(words);
+  if (wrong.length) {
+    const list = document.createElement("ul");
+    items(list, wrong);
+    $("trouble").append(list);
+    inputs.find((input) => input.getAttribute("aria-invalid")).focus();
+  }
+  $("empty").hidden = $("outcome").hidden = true;
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const turn = ++asked, button = form.querySelector("button");
+  button.setAttribute("aria-disabled", "true");
+  let show;
+  try {
+    const response = await fetch("/predict", {
+      method: "POST", body: JSON.stringify(row()),
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+    });
+    const body = await response.json();
+    show = response.ok ? () => showAnswer(body) : () => showTrouble(body);
+  } catch {
+    show = () => showTrouble({ detail: UNREACHED });
+  }
+  if (turn !== asked) return; // A later question is under way: its answer counts.
+  button.removeAttribute("aria-disabled");
+  clear();
+  show();
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!$("outcome").hidden) answer.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+});
+
+// --- many cases -------------------------------------------------------------------------------
+const upload = $("upload"), jobBox = $("job"), bar = $("job-bar");
+let stop = null; // what Cancel does now
+
+const say = (state, count = "") => {
+  if ($("job-state").textContent !== state) $("job-state").textContent = state;
+  $("job-count").textContent = count;
+};
+const jobTrouble = (text) => { $("job-trouble").textContent = text; };
+
+function send(file) {
+  return new Promise((resolve, reject) => {
+    const call = new XMLHttpRequest(); // fetch cannot tell how much of a file is sent
+    call.open("POST", "/jobs");
+    call.setRequestHeader("Content-Type", "text/csv");
+    call.setRequestHeader("Accept", "application/json");
+    call.responseType = "json";
+    call.upload.onprogress = ({ loaded, total }) => {
+      bar.value = loaded / total * 100;
+      say("Sending the file", percent(loaded / total));
+    };
+    call.onload = () => call.status < 300
+      ? resolve(call.getResponseHeader("Location"))
+      : reject(new Error(problemText(call.response || {}, `The server answered ${call.status}.`)));
+    call.onerror = () => reject(new Error(UNREACHED));
+    call.onabort = () => resolve(null);
+    stop = () => call.abort();
+    call.send(file);
+  });
+}
+
+async function follow(address) {
+  stop = () => fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+  for (let pause = 150; ; pause = Math.min(pause * 1.3, 2000)) {
+    let job;
+    try {
+      const response = await fetch(address, { headers: { Accept: "application/json" } });
+      job = await response.json();
+      if (!response.ok) return finish("The job is gone", problemText(job));
+      jobTrouble("");
+    } catch {
+      jobTrouble("The server does not answer; the job is kept. Asking again ...");
+    }
+    if (job) {
+      const done = job.rows_done ?? 0, all = job.rows;
+      bar.value = all ? done / all * 100 : 0;
+      const count = `${done.toLocaleString("en")} of ${all.toLocaleString("en")} rows`;
+      if (["done", "failed", "cancelled"].includes(job.state)) return end(address, job, count);
+      say(job.state === "queued" ? "Waiting for a worker" : "Predicting", count);
+    }
+    await new Promise((wake) => setTimeout(wake, pause));
+  }
+}
+
+function end(address, job, count) {
+  const result = `${address}/result`;
+  if (job.state !== "cancelled") {
+    $("job-csv").href = `${result}?format=csv`;
+    $("job-json").href = `${result}?format=json`;
+    $("job-csv").hidden = $("job-json").hidden = false;
+  }
+  const words = { done: "Done", failed: "Done in part", cancelled: "Cancelled" }[job.state];
+  return finish(words, job.state === "failed" ? "Some rows have no answer; the result says why." : "", count);
+}
+
+function finish(state, trouble = "", count = "") {
+  stop = null;
+  $("job-cancel").hidden = true;
+  say(state, count);
+  jobTrouble(trouble);
+}
+
+function start(state) {
+  jobBox.hidden = $("job-cancel").hidden = false;
+  $("job-csv").hidden = $("job-json").hidden = true;
+  bar.value = 0;
+  jobTrouble("");
+  say(state);
+}
+
+upload.hidden = false;
+upload.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (stop) return jobTrouble("One file is under way. Wait for it, or cancel it first.");
+  start("Sending the file");
+  try {
+    const address = await send($("file").files[0]);
+    if (!address) return finish("Cancelled");
+    history.replaceState(null, "", `#job=${address.split("/").pop()}`);
+    await follow(address);
+  } catch (error) {
+    finish("Not accepted", error.message);
+  }
+});
+$("job-cancel").addEventListener("click", () => stop && stop());
+
+// The address names the job, so that a reload or a bookmark follows it on.
+const known = /^#job=([\w-]+)$/.exec(location.hash);
+if (known) {
+  start("Looking for the job");
+  follow(`/jobs/${known[1]}`);
+  $("many").scrollIntoView();
+}
