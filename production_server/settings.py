@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,7 +53,9 @@ class Settings(BaseSettings):
     job_retention: Annotated[float, Field(gt=0)] = Field(
         30.0, description="days that a finished job is kept"
     )
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="how much the processes tell"
+    )
     code_hash: str = Field("development", description="hash of the deployed code, for /alive")
 
     @cached_property
@@ -116,3 +119,11 @@ def load_settings(**overrides: object) -> Settings:
             f"the setting {name} is not valid: {first['input']!r}: {first['msg']}",
             f"Correct it: export {name}=... (see 'Settings' in README.md)",
         ) from error
+
+
+def set_up_logging(level: str) -> None:
+    """One line an event on standard error; the journal adds the time."""
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    # Every task and every reconnect at INFO is noise beside what the service itself reports.
+    for chatty in ("celery.app.trace", "celery.worker.strategy", "jax._src.xla_bridge"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

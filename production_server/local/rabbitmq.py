@@ -28,6 +28,27 @@ def installed() -> bool:
     return SERVER.exists() and shutil.which("epmd") is not None
 
 
+def install() -> None:
+    """Install the system's package; only root may."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise ServiceError(
+            "RabbitMQ is not installed, and only root can install it",
+            "Ask for: apt-get install rabbitmq-server; or serve without --services.",
+        )
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    # RUNLEVEL=1 keeps the package from starting a node of its own.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    for command in ("update", "install -y --no-install-recommends rabbitmq-server"):
+        done = subprocess.run(
+            [*apt, *command.split()], env=environment, check=False, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise ServiceError(
+                f"apt-get {command} failed: {done.stderr.strip()[-300:]}",
+                "Correct that and try again; or serve without --services.",
+            )
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from celery import Celery
+import warnings
+
+from celery import Celery, signals
 from celery.backends.rpc import RPCBackend
+from celery.platforms import SecurityWarning
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from kombu import Exchange, Queue
@@ -23,11 +26,20 @@ RECORD_CHUNK = "stackserve.record_chunk"
 HEARTBEAT = 30
 
 
+# Celery warns when root runs a worker, for the sake of pickle, which is not accepted here.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
+def _leave_logging_alone(**_: object) -> None:
+    """The process that runs us decides how it logs."""
+
+
 def create_app(settings: Settings) -> Celery:
     """An application for one process of the service."""
     app = Celery("stackserve", set_as_current=False)
     app.conf.update(
-        broker_url=settings.broker_url,
+        broker_url="memory://localhost//" if settings.embedded else settings.broker_url,
         broker_heartbeat=None if settings.embedded else HEARTBEAT,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

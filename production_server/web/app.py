@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 from flask import Flask, Response, g, request
 
-from production_server.settings import Settings, load_settings
+from production_server.settings import Settings, load_settings, set_up_logging
 from production_server.web import jobs_api, openapi, operations, pages, problems
 from production_server.web.front import Front
 from production_server.web.services import Services
@@ -54,5 +53,5 @@ def create_front(settings: Settings) -> Front:
 def from_environment() -> Front:
     """What granian's processes call."""
     settings = load_settings()
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    set_up_logging(settings.log_level)
     return create_front(settings)

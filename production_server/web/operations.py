@@ -97,7 +97,7 @@ def readiness(services: Services) -> dict[str, dict[str, Any]]:
     return {
         "broker": {"ok": services.lane.connected},
         "worker": _asked(lambda: _predict_default(services)),
-        "store": _asked(services.store.ping),
+        "store": _asked(services.store.counts),
     }
 
 

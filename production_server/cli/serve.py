@@ -1,0 +1,50 @@
+"""serve: the service on this machine, embedded in one process or as real services."""
+
+from __future__ import annotations
+
+import socket
+
+import click
+
+from production_server.errors import ServiceError
+from production_server.local.console import Console
+from production_server.settings import load_settings
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 5100]")
+@click.option("--services", is_flag=True, help="RabbitMQ, web, workers, recorder as processes.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes, with --services.")
+def serve(host: str | None, port: int | None, services: bool, workers: int | None) -> None:
+    """Serve on this machine until Ctrl-C.
+
+    Without --services everything lives in this one process: no root, no RabbitMQ.
+    """
+    if workers and not services:
+        raise click.UsageError("--workers goes with --services: embedded there is one worker.")
+    settings = load_settings(host=host, port=port, workers=workers)
+    check_port(settings.host, settings.port)
+    console = Console()
+    if services:
+        from production_server.local.services import serve_services
+
+        serve_services(settings, console)
+    else:
+        from production_server.local.embedded import serve_embedded
+
+        serve_embedded(settings, console)
+
+
+def check_port(host: str, port: int) -> None:
+    """Say now, not after the model is loaded, that the port is taken."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise ServiceError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            "Choose another with --port or --host, or stop what uses it.",
+        ) from error

@@ -1,0 +1,79 @@
+"""Everything in one process: web tier, queue, worker and recorder, with nothing to install.
+
+The queue is kombu's in-memory transport and the tasks are the same Celery tasks as on a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+
+from celery import Celery
+from celery.worker import state
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from production_server.jobs.recorder import Recorder
+from production_server.local.console import Console
+from production_server.local.readiness import announce
+from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
+from production_server.messaging.worker import make_cache, register_tasks, start_consuming
+from production_server.settings import Settings, set_up_logging
+from production_server.web.app import create_front
+
+# Threads share one interpreter: hand it over quickly, or each hop of a request waits 5 ms.
+SWITCH_SECONDS = 0.0005
+
+
+def serve_embedded(settings: Settings, console: Console) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    set_up_logging("WARNING")
+    settings.home.mkdir(parents=True, exist_ok=True)
+    console.step("Loading the model")
+    app = create_app(settings)
+    register_tasks(app, make_cache(settings))
+    recorder = Recorder(settings, app)
+    recorder.register_tasks()
+    console.step("Starting queue, worker and recorder")
+    worker = threading.Thread(target=_consume, args=(app,), name="worker", daemon=True)
+    worker.start()
+    recorder.start()
+    console.step("Starting the web tier")
+    try:
+        asyncio.run(_serve(settings, console))
+    finally:
+        console.step("Stopping")
+        recorder.stop()
+        state.should_stop = 0
+        worker.join(timeout=5)
+
+
+def _consume(app: Celery) -> None:
+    start_consuming(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
+
+
+async def _serve(settings: Settings, console: Console) -> None:
+    server = Server(
+        create_front(settings),
+        settings.host,
+        settings.port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        log_enabled=False,
+    )
+    stopping = threading.Event()
+
+    def stop() -> None:
+        stopping.set()
+        server.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    threading.Thread(
+        target=announce, args=(settings, console, stopping.is_set), name="ready", daemon=True
+    ).start()
+    await server.serve()

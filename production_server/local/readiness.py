@@ -1,0 +1,73 @@
+"""Ready means: a prediction went through the queue and came back."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+from production_server.errors import ServiceError
+from production_server.local.console import Console
+from production_server.settings import Settings
+
+POLL_SECONDS = 0.2
+ANSWER_SECONDS = 10
+READY_SECONDS = 120
+
+
+def local_url(host: str, port: int) -> str:
+    """How this machine reaches a server that listens on `host`."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
+    return f"http://{reachable}:{port}"
+
+
+def wait_until_ready(
+    url: str, timeout: float, stopping: Callable[[], bool] = lambda: False
+) -> dict[str, Any] | None:
+    """The body of /ready once it says yes; None when told to stop; an error with what is missing."""
+    give_up = time.monotonic() + timeout
+    missing = "the web tier does not answer"
+    while not stopping():
+        ready, missing, body = ask(url)
+        if ready:
+            return body
+        if time.monotonic() > give_up:
+            raise ServiceError(
+                f"not ready after {timeout:.0f} s: {missing}",
+                "Look at the log of that part; on a server: journalctl -u 'stackserve-*'",
+            )
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def ask(url: str) -> tuple[bool, str, dict[str, Any]]:
+    """One question to /ready: (yes or no, what is missing, the body)."""
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=ANSWER_SECONDS) as answer:
+            return True, "", json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            body = json.load(error)
+    except (OSError, ValueError) as error:
+        return False, f"the web tier does not answer ({error})", {}
+    failing = [
+        f"{part} ({check.get('reason', 'not connected')})"
+        for part, check in body.get("checks", {}).items()
+        if not check["ok"]
+    ]
+    return False, ", ".join(failing) or str(body.get("detail", "no reason given")), body
+
+
+def announce(settings: Settings, console: Console, stopping: Callable[[], bool]) -> None:
+    """Say where it serves once a prediction came back, or what is missing."""
+    url = local_url(settings.host, settings.port)
+    try:
+        ready = wait_until_ready(url, READY_SECONDS, stopping)
+    except ServiceError as error:
+        console.step(f"{error}. {error.remedy}")
+        return
+    if ready:
+        console.step(f"Ready: {url}/predictions  (model {ready['version']}; Ctrl-C stops)")
