@@ -56,8 +56,8 @@ def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
                 element, end = decode(text, at)
             except (json.JSONDecodeError, RecursionError):
                 text, at, end = text[at:], 0, -1
-            # A number at the very end of the text may go on in the next piece.
-            if 0 <= end < len(text):
+            # A number at the end of the text may go on in the next piece.
+            if 0 <= end < len(text) and text[end] not in ".eE":
                 break
             more = next(texts, "") if len(text) - at <= LONGEST_ROW else ""
             if not more:

@@ -329,7 +329,7 @@ class Store:
             gone = connection.execute(jobs.delete().where(or_(old, left))).rowcount
         if gone and self._engine.dialect.name == "sqlite":
             with self._write() as connection:
-                connection.exec_driver_sql("PRAGMA incremental_vacuum(10000)").all()
+                connection.exec_driver_sql("PRAGMA incremental_vacuum(10000)")
         return gone
 
     # Within

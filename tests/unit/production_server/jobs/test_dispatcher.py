@@ -1,0 +1,159 @@
+"""The dispatcher's decisions: how many chunks, of which jobs, and when again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from production_server.errors import QueueError
+from production_server.jobs.dispatcher import PATIENCE, Dispatcher, share
+from production_server.jobs.store import Outcome, Payload, Receipt, Store
+
+GOOD = Outcome(outputs=b"out")
+
+
+def test_slots_go_to_those_with_the_fewest_on_their_way() -> None:
+    assert share(["a"], Counter(), 4) == {"a": 4}
+    assert share(["a", "b"], Counter(), 4) == {"a": 2, "b": 2}
+    assert share(["a", "b"], Counter(a=6), 4) == {"b": 4}
+    assert share(["a", "b", "c"], Counter(a=2), 5) == {"a": 1, "b": 2, "c": 2}
+    assert share([], Counter(), 4) == {}
+    assert share(["a"], Counter(a=4), 0) == {}
+
+
+class Queue:
+    """Stands where the broker is: what was sent, in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int]] = []
+        self.length = 0
+        self.broken = False
+
+    def publish(self, payload: Payload) -> None:
+        if self.broken:
+            raise QueueError("away", "wait")
+        self.sent.append((payload.job, payload.number))
+
+    def take(self) -> list[tuple[str, int]]:
+        sent, self.sent = self.sent, []
+        return sent
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def queue() -> Queue:
+    return Queue()
+
+
+@pytest.fixture
+def dispatcher(store: Store, queue: Queue) -> Dispatcher:
+    return Dispatcher(store, queue.publish, lambda: queue.length, retention=30, in_flight=4)
+
+
+def made(store: Store, parts: int) -> str:
+    job = store.begin("tiny-1", {"kind": "binary"})
+    for number in range(parts):
+        store.stage(job, number, 10, b"rows")
+    store.accept(job, Receipt(10 * parts, parts, None, "hash", 99, [], []), 1000)
+    return job
+
+
+def test_chunks_are_sent_in_order_a_few_at_a_time(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    job = made(store, 6)
+    dispatcher.tick(1)
+    assert queue.take() == [(job, 0), (job, 1), (job, 2), (job, 3)]
+    assert store.get(job).state == "running"  # type: ignore[union-attr]
+    dispatcher.tick(2)
+    assert queue.take() == []
+    store.record(job, 2, GOOD)
+    store.record(job, 0, GOOD)
+    dispatcher.tick(3)
+    assert queue.take() == [(job, 4), (job, 5)]
+
+
+def test_a_small_job_need_not_wait_for_a_large_one(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    large = made(store, 100)
+    dispatcher.tick(1)
+    queue.take()
+    small = made(store, 1)
+    store.record(large, 0, GOOD)
+    dispatcher.tick(2)
+    assert queue.take() == [(small, 0)]
+
+
+def test_what_small_jobs_leave_goes_to_the_large_one(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    small, large = made(store, 1), made(store, 100)
+    dispatcher.tick(1)
+    assert Counter(job for job, _ in queue.take()) == {small: 1, large: 3}
+
+
+def test_a_cancelled_job_makes_room(store: Store, queue: Queue, dispatcher: Dispatcher) -> None:
+    first, second = made(store, 4), made(store, 4)
+    dispatcher.tick(1)
+    queue.take()
+    store.cancel(first)
+    dispatcher.tick(2)
+    assert queue.take() == [(second, 2), (second, 3)]
+
+
+def test_after_a_restart_what_is_not_recorded_is_sent_again(store: Store, queue: Queue) -> None:
+    job = made(store, 3)
+    for expected in ([0, 1, 2], [0, 2]):
+        Dispatcher(store, queue.publish, lambda: 0, retention=30).tick(1)
+        assert queue.take() == [(job, number) for number in expected]
+        store.record(job, 1, GOOD)
+
+
+def test_a_lost_chunk_is_sent_again_later_and_later(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    job = made(store, 1)
+    times = []
+    for now in range(1, int(8 * PATIENCE), 10):
+        dispatcher.tick(now)
+        if queue.take():
+            times.append(now)
+    assert [later - sooner for sooner, later in pairwise(times)] == [
+        70,
+        130,
+        250,
+    ]
+    assert store.record(job, 0, GOOD)
+
+
+def test_a_chunk_that_waits_in_the_queue_is_not_lost(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    made(store, 1)
+    dispatcher.tick(1)
+    queue.take()
+    queue.length = 1
+    dispatcher.tick(10 * PATIENCE)
+    assert queue.take() == []
+
+
+def test_a_broken_broker_loses_nothing(store: Store, queue: Queue, dispatcher: Dispatcher) -> None:
+    job = made(store, 2)
+    queue.broken = True
+    with pytest.raises(QueueError):
+        dispatcher.tick(1)
+    assert store.get(job).state == "queued"  # type: ignore[union-attr]
+    queue.broken = False
+    dispatcher.tick(2)
+    assert queue.take() == [(job, 0), (job, 1)]

@@ -1,0 +1,112 @@
+"""JSON to numbers, as the body arrives."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from production_server.errors import UploadMalformed
+from production_server.jobs.json_rows import LONGEST_ROW, elements, json_tables
+from production_server.jobs.ledger import Ledger
+from production_server.model.card import Card
+
+
+def read(
+    data: bytes, card: Card, ledger: Ledger, piece: int = 1000, *, ignore: bool = False
+) -> np.ndarray:
+    pieces = iter([data[at : at + piece] for at in range(0, len(data), piece)])
+    tables = list(json_tables(pieces, card, ledger, ignore_unknown=ignore))
+    return np.concatenate(tables) if tables else np.empty((0, len(card.features)))
+
+
+GOOD: list[dict[str, Any]] = [
+    {"age": 30, "blood_pressure": 70, "score": 0.5},
+    {"score": -1, "blood_pressure": 80, "age": 40},
+]
+
+
+@pytest.mark.parametrize("piece", [1, 2, 5, 10_000])
+@pytest.mark.parametrize(
+    "given",
+    [GOOD, [[30, 70, 0.5], [40, 80, -1]], [GOOD[0], [40, 80, -1]]],
+    ids=["objects", "lists", "both"],
+)
+def test_rows_are_read_however_they_are_cut(
+    given: list[Any], piece: int, card: Card, rows: Ledger
+) -> None:
+    for indent in (None, 2):
+        values = read(json.dumps(given, indent=indent).encode(), card, rows, piece)
+        assert rows.errors() == []
+        assert values.tolist() == [[30, 70, 0.5], [40, 80, -1]]
+
+
+def test_each_wrong_value_is_told_with_row_field_and_cause(card: Card, rows: Ledger) -> None:
+    text = """[[30,70,0], {"age":30,"score":0}, {"age":null,"blood_pressure":70,"score":0},
+      ["30",70,0], [true,70,0], [NaN,70,0], [30,Infinity,0], [-1,70,0], [30,70], 7, "x", null,
+      [30,70,1e39], [%s,70,0], {"age":30,"blood_pressure":70,"score":0,"id":1}]""" % ("9" * 400)
+    read(text.encode(), card, rows)
+    assert [(e["code"], e["row"], e["field"]) for e in rows.errors()] == [
+        ("missing_value", 1, "blood_pressure"),
+        ("missing_value", 2, "age"),
+        ("not_a_number", 3, "age"),
+        ("not_a_number", 4, "age"),
+        ("nan", 5, "age"),
+        ("infinite", 6, "blood_pressure"),
+        ("impossible", 7, "age"),
+        ("wrong_column_count", 8, ""),
+        ("not_a_row", 9, ""),
+        ("not_a_row", 10, ""),
+        ("not_a_row", 11, ""),
+        ("infinite", 12, "score"),
+        ("infinite", 13, "age"),
+        ("unknown_field", 14, "id"),
+    ]
+
+
+def test_unknown_names_can_be_left_out(card: Card, rows: Ledger) -> None:
+    text = json.dumps([{**GOOD[0], "id": 1, "name": "x"}, GOOD[1]])
+    assert len(read(text.encode(), card, rows, ignore=True)) == 2
+    assert rows.count == 0
+    assert rows.ignored == ["id", "name"]
+
+
+def test_implausible_values_are_counted(card: Card, rows: Ledger) -> None:
+    read(b"[[30,70,0],[10,0,0],[10,500,0]]", card, rows)
+    assert [(w["field"], w["count"], w["first_row"]) for w in rows.warnings()] == [
+        ("age", 2, 1),
+        ("blood_pressure", 1, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "{}", "7", "[", "[[1]", "[[1],", "[[1],]", "[[1] [2]]", "[[1]] x", "[[1]]]", "[,]",
+     '[{"a": 1]', "[[1,,2]]", "nonsense", "[" * 100_000, '["' + "a" * 50],
+)  # fmt: skip
+@pytest.mark.parametrize("piece", [1, 100_000])
+def test_what_is_no_list_is_refused(text: str, piece: int) -> None:
+    if piece == 1 and len(text) > 1000:
+        piece = 1000
+    pieces = iter([text[at : at + piece].encode() for at in range(0, len(text), piece)])
+    with pytest.raises(UploadMalformed) as caught:
+        list(elements(pieces))
+    assert caught.value.code == "malformed_json"
+
+
+def test_numbers_are_not_cut_where_the_pieces_are() -> None:
+    assert list(elements(iter([b"[1", b"23, 4.", b"5e", b"1]"]))) == [123, 45.0]
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(UploadMalformed, match="UTF-8"):
+        list(elements(iter([b'["\xff\xfe"]'])))
+
+
+def test_a_row_without_end_does_not_fill_the_memory() -> None:
+    endless = (b'["' + b"x" * (LONGEST_ROW // 4) if n == 0 else b"x" * (LONGEST_ROW // 4)
+               for n in range(1_000_000))  # fmt: skip
+    with pytest.raises(UploadMalformed):
+        list(elements(endless))
