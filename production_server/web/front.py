@@ -20,6 +20,7 @@ from production_server.errors import QueueError
 from production_server.messaging.lane import Answer, Ask, Lane, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer
+from production_server.web.jobs_api import DISCONNECTED
 from production_server.web.problems import Problem
 from production_server.web.rows import Rows
 from production_server.web.services import Pinned, Services
@@ -69,7 +70,9 @@ class Coalescer:
             waiters = [(rows.count, future) for _, rows, future in group]
             self._lane.submit(Ask(version, packed, count, self._teller(waiters), until))
 
-    def _teller(self, waiters: list[tuple[int, asyncio.Future[Answer]]]) -> Callable[[Outcome], None]:
+    def _teller(
+        self, waiters: list[tuple[int, asyncio.Future[Answer]]]
+    ) -> Callable[[Outcome], None]:
         def tell(outcome: Outcome) -> None:
             self._loop.call_soon_threadsafe(resolve, waiters, outcome)
 
@@ -107,7 +110,7 @@ class Front:
             if scope["path"] == PREDICT:
                 await self._predict(scope, receive, send)
             else:
-                await self._rest(scope, receive, send)  # type: ignore[arg-type]
+                await self._rest(scope, for_flask(scope, receive), send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -173,6 +176,22 @@ class Front:
         )  # fmt: skip
 
 
+def for_flask(scope: Scope, receive: Receive) -> Receive:
+    """A receive that WSGIMiddleware can schedule, and that leaves word of a client that went away.
+
+    Granian's own returns a future, which run_coroutine_threadsafe refuses; and to WSGI a broken
+    body of unknown length looks like one that has ended.
+    """
+
+    async def receive_here() -> MutableMapping[str, Any]:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            scope[DISCONNECTED] = True
+        return message
+
+    return receive_here
+
+
 def check_content_type(scope: Scope) -> None:
     """JSON only; a client that says nothing means JSON."""
     for name, value in scope["headers"]:
@@ -206,5 +225,7 @@ async def respond(
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:  # fmt: skip
     lines = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": lines + (headers or [])})
+    await send(
+        {"type": "http.response.start", "status": status, "headers": lines + (headers or [])}
+    )
     await send({"type": "http.response.body", "body": b"" if head else body})
