@@ -16,6 +16,7 @@ WIDTH = 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 42
 PLOT = WIDTH - LEFT - RIGHT
 GAUGE_RADIUS = 80
+COLUMNS = 32  # of the dot chart: narrow enough to show a shape, wide enough for a dot
 COLOURS = 6  # the style sheet has k0 ... k5
 
 Tick = tuple[float, str]
@@ -141,38 +142,45 @@ def dot_chart(
 ) -> Markup:
     """A stack of dots per bin in one lane per group; `mark` draws a threshold across the lanes."""
     low, high = ticks[0][0], ticks[-1][0]
-    left, plot, lane_height, bins = RIGHT, WIDTH - 2 * RIGHT, 96, 24
-    height = TOP + lane_height * len(lanes) + BOTTOM
-    x = _scale(low, high, left, left + plot)
-    width = plot / bins
+    x = _scale(low, high, RIGHT, WIDTH - RIGHT)
+    column = (WIDTH - 2 * RIGHT) / COLUMNS
     stacks: dict[tuple[int, int], list[Dot]] = {}
     for dot in sorted(dots, key=lambda d: (d.colour, d.x)):
-        place = (dot.x - low) / (high - low or 1) * bins
-        stacks.setdefault((dot.lane, min(bins - 1, max(0, int(place)))), []).append(dot)
-    tallest = max((len(stack) for stack in stacks.values()), default=1)
-    step = min(width, (lane_height - 34) / tallest)
+        place = int((dot.x - low) / (high - low) * COLUMNS)
+        stacks.setdefault((dot.lane, min(COLUMNS - 1, max(0, place))), []).append(dot)
+    tallest = [
+        max((len(stack) for (at, _), stack in stacks.items() if at == lane), default=0)
+        for lane in range(len(lanes))
+    ]
+    step = min(column, max(7.0, 110 / max(1, *tallest)))
     parts: list[str] = []
-    for lane, name in enumerate(lanes):
-        base = TOP + lane_height * (lane + 1)
-        parts += [_line(left, base, left + plot, base, "axis"),
-                  _text(left, base - lane_height + 25, name, "lane")]  # fmt: skip
-        for (_, column), stack in ((k, s) for k, s in stacks.items() if k[0] == lane):
-            parts += [
-                f'<circle class="k{dot.colour % COLOURS}" cx="{_n(left + (column + 0.5) * width)}" '
-                f'cy="{_n(base - (level + 0.5) * step)}" r="{_n(max(1, step / 2 - 0.7))}">'
-                f"<title>{escape(dot.title)}</title></circle>"
-                for level, dot in enumerate(stack)
-            ]
-    floor = TOP + lane_height * len(lanes)
+    floor = float(TOP)
+    for lane, (name, most) in enumerate(zip(lanes, tallest, strict=True)):
+        parts.append(_text(RIGHT, floor + 20, name, "lane"))
+        floor += 34 + max(2, most) * step
+        parts.append(_line(RIGHT, floor, WIDTH - RIGHT, floor, "axis"))
+        for (at, place), stack in stacks.items():
+            if at == lane:
+                parts += _stack(stack, RIGHT + (place + 0.5) * column, floor, step)
+    height = floor + BOTTOM
     if mark is not None:
-        at, words = mark
-        parts += [_line(x(at), TOP - 4, x(at), floor, "dash"),
-                  _text(x(at) + 5, TOP + 6, words, "tick")]  # fmt: skip
+        at_value, words = mark
+        parts += [_line(x(at_value), TOP - 4, x(at_value), floor, "dash"),
+                  _text(x(at_value) + 5, TOP + 4, words, "tick")]  # fmt: skip
     anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
     parts += [_text(x(at), floor + 17, words, "tick", anchor)
               for (at, words), anchor in zip(ticks, anchors, strict=True)]  # fmt: skip
-    parts.append(_text(left + plot / 2, height - 6, axis, "title", "middle"))
+    parts.append(_text(WIDTH / 2, height - 6, axis, "title", "middle"))
     return _svg(height, label, parts)
+
+
+def _stack(dots: Sequence[Dot], x: float, floor: float, step: float) -> list[str]:
+    return [
+        f'<circle class="k{dot.colour % COLOURS}" cx="{_n(x)}" '
+        f'cy="{_n(floor - (level + 0.5) * step)}" r="{_n(step / 2 - 0.6)}">'
+        f"<title>{escape(dot.title)}</title></circle>"
+        for level, dot in enumerate(dots)
+    ]
 
 
 def gauge_mark(threshold: float) -> Markup:

@@ -131,30 +131,32 @@ form.addEventListener("submit", async (event) => {
 });
 
 // --- many cases -------------------------------------------------------------------------------
-const upload = $("upload"), jobBox = $("job"), bar = $("job-bar");
-let stop = null; // what Cancel does now
+const upload = $("upload"), bar = $("job-bar");
+let stop = null; // what Cancel does now; null when nothing is under way
 
 const say = (state, count = "") => {
   if ($("job-state").textContent !== state) $("job-state").textContent = state;
   $("job-count").textContent = count;
 };
-const jobTrouble = (text) => { $("job-trouble").textContent = text; };
+function jobTrouble(text, details = []) {
+  const list = document.createElement("ul");
+  items(list, details);
+  $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []));
+}
 
 function send(file) {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest(); // fetch cannot tell how much of a file is sent
-    call.open("POST", "/jobs");
+    call.open("POST", "/jobs?ignore_unknown=true");
     call.setRequestHeader("Content-Type", "text/csv");
     call.setRequestHeader("Accept", "application/json");
     call.responseType = "json";
     call.upload.onprogress = ({ loaded, total }) => {
       bar.value = loaded / total * 100;
-      say("Sending the file", percent(loaded / total));
+      say(loaded < total ? "Sending the file" : "Checking the rows", percent(loaded / total));
     };
-    call.onload = () => call.status < 300
-      ? resolve(call.getResponseHeader("Location"))
-      : reject(new Error(problemText(call.response || {}, `The server answered ${call.status}.`)));
-    call.onerror = () => reject(new Error(UNREACHED));
+    call.onload = () => call.status < 300 ? resolve(call.response) : reject(call.response || {});
+    call.onerror = () => reject({ detail: UNREACHED });
     call.onabort = () => resolve(null);
     stop = () => call.abort();
     call.send(file);
@@ -162,49 +164,56 @@ function send(file) {
 }
 
 async function follow(address) {
-  stop = () => fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+  let cancelled = false;
+  stop = () => {
+    cancelled = true;
+    fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+  };
   for (let pause = 150; ; pause = Math.min(pause * 1.3, 2000)) {
     let job;
     try {
       const response = await fetch(address, { headers: { Accept: "application/json" } });
       job = await response.json();
-      if (!response.ok) return finish("The job is gone", problemText(job));
+      if (!response.ok) return finish(cancelled ? "Cancelled" : "Not found", cancelled ? "" : problemText(job));
       jobTrouble("");
     } catch {
       jobTrouble("The server does not answer; the job is kept. Asking again ...");
     }
     if (job) {
-      const done = job.rows_done ?? 0, all = job.rows;
-      bar.value = all ? done / all * 100 : 0;
-      const count = `${done.toLocaleString("en")} of ${all.toLocaleString("en")} rows`;
-      if (["done", "failed", "cancelled"].includes(job.state)) return end(address, job, count);
+      bar.value = job.progress * 100;
+      const settled = job.rows_done + job.rows_failed;
+      let count = `${settled.toLocaleString("en")} of ${job.rows.toLocaleString("en")} rows`;
+      if (!["queued", "running"].includes(job.state)) return end(job, count);
+      if (job.seconds_left > 1) count += `, about ${Math.ceil(job.seconds_left)} s left`;
       say(job.state === "queued" ? "Waiting for a worker" : "Predicting", count);
     }
     await new Promise((wake) => setTimeout(wake, pause));
   }
 }
 
-function end(address, job, count) {
-  const result = `${address}/result`;
-  if (job.state !== "cancelled") {
-    $("job-csv").href = `${result}?format=csv`;
-    $("job-json").href = `${result}?format=json`;
-    $("job-csv").hidden = $("job-json").hidden = false;
+function end(job, count) {
+  for (const [id, address] of [["job-csv", job.links.result_csv], ["job-json", job.links.result_json]]) {
+    $(id).hidden = !address;
+    if (address) $(id).href = address;
   }
-  const words = { done: "Done", failed: "Done in part", cancelled: "Cancelled" }[job.state];
-  return finish(words, job.state === "failed" ? "Some rows have no answer; the result says why." : "", count);
+  const failed = job.state === "failed" ? "Some rows have no answer; the result says why." : "";
+  finish({ done: "Done", failed: "Done in part", cancelled: "Cancelled" }[job.state], failed, count);
+  const notes = job.warnings.map((warning) => warning.detail);
+  if (job.ignored_columns.length) notes.push(`Left out, for the model does not know them: ${job.ignored_columns.join(", ")}`);
+  items($("job-notes"), notes);
 }
 
-function finish(state, trouble = "", count = "") {
+function finish(state, trouble = "", count = "", details = []) {
   stop = null;
   $("job-cancel").hidden = true;
   say(state, count);
-  jobTrouble(trouble);
+  jobTrouble(trouble, details);
 }
 
 function start(state) {
-  jobBox.hidden = $("job-cancel").hidden = false;
+  $("job").hidden = $("job-cancel").hidden = false;
   $("job-csv").hidden = $("job-json").hidden = true;
+  $("job-notes").replaceChildren();
   bar.value = 0;
   jobTrouble("");
   say(state);
@@ -216,12 +225,13 @@ upload.addEventListener("submit", async (event) => {
   if (stop) return jobTrouble("One file is under way. Wait for it, or cancel it first.");
   start("Sending the file");
   try {
-    const address = await send($("file").files[0]);
-    if (!address) return finish("Cancelled");
-    history.replaceState(null, "", `#job=${address.split("/").pop()}`);
-    await follow(address);
-  } catch (error) {
-    finish("Not accepted", error.message);
+    const job = await send($("file").files[0]);
+    if (!job) return finish("Cancelled");
+    history.replaceState(null, "", `#job=${job.id}`);
+    await follow(job.links.self);
+  } catch (problem) {
+    const where = ({ line, row, detail }) => `${line ? `line ${line}: ` : row ? `row ${row}: ` : ""}${detail}`;
+    finish("Not accepted", problemText(problem, String(problem)), "", (problem.errors || []).slice(0, 8).map(where));
   }
 });
 $("job-cancel").addEventListener("click", () => stop && stop());
