@@ -27,7 +27,7 @@ def local_url(host: str, port: int) -> str:
 def wait_until_ready(
     url: str, timeout: float, stopping: Callable[[], bool] = lambda: False
 ) -> dict[str, Any] | None:
-    """The body of /ready once it says yes; None when told to stop; an error with what is missing."""
+    """The body of /ready once it says yes, None when told to stop; raises what is missing."""
     give_up = time.monotonic() + timeout
     missing = "the web tier does not answer"
     while not stopping():

@@ -81,8 +81,8 @@ class Supervisor:
             child.failures = 1 if lived > LIVED_WELL else child.failures + 1
             pause = pause_after(child.failures)
             self._console.step(
-                f"{child.name} ended ({child.process.returncode}), starting it again in {pause:g} s; "
-                f"its log: {self._log(child)}"
+                f"{child.name} ended ({child.process.returncode}), starting it again in "
+                f"{pause:g} s; its log: {self._log(child)}"
             )
             child.process, child.due = None, now + pause
         if child.process is None and now >= child.due:

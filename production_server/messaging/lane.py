@@ -14,6 +14,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -251,10 +252,8 @@ class Lane:
             self._connected.set()
             beat = time.monotonic()
             while not self._stopping.is_set():
-                try:
+                with suppress(TimeoutError):
                     connection.drain_events(timeout=0.5)
-                except TimeoutError:
-                    pass
                 now = time.monotonic()
                 if now - beat >= 0.5:
                     self._expire()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import socket
+import threading
 import time
 from typing import Any
 
 import numpy as np
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.worker.control import inspect_command
 
 from production_server.messaging.app import JOBS_QUEUE, PREDICT, PREDICT_QUEUE, create_app
@@ -64,8 +67,31 @@ def run_worker(settings: Settings, number: int) -> None:
     start_consuming(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])
 
 
+class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Lets a signal end the wait for messages: Celery would notice it at the next heartbeat."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def include_if(self, parent: Any) -> bool:
+        return parent.hub is not None and threading.current_thread() is threading.main_thread()
+
+    def start(self, parent: Any) -> None:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        parent.hub.add_reader(reader, reader.recv, 64)
+        self._sockets = reader, writer
+
+    def stop(self, parent: Any) -> None:
+        signal.set_wakeup_fd(-1)
+        for end in self._sockets:
+            end.close()
+
+
 def start_consuming(app: Celery, name: str, queues: list[str]) -> None:
     """Run a Celery worker in this thread until it is stopped."""
+    app.steps["consumer"].add(WakeOnSignal)
     app.Worker(
         hostname=f"{name}.{os.getpid()}@stackserve",
         queues=queues,

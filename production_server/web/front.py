@@ -131,7 +131,7 @@ class Front:
         try:
             body = await self._answer(scope, receive)
             self._answered.inc()
-            await respond(send, 200, b"application/json", body, scope["method"] == "HEAD")
+            await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
         except Problem as problem:
             await self._refuse(send, problem)
         except QueueError as error:
@@ -170,26 +170,9 @@ class Front:
         metrics = self._services.metrics
         metrics.requests.labels(PREDICT, str(problem.status)).inc()
         metrics.failures.labels(problem.code).inc()
-        await respond(
-            send, problem.status, problems.MEDIA_TYPE.encode(), problem.body(), False,
-            [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()],
-        )  # fmt: skip
-
-
-def for_flask(scope: Scope, receive: Receive) -> Receive:
-    """A receive that WSGIMiddleware can schedule, and that leaves word of a client that went away.
-
-    Granian's own returns a future, which run_coroutine_threadsafe refuses; and to WSGI a broken
-    body of unknown length looks like one that has ended.
-    """
-
-    async def receive_here() -> MutableMapping[str, Any]:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            scope[DISCONNECTED] = True
-        return message
-
-    return receive_here
+        headers = [(name.lower().encode(), text.encode()) for name, text in problem.headers.items()]
+        kind = problems.MEDIA_TYPE.encode()
+        await respond(send, problem.status, kind, problem.body(), headers=headers)
 
 
 def check_content_type(scope: Scope) -> None:
@@ -221,9 +204,14 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 async def respond(
-    send: Send, status: int, kind: bytes, body: bytes, head: bool,
+    send: Send,
+    status: int,
+    kind: bytes,
+    body: bytes,
+    *,
+    head: bool = False,
     headers: list[tuple[bytes, bytes]] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     lines = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send(
         {"type": "http.response.start", "status": status, "headers": lines + (headers or [])}

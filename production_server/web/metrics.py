@@ -62,5 +62,7 @@ class Metrics:
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry, path=str(self._folder))
+            multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
+                registry, path=str(self._folder)
+            )
         return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -93,7 +93,7 @@ def alive_body(services: Services) -> dict[str, Any]:
 
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:
-    """Ask each part a real question: the broker and a worker by a prediction, the store by a read."""
+    """Ask each part a real question: broker and worker by a prediction, the store by a read."""
     return {
         "broker": {"ok": services.lane.connected},
         "worker": _asked(lambda: _predict_default(services)),

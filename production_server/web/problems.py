@@ -1,4 +1,4 @@
-"""Errors of the HTTP API as application/problem+json (RFC 9457), with a stable code and a remedy."""
+"""Errors of the HTTP API: application/problem+json (RFC 9457), a stable code and a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class FieldProblem(BaseModel):
     row: int = Field(description="which row of the request, from 0")
     field: str
     code: str = Field(
-        description="missing_value, not_a_number, nan, infinite, impossible, unknown_field, not_a_row"
+        description="missing_value, not_a_number, nan, infinite, impossible, unknown_field "
+        "or not_a_row"
     )
     detail: str
     remedy: str
@@ -84,9 +85,12 @@ class Problem(Exception):
 
 def of_queue(error: QueueError) -> Problem:
     """No answer came: the client may try again."""
-    return Problem(
-        503, "queue_unavailable", str(error), error.remedy, headers={"Retry-After": "2"}
-    )
+    return Problem(503, "queue_unavailable", str(error), error.remedy, headers={"Retry-After": "2"})
+
+
+def of_service(error: StackserveError) -> Problem:
+    """Some part of the service cannot do its work now."""
+    return Problem(503, "unavailable", str(error), error.remedy, headers={"Retry-After": "5"})
 
 
 def of_http(error: HTTPException) -> Problem:
@@ -127,9 +131,5 @@ def install(app: Flask) -> None:
     app.register_error_handler(Problem, answer)
     app.register_error_handler(QueueError, lambda error: answer(of_queue(error)))
     app.register_error_handler(HTTPException, lambda error: answer(of_http(error)))
-    app.register_error_handler(
-        StackserveError,
-        lambda error: answer(Problem(503, "unavailable", str(error), error.remedy,
-                                     headers={"Retry-After": "5"})),  # fmt: skip
-    )
+    app.register_error_handler(StackserveError, lambda error: answer(of_service(error)))
     app.register_error_handler(Exception, lambda error: answer(of_internal(error)))

@@ -34,7 +34,7 @@ class Rows:
 def row_type(card: Card) -> Any:
     """A TypedDict of the card's features, with their hard bounds."""
     fields = {feature.name: _field_type(feature) for feature in card.features}
-    row = TypedDict("Row", fields)  # type: ignore[operator]
+    row: Any = TypedDict("Row", fields)  # type: ignore[misc]
     return with_config(ConfigDict(extra="forbid", title="Row"))(row)
 
 
@@ -46,7 +46,8 @@ def _field_type(feature: Feature) -> Any:
         le=feature.maximum,
         allow_inf_nan=False,
         title=feature.title,
-        description=f"{feature.title}{unit}, plausible {feature.low:g} to {feature.high:g}{missing}",
+        description=f"{feature.title}{unit}, plausible {feature.low:g} to {feature.high:g}"
+        f"{missing}",
         examples=[feature.default],
     )
     return Annotated[float, field]
@@ -60,15 +61,14 @@ class RowSchema:
         self.max_rows = max_rows
         row = row_type(card)
         self.one: TypeAdapter[dict[str, float]] = TypeAdapter(row)
-        self.many: TypeAdapter[list[dict[str, float]]] = TypeAdapter(
-            Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
-        )
+        rows: Any = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
+        self.many: TypeAdapter[list[dict[str, float]]] = TypeAdapter(rows)
         self._pack = struct.Struct(f"<{len(card.features)}f").pack
         self._names = card.feature_names
 
     def from_json(self, body: bytes) -> tuple[Rows, bool]:
         """Rows of a JSON body, and whether it was one object rather than a list."""
-        single = not body.lstrip()[:1] == b"["
+        single = body.lstrip()[:1] != b"["
         try:
             if single:
                 rows = [self.one.validate_json(body, strict=True)]

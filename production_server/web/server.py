@@ -32,5 +32,5 @@ def run_web(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=10,
         backlog=2048,
-        log_level=settings.log_level.lower(),  # type: ignore[arg-type]
+        log_level=settings.log_level.lower(),
     ).serve()

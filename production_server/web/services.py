@@ -60,7 +60,8 @@ class ModelInForce:
             )
         except CONNECTION_ERRORS:
             return []
-        return [list(versions) for reply in replies or [] for versions in reply.values()]
+        # The recorder answers too, and holds none.
+        return [list(held) for reply in replies or [] for held in reply.values() if held]
 
     def _pin(self, version: str) -> Pinned:
         card = self.registry.card(version)

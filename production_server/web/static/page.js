@@ -144,9 +144,12 @@ function jobTrouble(text, details = []) {
   $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []));
 }
 
+const remove = (address) => fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+
 function send(file) {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest(); // fetch cannot tell how much of a file is sent
+    let sent = false, unwanted = false;
     call.open("POST", "/jobs?ignore_unknown=true");
     call.setRequestHeader("Content-Type", "text/csv");
     call.setRequestHeader("Accept", "application/json");
@@ -155,10 +158,16 @@ function send(file) {
       bar.value = loaded / total * 100;
       say(loaded < total ? "Sending the file" : "Checking the rows", percent(loaded / total));
     };
-    call.onload = () => call.status < 300 ? resolve(call.response) : reject(call.response || {});
+    call.upload.onload = () => { sent = true; };
+    call.onload = async () => {
+      if (call.status >= 300) return reject(call.response || {});
+      if (unwanted) await remove(call.response.links.self);
+      return resolve(unwanted ? null : call.response);
+    };
     call.onerror = () => reject({ detail: UNREACHED });
     call.onabort = () => resolve(null);
-    stop = () => call.abort();
+    // Once the server has all of it the job may exist: wait for its name, then cancel it.
+    stop = () => { if (sent) unwanted = true; else call.abort(); };
     call.send(file);
   });
 }
@@ -167,7 +176,7 @@ async function follow(address) {
   let cancelled = false;
   stop = () => {
     cancelled = true;
-    fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+    remove(address);
   };
   for (let pause = 150; ; pause = Math.min(pause * 1.3, 2000)) {
     let job;
