@@ -326,11 +326,7 @@ class Store:
         old = and_(jobs.c.state.in_(FINISHED), jobs.c.finished < finished_before)
         left = and_(jobs.c.state == "receiving", jobs.c.touched < abandoned_before)
         with self._write() as connection:
-            gone = connection.execute(jobs.delete().where(or_(old, left))).rowcount
-        if gone and self._engine.dialect.name == "sqlite":
-            with self._write() as connection:
-                connection.exec_driver_sql("PRAGMA incremental_vacuum(10000)")
-        return gone
+            return connection.execute(jobs.delete().where(or_(old, left))).rowcount
 
     # Within
 

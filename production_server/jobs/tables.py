@@ -126,7 +126,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # this module begins transactions itself: _begin_sqlite
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # only takes effect in a new file
     cursor.execute("PRAGMA journal_mode=WAL")
     # What was accepted with 202 must survive a power cut, not only a kill.
     cursor.execute("PRAGMA synchronous=FULL")

@@ -17,8 +17,8 @@ from production_server.jobs.results import as_csv, as_json
 from production_server.jobs.store import Job, Outcome, Receipt, Store
 
 BINARY = {"model": "m", "kind": "binary", "classes": ["no", "yes, ill"], "threshold": 0.4}
-THREE = {"model": "m", "kind": "multiclass", "classes": ["a", "b", "c"], "threshold": 0.5}
-VALUE = {"model": "m", "kind": "regression", "classes": [], "threshold": 0.5}
+THREE = {"model": "m", "kind": "multiclass", "classes": ["a", "100%", "c"], "threshold": 0.5}
+VALUE = {"model": "m", "kind": "regression", "classes": [], "target": "price", "unit": "%d"}
 
 
 @pytest.fixture
@@ -66,11 +66,29 @@ def test_binary(store: Store) -> None:
 def test_multiclass_and_regression(store: Store) -> None:
     three = finished(store, THREE, [[[0.2, 0.5, 0.3]]])
     assert b"".join(as_csv(store, three)).decode().splitlines() == [
-        "row,label,probability_a,probability_b,probability_c,error",
-        "0,b,0.2,0.5,0.30000001,",
+        "row,label,probability,probability_a,probability_100%,probability_c,error",
+        "0,100%,0.5,0.2,0.5,0.30000001,",
+    ]
+    assert json.loads(b"".join(as_json(store, three)))["predictions"] == [
+        {
+            "row": 0,
+            "label": "100%",
+            "probability": 0.5,
+            "probabilities": {"a": 0.2, "100%": 0.5, "c": 0.30000001},
+        }
     ]
     value = finished(store, VALUE, [[[-12.5]]])
     assert b"".join(as_csv(store, value)) == b"row,value,error\n0,-12.5,\n"
+    assert json.loads(b"".join(as_json(store, value)))["predictions"] == [
+        {"row": 0, "label": "price", "value": -12.5, "unit": "%d"}
+    ]
+
+
+def test_what_is_no_number_is_left_empty(store: Store) -> None:
+    job = finished(store, VALUE, [[[float("nan")], [float("inf")], [2.0]]])
+    assert b"".join(as_csv(store, job)) == b"row,value,error\n0,,\n1,,\n2,2,\n"
+    told = json.loads(b"".join(as_json(store, job)))["predictions"]
+    assert [row["value"] for row in told] == [None, None, 2]
 
 
 def test_rows_of_a_failed_chunk_have_the_reason(store: Store) -> None:
@@ -87,12 +105,13 @@ def test_rows_of_a_failed_chunk_have_the_reason(store: Store) -> None:
 def test_many_chunks_come_in_order(store: Store) -> None:
     job = finished(store, VALUE, [[[number]] for number in range(23)])
     lines = b"".join(as_csv(store, job)).decode().splitlines()
-    assert [line.split(",")[1] for line in lines[1:]] == [str(float(n)) for n in range(23)]
+    assert [line.split(",")[1] for line in lines[1:]] == [str(n) for n in range(23)]
 
 
 def test_a_job_removed_in_mid_reading_breaks_the_stream(store: Store) -> None:
     job = finished(store, VALUE, [[[number]] for number in range(9)])
     stream = as_csv(store, job)
+    next(stream)
     next(stream)
     store.remove(job.id)
     with pytest.raises(StoreError):
