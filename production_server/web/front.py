@@ -175,6 +175,22 @@ class Front:
         await respond(send, problem.status, kind, problem.body(), headers=headers)
 
 
+def for_flask(scope: Scope, receive: Receive) -> Receive:
+    """A receive that WSGIMiddleware can schedule, and that leaves word of a client that went away.
+
+    Granian's own returns a future, which run_coroutine_threadsafe refuses; and to WSGI a broken
+    body of unknown length looks like one that has ended.
+    """
+
+    async def receive_here() -> MutableMapping[str, Any]:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            scope[DISCONNECTED] = True
+        return message
+
+    return receive_here
+
+
 def check_content_type(scope: Scope) -> None:
     """JSON only; a client that says nothing means JSON."""
     for name, value in scope["headers"]:
