@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from production_server.errors import ModelError
 from production_server.model import cohort, kerasfiles, legacy, scores
+from production_server.model.card import CARD_FILE, MODEL_FILE, read_card
 from production_server.model.predictor import Predictor
+from production_server.model.registry import refuse_changed
 from production_server.model.training import provenance
 
 if TYPE_CHECKING:
     import keras
 
-    from production_server.model.card import Card
+    from production_server.model.card import Card, Metrics
     from production_server.model.dataset import Table
     from production_server.model.registry import Registry
 
@@ -75,8 +77,19 @@ def add_model(
             f"the saved model answers differently, by up to {off:g}",
             "A layer does not save what it learnt; save the model again with the newest Keras.",
         )
-    card = card.model_copy(update={**provenance(), **(_measured(card, predictor, table))})
+    if not card.created:
+        card = card.model_copy(update=provenance())
+    if table is not None:
+        card = card.model_copy(update=described(card, predictor, table))
     return registry.add(card, path, activate=activate)
+
+
+def check_folder(folder: Path) -> None:
+    """ModelError when a version folder from elsewhere cannot be served."""
+    card = read_card(folder / CARD_FILE)
+    path = folder / MODEL_FILE
+    refuse_changed(path, card)
+    refuse_misfit(card, Predictor.of(kerasfiles.load(path), card).predict(probe(card)))
 
 
 def probe(card: Card) -> NDArray[np.float32]:
@@ -109,17 +122,21 @@ def refuse_misfit(card: Card, answers: NDArray[np.float32]) -> None:
         )
 
 
-def evaluate(card: Card, predictor: Predictor, table: Table) -> dict[str, object]:
-    """Metrics of a model on a table with known outcomes, and a cohort like that table."""
+def measured(card: Card, predictor: Predictor, table: Table) -> Metrics:
+    """How good a model is on a table with known outcomes."""
     answers = predictor.predict(table.rows.astype(np.float32)).astype(np.float64)
-    groups = [(label, table.truth == index) for index, label in enumerate(card.classes)]
-    everyone = [(None, np.ones(len(table.truth), bool))]
+    return scores.measure(card.kind, table.truth, answers, threshold=card.threshold)
+
+
+def described(card: Card, predictor: Predictor, table: Table) -> dict[str, object]:
+    """What a table with known outcomes adds to the card: metrics, and a cohort like it."""
+    groups: list[tuple[str | None, NDArray[np.bool_]]] = [
+        (label, table.truth == index) for index, label in enumerate(card.classes)
+    ]
     return {
-        "metrics": scores.measure(card.kind, table.truth, answers, threshold=card.threshold),
-        "cohort": cohort.summarise(card.features, table.rows, list(groups) or list(everyone)),
+        "metrics": measured(card, predictor, table),
+        "cohort": cohort.summarise(
+            card.features, table.rows, groups or [(None, np.ones(len(table.truth), bool))]
+        ),
         "data_sha256": table.sha256,
     }
-
-
-def _measured(card: Card, predictor: Predictor, table: Table | None) -> dict[str, object]:
-    return evaluate(card, predictor, table) if table is not None else {}

@@ -39,6 +39,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def refuse_changed(model_file: Path, card: Card) -> str:
+    """The file's sha256; RegistryError when it is not the one that the card describes."""
+    try:
+        found = sha256_of(model_file)
+    except OSError as error:
+        raise RegistryError(
+            f"the model file of {card.version} cannot be read: {model_file}: {error.strerror}",
+            "A version folder holds model.keras and card.json. Import or train it again.",
+        ) from error
+    if found != card.model_sha256:
+        raise RegistryError(
+            f"the model file of {card.version} is damaged or was changed: {model_file} has "
+            f"sha256 {found[:12]}..., its card says {card.model_sha256[:12] or 'nothing'}...",
+            "It is not served. Delete the version and import or train it again.",
+        )
+    return found
+
+
 class Registry:
     """Versions of models in one folder."""
 
@@ -87,20 +105,7 @@ class Registry:
     def checked_model_path(self, version: str) -> Path:
         """The model file, after a look that it is the very file that its card describes."""
         path = self.model_path(version)
-        expected = self.card(version).model_sha256
-        try:
-            found = sha256_of(path)
-        except OSError as error:
-            raise RegistryError(
-                f"the model file of {version} cannot be read: {path}: {error.strerror}",
-                f"Delete the version and import it again: models delete {version}",
-            ) from error
-        if found != expected:
-            raise RegistryError(
-                f"the model file of {version} is damaged or was changed: {path} has sha256 "
-                f"{found[:12]}..., its card says {expected[:12] or 'nothing'}...",
-                "Do not serve it. Delete the version and import or train it again.",
-            )
+        refuse_changed(path, self.card(version))
         return path
 
     def activate(self, version: str) -> None:
@@ -126,17 +131,7 @@ class Registry:
         """
         card = read_card(folder / CARD_FILE)
         model_file = folder / MODEL_FILE
-        if not model_file.is_file():
-            raise RegistryError(
-                f"{folder} has no {MODEL_FILE}", "A version folder holds model.keras and card.json."
-            )
-        found = sha256_of(model_file)
-        if found != card.model_sha256:
-            raise RegistryError(
-                f"{model_file} is damaged or was changed: sha256 {found[:12]}..., its card says "
-                f"{card.model_sha256[:12] or 'nothing'}...",
-                "Export the version again from where it came.",
-            )
+        found = refuse_changed(model_file, card)
         with self._writing():
             held = self.versions()
             if card.version in held and self.card(card.version).model_sha256 == found:

@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from production_server.errors import DataError, ModelError
+from production_server.errors import DataError, ModelError, RegistryError
 from production_server.model import cohort, folds, scores
 from production_server.model.baseline import LogisticRegression, Scaling
 from production_server.model.card import Card, CrossValidation
 from production_server.model.kerasfiles import keras_module
 from production_server.model.network import SEARCH, Recipe, build
+from production_server.model.predictor import Predictor
 
 if TYPE_CHECKING:
     import keras
 
     from production_server.model.dataset import Table
+    from production_server.model.registry import Registry
 
 Array = NDArray[np.float64]
 Say = Callable[[str], None]
@@ -44,6 +46,12 @@ class Trained:
     model: keras.Model
     card: Card
     recipe: Recipe
+    held_out: NDArray[np.bool_]
+
+    @property
+    def held_out_auc(self) -> float:
+        auc = self.card.metrics.roc_auc if self.card.metrics else None
+        return 0.0 if auc is None else auc
 
 
 def train(
@@ -86,6 +94,7 @@ def train(
     return Trained(
         model=model,
         recipe=recipe,
+        held_out=aside,
         card=card.model_copy(
             update={
                 "metrics": measured,
@@ -179,22 +188,36 @@ def fit(
     return model
 
 
+def rival_auc(registry: Registry, trained: Trained, table: Table) -> tuple[str, float] | None:
+    """The active version and its ROC AUC on the same held-out rows, if it can be compared."""
+    try:
+        rival = registry.card(registry.active())
+    except RegistryError:
+        return None
+    same = rival.kind == "binary" and rival.feature_names == trained.card.feature_names
+    if rival.name != trained.card.name or not same:
+        return None
+    rows = table.rows[trained.held_out].astype(np.float32)
+    answers = Predictor.load(registry, rival.version).predict(rows)[:, 0].astype(np.float64)
+    return rival.version, scores.roc_auc(table.truth[trained.held_out], answers)
+
+
 def refuse_worse(
-    new: float, *, floor: float, active: float | None, active_name: str, slack: float = 0.005
+    new: float, *, floor: float, active: tuple[str, float] | None, slack: float = 0.005
 ) -> None:
     """The gate: ModelError when a held-out ROC AUC is under the floor or under the active one's.
 
     `slack` lets pass what another processor's rounding can change.
     """
-    remedy = "Improve the data or the recipe, or register it all the same with --force."
+    remedy = "Improve the data or the recipe, or keep it all the same with --force."
     if new < floor:
         raise ModelError(
-            f"held-out ROC AUC {new:.4f} is under the threshold {floor:.4f}: not registered", remedy
+            f"held-out ROC AUC {new:.4f} is under the threshold {floor:.4f}: not kept", remedy
         )
-    if active is not None and new < active - slack:
+    if active is not None and new < active[1] - slack:
         raise ModelError(
-            f"held-out ROC AUC {new:.4f} is worse than {active:.4f} of the active {active_name}: "
-            "not registered",
+            f"held-out ROC AUC {new:.4f} is worse than {active[1]:.4f}, which the active "
+            f"{active[0]} has on the same rows: not kept",
             remedy,
         )
 

@@ -1,0 +1,193 @@
+"""models: list, activate, delete, import and export the versions of the registry."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import click
+
+from production_server.cli.registries import (
+    chosen,
+    json_option,
+    open_registry,
+    registry_option,
+    score_lines,
+)
+from production_server.errors import ModelError, RegistryError, StackserveError
+from production_server.model.card import Card
+from production_server.model.registry import Registry
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def models() -> None:
+    """List, activate, delete, import and export models."""
+
+
+@models.command("list")
+@registry_option
+@json_option
+def list_(registry_path: Path | None, as_json: bool) -> None:
+    """Every version, with the active one marked."""
+    registry = open_registry(registry_path)
+    active = active_or_none(registry)
+    told = []
+    for version in registry.versions():
+        try:
+            told.append(summary(registry.card(version), active))
+        except StackserveError as error:
+            told.append({"version": version, "active": version == active, "error": str(error)})
+    if as_json:
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        return
+    for row in told:
+        mark = "*" if row["active"] else " "
+        rest = row.get("error") or (
+            f"{row['kind']:<10} {row['inputs']:>3} inputs  {row['score']:<18} "
+            f"{row['created']}  {row['target']}"
+        )
+        click.echo(f"{mark} {row['version']:<20} {rest}")
+
+
+def summary(card: Card, active: str | None) -> dict[str, object]:
+    """What a list tells of a version."""
+    metrics = card.metrics
+    score = ""
+    if metrics is not None and metrics.roc_auc is not None:
+        score = f"ROC AUC {metrics.roc_auc:.4f}"
+    elif metrics is not None and metrics.rmse is not None:
+        score = f"RMSE {metrics.rmse:.4g}"
+    return {
+        "version": card.version,
+        "active": card.version == active,
+        "kind": card.kind,
+        "inputs": len(card.features),
+        "target": card.target,
+        "score": score,
+        "created": card.created,
+    }
+
+
+def active_or_none(registry: Registry) -> str | None:
+    try:
+        return registry.active()
+    except RegistryError:
+        return None
+
+
+@models.command()
+@click.argument("version")
+@registry_option
+def activate(version: str, registry_path: Path | None) -> None:
+    """Serve VERSION from now on; running workers swap it in without dropping a request."""
+    open_registry(registry_path).activate(version)
+    click.echo(f"{version} is active")
+
+
+@models.command()
+@click.argument("version")
+@registry_option
+def delete(version: str, registry_path: Path | None) -> None:
+    """Remove VERSION; the active one is refused."""
+    open_registry(registry_path).delete(version)
+    click.echo(f"{version} is deleted")
+
+
+@models.command()
+@click.argument("version", required=False)
+@registry_option
+@json_option
+def show(version: str | None, registry_path: Path | None, as_json: bool) -> None:
+    """The card of VERSION (default: the active one)."""
+    registry = open_registry(registry_path)
+    card = registry.card(chosen(registry, version))
+    if as_json:
+        click.echo(card.model_dump_json(indent=1))
+        return
+    click.echo(f"{card.version}: {card.target} ({card.kind})")
+    for feature in card.features:
+        missing = ", 0 = missing" if feature.zero_is_missing else ""
+        span = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+        click.echo(f"  {feature.name:<20} {feature.title}: {span}{missing}")
+    if card.metrics is not None:
+        click.echo("\n".join(score_lines(card, card.metrics)))
+
+
+@models.command()
+@click.argument("version", required=False)
+@click.option("--output", type=_FILE, help="[default: VERSION.tar]")
+@registry_option
+def export(version: str | None, output: Path | None, registry_path: Path | None) -> None:
+    """Write VERSION (default: the active one) to a .tar file that `import` takes."""
+    from production_server.model.archive import export as write
+
+    registry = open_registry(registry_path)
+    version = chosen(registry, version)
+    target = output or Path(f"{version}.tar")
+    write(registry, version, target)
+    click.echo(f"{version} is in {target}")
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("weights", type=_FILE, required=False)
+@click.option("--features", type=_FILE, help="TOML or JSON that describes the model.")
+@click.option("--data", metavar="PATH_OR_URL", help="CSV to measure it on, for its card.")
+@click.option("--sha256", default="", metavar="H", help="Refuse data with another sha256.")
+@click.option("--activate", is_flag=True, help="Serve it from now on.")
+@registry_option
+def import_(
+    *,
+    source: Path,
+    weights: Path | None,
+    features: Path | None,
+    data: str | None,
+    sha256: str,
+    activate: bool,
+    registry_path: Path | None,
+) -> None:
+    """Bring in a model.
+
+    SOURCE is a .keras file, a legacy .h5 file, or model.json followed by model.h5 (WEIGHTS), each
+    with --features; or an exported .tar or a version folder, which hold their own description.
+    """
+    registry = open_registry(registry_path)
+    if source.is_dir() or source.suffix.lower() == ".tar":
+        if weights or features or data:
+            raise click.UsageError("An exported model takes no other file.")
+        kept = import_version(registry, source, activate=activate)
+    elif features is None:
+        raise ModelError(
+            f"{source.name} does not say what its inputs are",
+            "Describe them in a features file: --features FILE. "
+            "production_server/model/diabetes.toml is an example.",
+        )
+    else:
+        from production_server.model.dataset import read_table
+        from production_server.model.description import read_description
+        from production_server.model.importing import add_model, read_model
+
+        card = read_description(features).card()
+        table = read_table(data, card, sha256) if data else None
+        model = read_model(source, weights)
+        with tempfile.TemporaryDirectory() as folder:
+            kept = add_model(
+                registry, model, card, scratch=Path(folder), table=table, activate=activate
+            )
+    click.echo(f"kept as {kept.version} in {registry.path}")
+    if not activate:
+        click.echo(f"serve it: python3 -m production_server models activate {kept.version}")
+
+
+def import_version(registry: Registry, source: Path, *, activate: bool) -> Card:
+    """An exported version or a version folder, after a look that it can be loaded."""
+    from production_server.model.archive import unpack
+    from production_server.model.importing import check_folder
+
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = source if source.is_dir() else unpack(source, Path(folder))
+        check_folder(unpacked)
+        return registry.add_folder(unpacked, activate=activate)
