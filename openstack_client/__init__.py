@@ -1,0 +1,1 @@
+"""The launcher: from OpenStack credentials to a server that answers predictions."""

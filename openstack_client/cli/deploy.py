@@ -1,0 +1,120 @@
+"""deploy: from credentials to an address that answers; without credentials, serve here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from openstack_client import local
+from openstack_client.cli.edge import Desk, edge, find_source, open_desk
+from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.errors import Interrupted, SettingsError
+from openstack_client.interrupts import Interrupts
+from openstack_client.launch import Launch, Options, Result, make_plan, refuse
+from openstack_client.progress import Progress, display
+from openstack_client.report import plan_json, show_plan
+
+LOCAL_FLAGS = ("host", "port", "services")
+
+
+@click.command()
+@name_argument
+@settings_flags()
+@cloud_flags
+@click.option("--keep", is_flag=True, help="Leave what was made, even if the deploy fails.")
+@click.option("--no-wait", is_flag=True, help="End when the server has an address.")
+@click.option("--recreate", is_flag=True, help="Make the server anew; its address stays.")
+@click.option("--take-over", is_flag=True, help="Go on where another, killed deploy stopped.")
+@click.option("--local", "here", is_flag=True, help="Serve on this machine, whatever is sourced.")
+@click.option("--host", help="On this machine: address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="On this machine: port to listen on.")
+@click.option("--services", is_flag=True, help="On this machine: RabbitMQ and separate processes.")
+@edge
+def deploy(
+    *, keep: bool, no_wait: bool, recreate: bool, take_over: bool, here: bool, host: str | None,
+    port: int | None, services: bool, **flags: Any,
+) -> None:  # fmt: skip
+    """Deploy to the sourced cloud and wait for a first prediction.
+
+    Without OpenStack credentials, serve on this machine instead.
+    """
+    if here or find_source(flags) is None:
+        if not here:
+            click.echo(
+                "No OpenStack credentials (no OS_* variables, no clouds.yaml): "
+                "serving on this machine instead.", err=True,
+            )  # fmt: skip
+        local.become(local.command(host, port, services, flags.get("workers")))
+    if host or port or services:
+        raise SettingsError(
+            "--host, --port and --services are for serving on this machine, but there are "
+            "OpenStack credentials.",
+            "Add --local to serve here, or leave them out to deploy to the cloud.",
+        )
+    options = Options(keep=keep, wait=not no_wait, recreate=recreate, take_over=take_over)
+    deploy_to_cloud(flags, options)
+
+
+def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
+    """The verb's work once a cloud is meant."""
+    notes: list[str] = []
+    desk = open_desk(flags, notes.append)
+    interrupts = Interrupts()
+    with interrupts.installed():
+        say_retry = _begin(desk)
+        desk.cloud.note = say_retry
+        identity = desk.login()
+        plan, _, _ = make_plan(
+            desk.cloud,
+            desk.settings,
+            identity=identity,
+            folder=desk.folder,
+            ssh_folder=desk.ssh_folder,
+            recreate=options.recreate,
+        )
+        if desk.as_json:
+            click.echo(json.dumps({"event": "plan", **plan_json(plan, desk.source.words)}))
+        else:
+            desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
+            show_plan(desk.console, plan)
+        refuse(plan.problems)
+        progress = Progress(display(desk.as_json, sys.stdout, f"Deploying {desk.name!r}"))
+        desk.cloud.note = interrupts.note = progress.note
+        launch = Launch(
+            desk.cloud,
+            settings=desk.settings,
+            plan=plan,
+            folder=desk.folder,
+            progress=progress,
+            interrupts=interrupts,
+            options=options,
+        )
+        try:
+            result = launch.run()
+        except KeyboardInterrupt as stop:
+            raise Interrupted("Stopped by Ctrl-C.") from stop
+        finally:
+            progress.close()
+    _end(desk, result)
+
+
+def _begin(desk: Desk) -> Any:
+    ignored = desk.source.ignored
+    if ignored and not desk.as_json:
+        click.echo(f"Not used beside it: {', '.join(ignored)}.", err=True)
+    return lambda text: click.echo(text, err=True)
+
+
+def _end(desk: Desk, result: Result) -> None:
+    if desk.as_json:
+        click.echo(json.dumps(result.as_json()))
+        return
+    again = f"python3 -m openstack_client delete {result.name}"
+    if result.ready:
+        desk.say(f"\nReady after {result.seconds:.0f} s; it predicts: {result.prediction}.", "bold")
+    else:
+        desk.say(f"\nThe server is up after {result.seconds:.0f} s, not ready yet.", "bold")
+    desk.say(f"  Open:      {result.url}\n  Log in:    {result.ssh}\n  Take away: {again}")

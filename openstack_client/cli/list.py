@@ -1,0 +1,35 @@
+"""list: every deployment in the project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from openstack_client import gather
+from openstack_client.cli.edge import edge, open_desk
+from openstack_client.cli.options import LOOKING, cloud_flags, settings_flags
+from openstack_client.looking import deployments
+from openstack_client.report import table_of
+
+COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
+
+
+@click.command(name="list")
+@settings_flags(name for name in LOOKING if name not in {"name", "key"})
+@cloud_flags
+@edge
+def list_(**flags: Any) -> None:
+    """Show all deployments in the project."""
+    desk = open_desk(flags)
+    identity = desk.login()
+    rows = deployments(
+        gather.servers(desk.cloud), gather.groups(desk.cloud), gather.ports(desk.cloud),
+        gather.addresses(desk.cloud),
+    )  # fmt: skip
+    if desk.as_json:
+        desk.answer(rows)
+    elif rows:
+        desk.console.print(table_of(rows, COLUMNS))
+    else:
+        desk.say(f"Project {identity.project!r} has no deployment.")

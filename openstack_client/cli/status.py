@@ -1,0 +1,85 @@
+"""status: the server, its units and queues, its model, and drift from the code on this disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from openstack_client import userdata
+from openstack_client.cli.edge import Desk, edge, open_desk
+from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.errors import CloudError, Unhealthy
+from openstack_client.facts import Server
+from openstack_client.launch import CHECKOUT
+from openstack_client.looking import Inside, ask_inside, status_json
+from openstack_client.readiness import Service
+from openstack_client.report import table_of
+from openstack_client.ssh import Way
+from openstack_client.waiting import read_console, remember_host_keys
+
+SHOWN = (
+    ("server", "server"), ("server_status", "state"), ("fault", "fault"), ("address", "address"),
+    ("flavor", "flavor"), ("created", "created"), ("model", "model"), ("prediction", "prediction"),
+    ("code_deployed", "code there"), ("drift", "drift from this disk"),
+)  # fmt: skip
+
+
+@click.command()
+@name_argument
+@settings_flags(LOOKING)
+@cloud_flags
+@click.option("--no-ssh", is_flag=True, help="Do not look inside by ssh.")
+@edge
+def status(no_ssh: bool, **flags: Any) -> None:
+    """Say how a deployment is; exit code 11 if it does not predict."""
+    desk = open_desk(flags)
+    desk.login()
+    mine = desk.inventory()
+    server = mine.servers[0] if mine.servers else None
+    on_disk = userdata.code_hash(userdata.read_code(CHECKOUT))
+    probe = alive = inside = None
+    if server and server.status == "ACTIVE" and mine.address_of(server):
+        service = Service(mine.address_of(server))
+        probe = service.probe()
+        alive = service.look("/alive") if probe.ok else None
+        if not no_ssh:
+            inside = _inside(desk, desk.way(mine, server), server)
+    content = status_json(server, mine, probe=probe, alive=alive, inside=inside, on_disk=on_disk)
+    if desk.as_json:
+        desk.answer(content)
+    else:
+        _show(desk, content)
+    if not content["ready"]:
+        if desk.as_json:
+            raise SystemExit(Unhealthy.exit_code)
+        why = probe.words if probe else f"its server is {content['server_status']}"
+        raise Unhealthy(
+            f"Deployment {mine.name!r} is not ready: {why}.", "See `logs`, or `deploy`."
+        )
+
+
+def _inside(desk: Desk, way: Way, server: Server) -> Inside:
+    if not way.known_hosts.is_file():
+        try:
+            remember_host_keys(way.known_hosts, way.address, read_console(desk.cloud, server))
+        except CloudError as error:
+            return Inside(problem=error.what)
+    return ask_inside(way)
+
+
+def _show(desk: Desk, content: dict[str, Any]) -> None:
+    rows = [
+        {"what": words, "value": content[key]} for key, words in SHOWN if content[key] is not None
+    ]
+    queues = ", ".join(f"{name} {depth}" for name, depth in content["queues"].items())
+    if queues:
+        rows.append({"what": "queues", "value": queues})
+    desk.say(f"Deployment {content['name']!r}")
+    desk.console.print(table_of(rows, ["what", "value"]))
+    if content["units"]:
+        desk.console.print(
+            table_of(content["units"], ["name", "active", "sub", "restarts", "memory_mb"])
+        )
+    elif content["inside_problem"]:
+        desk.say(f"Units are not known: {content['inside_problem']}.", "yellow")

@@ -1,0 +1,127 @@
+"""Read a server's console log: the markers of its stages, and its ssh host keys. Pure.
+
+The server writes one line for each step (see cloud-init/):
+    STACKSERVE stage=<name> state=<begin|done|failed> t=<uptime s> [detail="..."]
+    STACKSERVE-LOG stage=<name> <a line of the log of the step that failed>
+    STACKSERVE-HOSTKEY <kind> <key>
+Packages, dependencies and code run side by side, so their markers interleave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+STAGES = ("booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready")
+MARKER = re.compile(
+    r"STACKSERVE stage=(?P<stage>[a-z]+) state=(?P<state>begin|done|failed)"
+    r"(?: t=(?P<t>\d+(?:\.\d+)?))?(?: detail=\"(?P<detail>(?:[^\"\\]|\\.)*)\")?"
+)
+LOG_LINE = re.compile(r"STACKSERVE-LOG stage=(?P<stage>[a-z]+) ?(?P<line>.*)")
+OWN_KEY = re.compile(r"STACKSERVE-HOSTKEY ((?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*)")
+KEY_BLOCK = re.compile(
+    r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL
+)
+KEY_LINE = re.compile(r"((?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*)")
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+# What a kernel, systemd or cloud-init prefixes its lines with.
+PREFIX = re.compile(r"^(?:\[\s*\d+\.\d+\]\s*)?(?:cloud-init\[\d+\]:\s*)?(?:ci-info:\s*)?")
+DULL = re.compile(
+    r"^$|^\[\s*OK\s*\]|login:|^-+$|^\++[-+]*\+$|^\|.*\|$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE"
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One marker; `uptime` is the server's own clock."""
+
+    stage: str
+    state: str
+    uptime: float = 0.0
+    detail: str = ""
+
+
+def clean(text: str) -> list[str]:
+    """Lines without terminal colours and carriage returns."""
+    return [ESCAPES.sub("", line).rstrip() for line in text.split("\n")]
+
+
+def marks(text: str) -> list[Mark]:
+    """All markers, in the order in which they were written."""
+    found = []
+    for line in clean(text):
+        match = MARKER.search(line)
+        if match and match["stage"] in STAGES:
+            detail = re.sub(r"\\(.)", r"\1", match["detail"] or "")
+            found.append(Mark(match["stage"], match["state"], float(match["t"] or 0), detail))
+    return found
+
+
+def since_boot(found: Iterable[Mark]) -> list[Mark]:
+    """The markers of the last boot: a reboot starts again with booting."""
+    last: list[Mark] = []
+    for mark in found:
+        if mark.stage == "booting" and mark.state == "begin":
+            last = []
+        last.append(mark)
+    return last
+
+
+def failed(found: Iterable[Mark]) -> Mark | None:
+    """The step that failed, if the last boot has one."""
+    return next((mark for mark in since_boot(found) if mark.state == "failed"), None)
+
+
+def is_ready(found: Iterable[Mark]) -> bool:
+    return any(mark.stage == "ready" and mark.state == "done" for mark in since_boot(found))
+
+
+def waiting_for(found: Iterable[Mark]) -> str:
+    """What has not been seen yet, in words."""
+    last = since_boot(found)
+    if not last:
+        return "the console has shown no stage yet"
+    done = {mark.stage for mark in last if mark.state == "done"}
+    open_stages = [stage for stage in STAGES if stage not in done]
+    if not open_stages:
+        return "all stages are done on the server"
+    begun = {mark.stage for mark in last if mark.state == "begin"}
+    doing = [stage for stage in open_stages if stage in begun]
+    now = f"{doing[-1]} was under way; " if doing else ""
+    return f"{now}not done: {', '.join(open_stages)}"
+
+
+def last_line(text: str) -> str:
+    """The last line that tells a person something."""
+    for line in reversed(clean(text)):
+        words = PREFIX.sub("", line).strip()
+        if words and not DULL.search(words) and not MARKER.search(words):
+            return words[:200]
+    return ""
+
+
+def before_failure(text: str, stage: str = "", count: int = 15) -> str:
+    """The log of the step that failed, as the server sent it; else the console's last lines."""
+    lines = clean(text)
+    sent = [match["line"] for line in lines if (match := LOG_LINE.search(line))
+            and match["stage"] == stage]  # fmt: skip
+    if sent:
+        return "\n".join(sent[-count:])
+    kept = [line for line in lines if line.strip() and not DULL.search(line.strip())]
+    return "\n".join(kept[-count:])
+
+
+def host_keys(text: str) -> list[str]:
+    """The server's public host keys, as it printed them; those of its last boot."""
+    joined = "\n".join(clean(text))
+    own = OWN_KEY.findall(joined)
+    blocks = KEY_BLOCK.findall(joined)
+    found = own or (KEY_LINE.findall(blocks[-1]) if blocks else [])
+    by_kind = {key.split()[0]: key for key in found}
+    return list(by_kind.values())
+
+
+def known_hosts_lines(address: str, keys: Iterable[str]) -> str:
+    """What ssh reads to know the server."""
+    return "".join(f"{address} {key}\n" for key in keys)

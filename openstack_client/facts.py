@@ -1,0 +1,156 @@
+"""What the cloud has, as plain values: the input of every decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Image:
+    id: str
+    name: str
+    status: str = "active"
+    min_disk_gb: int = 0
+    min_ram_mb: int = 0
+    size_bytes: int = 0
+    virtual_bytes: int = 0
+    distro: str = ""
+    version: str = ""
+    architecture: str = ""
+    created: str = ""
+    default_user: str = ""
+    properties: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flavor:
+    id: str
+    name: str
+    vcpus: int
+    ram_mb: int
+    disk_gb: int
+
+
+@dataclass(frozen=True)
+class Network:
+    id: str
+    name: str
+    external: bool = False
+    shared: bool = False
+    mine: bool = True
+    subnets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Router:
+    """`subnets` are those with an interface on the router."""
+
+    id: str
+    name: str
+    external_network: str | None = None
+    subnets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Keypair:
+    name: str
+    public_key: str
+    fingerprint: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An ingress rule for TCP; `other` marks what the launcher would never write."""
+
+    port: int | None
+    cidr: str
+    id: str = ""
+    other: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    id: str
+    name: str
+    description: str = ""
+    rules: tuple[Rule, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Address:
+    """A floating IP."""
+
+    id: str
+    address: str
+    description: str = ""
+    port: str | None = None
+    network: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.address
+
+
+@dataclass(frozen=True)
+class Port:
+    id: str
+    name: str
+    description: str = ""
+    network: str = ""
+    address: str = ""
+    server: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Server:
+    id: str
+    name: str
+    status: str
+    created: str = ""
+    task: str = ""
+    fault: str = ""
+    addresses: tuple[str, ...] = ()
+    image: str = ""
+    flavor: str = ""
+    key_name: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """`limit` -1 means without limit."""
+
+    limit: int
+    used: int
+
+    @property
+    def free(self) -> int | None:
+        return None if self.limit < 0 else max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything a plan is decided from. None where the cloud would not tell."""
+
+    images: tuple[Image, ...] = ()
+    flavors: tuple[Flavor, ...] = ()
+    networks: tuple[Network, ...] = ()
+    routers: tuple[Router, ...] = ()
+    keypairs: tuple[Keypair, ...] = ()
+    groups: tuple[Group, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    ports: tuple[Port, ...] = ()
+    servers: tuple[Server, ...] = ()
+    zones: tuple[str, ...] | None = None
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    services: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()

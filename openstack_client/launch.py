@@ -1,0 +1,286 @@
+"""A deploy from beginning to end: facts, plan, making, waiting; and what an end leaves behind.
+
+Until Nova has made the server ACTIVE, a failure or Ctrl-C removes what this run made, so
+that nothing is left. From then on the deployment stays: the same command finishes it, and
+`delete` takes it away.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from openstack_client import gather, inventory, keys, userdata
+from openstack_client.cloud import Cloud
+from openstack_client.errors import (
+    LauncherError,
+    PreflightError,
+    Problem,
+)
+from openstack_client.facts import Facts, Port, Server
+from openstack_client.firewall import HTTP_PORT
+from openstack_client.interrupts import Interrupts
+from openstack_client.inventory import Inventory
+from openstack_client.lease import Lease
+from openstack_client.login import Identity
+from openstack_client.making import Maker
+from openstack_client.plan import Action, Parcel, Plan, decide
+from openstack_client.progress import Progress
+from openstack_client.removal import Remover
+from openstack_client.settings import Settings
+from openstack_client.ssh import Way
+from openstack_client.waiting import ReadyWatch, until_active
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person says about this one run."""
+
+    keep: bool = False
+    wait: bool = True
+    recreate: bool = False
+    take_over: bool = False
+
+
+@dataclass
+class Result:
+    """What a deploy ended with."""
+
+    name: str
+    address: str
+    server: str
+    ready: bool
+    ssh: str
+    prediction: str = ""
+    model: str = ""
+    seconds: float = 0.0
+    stages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{HTTP_PORT}/predictions"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "event": "result", "name": self.name, "address": self.address, "url": self.url,
+            "server": self.server, "ready": self.ready, "prediction": self.prediction,
+            "model": self.model, "ssh": self.ssh, "seconds": round(self.seconds, 1),
+            "stages": self.stages,
+        }  # fmt: skip
+
+
+def parcel(settings: Settings) -> Parcel | list[Problem]:
+    """The user data for these settings, or why there can be none."""
+    try:
+        context = userdata.UserDataContext(
+            name=settings.name,
+            code=userdata.read_code(CHECKOUT),
+            model=userdata.read_model(settings.model) if settings.model else None,
+            workers=settings.workers,
+            apt_mirror=settings.apt_mirror,
+            apt_security_mirror=settings.apt_security_mirror,
+            apt_proxy=settings.proxy,
+            pip_index_url=settings.pip_index,
+            pip_extra_index_urls=tuple(settings.pip_extra_index),
+            http_proxy=settings.proxy,
+            https_proxy=settings.proxy,
+            no_proxy=settings.no_proxy,
+            ca_bundle=settings.ca.read_text(encoding="utf-8") if settings.ca else None,
+        )
+        rendered = userdata.render(context)
+    except PreflightError as error:
+        return [*error.problems, Problem("user data", error.what, error.remedy)]
+    except ValidationError as error:
+        return [
+            Problem("user data", f"{'.'.join(map(str, item['loc']))}: {item['msg']}.")
+            for item in error.errors()
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        return [Problem("user data", f"a file cannot be read: {error}.")]
+    return Parcel(rendered.data, rendered.code_hash, rendered.payload)
+
+
+def make_plan(
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    identity: Identity,
+    folder: Path,
+    ssh_folder: Path,
+    recreate: bool = False,
+) -> tuple[Plan, Facts, Inventory]:
+    """Ask the cloud, then decide."""
+    facts = gather.gather(cloud)
+    mine = inventory.pick(
+        settings.name, servers=facts.servers, groups=facts.groups, ports=facts.ports,
+        addresses=facts.addresses, keypairs=facts.keypairs,
+    )  # fmt: skip
+    key = keys.plan_key(
+        settings.key, settings.name, facts.keypairs, ssh_folder=ssh_folder, folder=folder
+    )
+    plan = decide(
+        settings, facts, mine, identity=identity, key=key, parcel=parcel(settings),
+        recreate=recreate,
+    )  # fmt: skip
+    return plan, facts, mine
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        count = "One thing stands" if len(problems) == 1 else f"{len(problems)} things stand"
+        raise PreflightError(f"{count} in the way; nothing was made.", problems=problems)
+
+
+class Launch:
+    """One run of deploy."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        *,
+        settings: Settings,
+        plan: Plan,
+        folder: Path,
+        progress: Progress,
+        interrupts: Interrupts,
+        options: Options,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.cloud = cloud
+        self.settings = settings
+        self.plan = plan
+        self.folder = folder
+        self.progress = progress
+        self.interrupts = interrupts
+        self.options = options
+        self.sleep = sleep
+        self.run_id = secrets.token_hex(4)
+        self.maker = Maker(cloud, settings, plan, self.run_id, interrupts)
+        self.lease = Lease(cloud, plan.name, self.run_id, sleep)
+        self.stays = plan.server_action in {Action.FOUND, Action.START}
+
+    def run(self) -> Result:
+        """Make and wait; on any end but success, tidy up as the module's first lines say."""
+        refuse(self.plan.problems)
+        try:
+            result = self._deploy()
+        except (LauncherError, KeyboardInterrupt):
+            self._tidy()
+            raise
+        self._release()
+        return result
+
+    def _deploy(self) -> Result:
+        port = self.maker.port()
+        self.lease.wish(port.id)
+        group = self.maker.group()
+        self.lease.hold(self.options.take_over)
+        self.maker.protect(port, group)
+        self.maker.keypair()
+        server = self._server(port)
+        self.progress.stage("requested", "done", server.id)
+        floating = self.maker.address(port)
+        address = floating.address if floating else port.address
+        server = until_active(
+            self.cloud,
+            server,
+            timeout=self.settings.timeout_build,
+            progress=self.progress,
+            meanwhile=self.lease.renew,
+            sleep=self.sleep,
+        )
+        self.stays = True
+        self.progress.stage("addressed", "done", address)
+        way = self._way(address)
+        result = Result(self.plan.name, address, server.id, False, way.words)
+        if self.options.wait:
+            assert self.plan.parcel is not None, "a plan without problems has user data"
+            watch = ReadyWatch(
+                self.cloud,
+                server,
+                way=way,
+                payload=self.plan.parcel.payload,
+                progress=self.progress,
+                meanwhile=self.lease.renew,
+                sleep=self.sleep,
+            )
+            probe = watch.wait(self.settings.timeout_ready)
+            result.ready, result.prediction, result.model = True, probe.words, probe.model
+        else:
+            self.progress.note("Not waiting: run the same command again to hand over the code.")
+        result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
+        return result
+
+    def _server(self, port: Port) -> Server:
+        plan = self.plan
+        if plan.server and plan.server_action is Action.REPLACE:
+            self.progress.note(f"Replacing server {plan.server.name} ({plan.server.status}).")
+            self._remover().remove(Inventory(plan.name, servers=(plan.server,)))
+            keys.known_hosts(self.folder, plan.name).unlink(missing_ok=True)
+        elif plan.server:
+            if plan.server_action is Action.START:
+                self.maker.start(plan.server)
+            return plan.server
+        return self.maker.server(port)
+
+    def _way(self, address: str) -> Way:
+        private = self.plan.key.private if self.plan.key else None
+        return Way(
+            address, self.plan.ssh_user, private, keys.known_hosts(self.folder, self.plan.name)
+        )
+
+    def _remover(self) -> Remover:
+        return Remover(self.cloud, self.progress.note, self.sleep)
+
+    def _release(self) -> None:
+        with self.interrupts.shield():
+            self.lease.release()
+
+    def _tidy(self) -> None:
+        """Leave either a deployment that can be resumed, or nothing of this run."""
+        name = self.plan.name
+        if self.stays or self.options.keep:
+            self._release()
+            why = "" if self.stays else " (--keep)"
+            self.progress.note(
+                f"What was made stays{why}: the same command goes on with it, "
+                f"`delete {name}` takes it away."
+            )
+            return
+        self.progress.note("Taking away what this run made ...")
+        self._release()
+        made = self._made()
+        try:
+            self._remover().remove(made)
+        except LauncherError as error:
+            self.progress.note(f"Something is left: {error.what} Run `delete {name}`.")
+            return
+        if self.maker.made_keypair and self.plan.key and self.plan.key.generate:
+            private = keys.kept_key(self.folder, name)
+            for path in (private, private.with_name(private.name + ".pub")):
+                path.unlink(missing_ok=True)
+        self.progress.note("Nothing of this run is left.")
+
+    def _made(self) -> Inventory:
+        pairs = gather.keypairs(self.cloud) if self.maker.made_keypair else ()
+        found = inventory.pick(
+            self.plan.name,
+            servers=gather.servers(self.cloud),
+            groups=gather.groups(self.cloud),
+            ports=gather.ports(self.cloud),
+            addresses=gather.addresses(self.cloud),
+            keypairs=(),
+        ).made_by(self.run_id)
+        made = tuple(pair for pair in pairs if pair.name == keys.made_name(self.plan.name))
+        return Inventory(
+            found.name, found.servers, found.groups, found.ports, found.addresses, made
+        )

@@ -1,0 +1,161 @@
+"""Look at what is deployed: the server, its service over HTTP, its units over ssh."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openstack_client import inventory
+from openstack_client.facts import Address, Group, Port, Server
+from openstack_client.inventory import Inventory
+from openstack_client.readiness import Probe
+from openstack_client.ssh import Way
+
+UNITS = {
+    "rabbitmq": "rabbitmq-server",
+    "web": "stackserve-web",
+    "worker": "stackserve-worker@*",
+    "recorder": "stackserve-recorder",
+    "cloud-init": "cloud-final",
+}
+# One round trip: what systemd says about each unit, then the depth of each queue.
+ASK = (
+    "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent "
+    "rabbitmq-server.service stackserve-web.service 'stackserve-worker@*.service' "
+    "stackserve-recorder.service; echo ---; "
+    "sudo -n rabbitmqctl --quiet --formatter json list_queues -p {vhost} name messages 2>/dev/null"
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit on the server."""
+
+    name: str
+    active: str
+    sub: str = ""
+    restarts: int = 0
+    memory_mb: int | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return self.active == "active"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What ssh told; `problem` when it could not."""
+
+    units: tuple[Unit, ...] = ()
+    queues: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+def ask_inside(way: Way, vhost: str = "stackserve") -> Inside:
+    """Units and queue depths over ssh."""
+    if not way.known_hosts.is_file():
+        return Inside(problem="the server's host key is not known yet (see `ssh`)")
+    try:
+        done = way.run(ASK.format(vhost=vhost))
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Inside(problem=f"ssh: {error}")
+    if done.returncode == 255:
+        said = done.stderr.strip().splitlines()
+        return Inside(problem=f"ssh: {said[-1] if said else 'no connection'}")
+    systemd, _, queues = done.stdout.partition("\n---\n")
+    return Inside(parse_units(systemd), parse_queues(queues))
+
+
+def parse_units(text: str) -> tuple[Unit, ...]:
+    """The blocks that `systemctl show` prints."""
+    units = []
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" not in values:
+            continue
+        memory = values.get("MemoryCurrent", "")
+        units.append(Unit(
+            values["Id"].removesuffix(".service"), values.get("ActiveState", "unknown"),
+            values.get("SubState", ""), int(values.get("NRestarts") or 0),
+            int(memory) // 2**20 if memory.isdigit() and int(memory) < 2**60 else None,
+        ))  # fmt: skip
+    return tuple(units)
+
+
+def parse_queues(text: str) -> dict[str, int]:
+    """The JSON that rabbitmqctl prints, without reply queues."""
+    try:
+        rows = json.loads(text or "[]")
+    except json.JSONDecodeError:
+        return {}
+    named = {str(row["name"]): int(row["messages"]) for row in rows}
+    return {name: depth for name, depth in named.items() if name.startswith("stackserve.")}
+
+
+def drift(on_disk: str, deployed: object) -> str:
+    """Whether the code on this disk is what runs there."""
+    if not deployed:
+        return "unknown"
+    return "none" if deployed == on_disk else "differs"
+
+
+def status_json(
+    server: Server | None,
+    mine: Inventory,
+    *,
+    probe: Probe | None,
+    alive: Mapping[str, Any] | None,
+    inside: Inside | None,
+    on_disk: str,
+) -> dict[str, Any]:
+    """Everything about a deployment as one value; text is made from it."""
+    deployed = (alive or {}).get("code_hash") or (
+        server.metadata.get(inventory.CODE_KEY) if server else None
+    )
+    ready = bool(probe and probe.ok)
+    units = [vars(unit) | {"healthy": unit.healthy} for unit in inside.units] if inside else []
+    return {
+        "name": mine.name,
+        "ready": ready,
+        "server": server.name if server else None,
+        "server_id": server.id if server else None,
+        "server_status": server.status if server else "missing",
+        "fault": server.fault if server and server.fault else None,
+        "address": mine.address_of(server) if server else None,
+        "flavor": server.flavor if server else None,
+        "created": server.created if server else None,
+        "prediction": probe.words if probe else None,
+        "model": probe.model if probe and probe.ok else None,
+        "units": units,
+        "queues": dict(inside.queues) if inside else {},
+        "inside_problem": inside.problem if inside else None,
+        "code_deployed": deployed,
+        "code_on_disk": on_disk,
+        "drift": drift(on_disk, deployed),
+    }
+
+
+def deployments(
+    servers: tuple[Server, ...], groups: tuple[Group, ...], ports: tuple[Port, ...],
+    addresses: tuple[Address, ...],
+) -> list[dict[str, Any]]:  # fmt: skip
+    """A row for each deployment in the project."""
+    rows = []
+    for name in inventory.deployment_names(servers, groups, ports, addresses):
+        mine = inventory.pick(
+            name, servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
+        )
+        server = mine.servers[0] if mine.servers else None
+        rows.append({
+            "name": name,
+            "status": server.status if server else "no server",
+            "address": mine.address_of(server) if server else None,
+            "flavor": server.flavor if server else None,
+            "created": server.created if server else None,
+            "code": server.metadata.get(inventory.CODE_KEY) if server else None,
+            "servers": len(mine.servers),
+        })  # fmt: skip
+    return rows

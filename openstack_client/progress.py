@@ -1,0 +1,201 @@
+"""Show how a deploy goes: a live table on a terminal, plain lines in a pipe, or JSON events."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+STAGES = (
+    "requested", "building", "active", "addressed", "booting", "packages", "dependencies",
+    "code", "rabbitmq", "model", "ready",
+)  # fmt: skip
+SIGNS = {"begin": "…", "done": "✓", "failed": "✗"}
+STYLES = {"begin": "yellow", "done": "green", "failed": "bold red"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage as it stands: `seconds` since the command began, `took` since the stage did."""
+
+    stage: str
+    state: str
+    seconds: float
+    took: float = 0.0
+    detail: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage, "state": self.state, "seconds": round(self.seconds, 1),
+            "took": round(self.took, 1), "detail": self.detail,
+        }  # fmt: skip
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def step(self, step: Step) -> None: ...
+    def note(self, text: str, seconds: float) -> None: ...
+    def console(self, line: str) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class Progress:
+    """Keeps the time line and tells the display; each stage and state is told once."""
+
+    display: Display
+    clock: Callable[[], float] = time.monotonic
+    steps: dict[str, Step] = field(default_factory=dict)
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock() - self.began
+
+    def stage(self, stage: str, state: str = "done", detail: str = "") -> None:
+        before = self.steps.get(stage)
+        if before and before.state in {state, "done"}:
+            return
+        started = before.seconds - before.took if before else self._last_done()
+        now = self.elapsed
+        step = Step(stage, state, now, 0.0 if state == "begin" else now - started, detail)
+        self.steps[stage] = step
+        self.display.step(step)
+
+    def note(self, text: str) -> None:
+        self.display.note(text, self.elapsed)
+
+    def console(self, line: str) -> None:
+        self.display.console(line)
+
+    def close(self) -> None:
+        self.display.close()
+
+    def timeline(self) -> list[dict[str, Any]]:
+        return [step.as_json() for step in self.steps.values()]
+
+    def _last_done(self) -> float:
+        return max(
+            (step.seconds for step in self.steps.values() if step.state == "done"), default=0
+        )
+
+
+class JsonDisplay:
+    """One JSON object a line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def step(self, step: Step) -> None:
+        self.event({"event": "stage", **step.as_json()})
+
+    def note(self, text: str, seconds: float) -> None:
+        self.event({"event": "note", "text": text, "seconds": round(seconds, 1)})
+
+    def console(self, line: str) -> None:
+        self.event({"event": "console", "line": line})
+
+    def close(self) -> None:
+        self.stream.flush()
+
+    def event(self, content: dict[str, Any]) -> None:
+        self.stream.write(json.dumps(content) + "\n")
+        self.stream.flush()
+
+
+class PlainDisplay:
+    """A line for each thing that happens; console lines only when they change."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.last = ""
+
+    def step(self, step: Step) -> None:
+        took = f" ({step.took:.1f} s)" if step.took >= 0.1 else ""
+        detail = f": {step.detail}" if step.detail else ""
+        words = {"begin": "begins", "done": "done", "failed": "FAILED"}[step.state]
+        self._line(f"[{step.seconds:6.1f} s] {step.stage} {words}{took}{detail}")
+
+    def note(self, text: str, seconds: float) -> None:
+        self._line(f"[{seconds:6.1f} s] {text}")
+
+    def console(self, line: str) -> None:
+        if line and line != self.last:
+            self.last = line
+            self._line(f"           | {line}")
+
+    def close(self) -> None:
+        self.stream.flush()
+
+    def _line(self, text: str) -> None:
+        self.stream.write(text + "\n")
+        self.stream.flush()
+
+
+class LiveDisplay:
+    """A table that moves, with the last console line under it."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.title = title
+        self.began = time.monotonic()
+        self.steps: dict[str, Step] = {}
+        self.last = ""
+        self.spinner = Spinner("dots")
+        self.live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
+        self.live.start()
+
+    def step(self, step: Step) -> None:
+        self.steps[step.stage] = step
+
+    def note(self, text: str, seconds: float) -> None:
+        self.live.console.print(Text(f"[{seconds:6.1f} s] {text}", style="dim"))
+
+    def console(self, line: str) -> None:
+        self.last = line
+
+    def close(self) -> None:
+        self.live.stop()
+
+    def _render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(width=2)
+        table.add_column(width=13)
+        table.add_column(justify="right", width=9)
+        table.add_column()
+        for stage in STAGES:
+            step = self.steps.get(stage)
+            if step is None:
+                table.add_row("", Text(stage, style="dim"), "", "")
+                continue
+            sign: RenderableType = Text(SIGNS[step.state], style=STYLES[step.state])
+            if step.state == "begin":
+                sign = self.spinner
+            at = f"{step.seconds:.1f} s" if step.state != "begin" else ""
+            table.add_row(sign, Text(stage), at, Text(step.detail, style="dim"))
+        elapsed = time.monotonic() - self.began
+        parts: list[RenderableType] = [Text(f"{self.title}  {elapsed:.0f} s", style="bold"), table]
+        if self.last:
+            width = max(20, self.live.console.width - 4)
+            parts.append(Text(f"  {self.last[:width]}", style="dim italic", no_wrap=True))
+        return Group(*parts)
+
+
+def display(as_json: bool, stream: TextIO, title: str) -> Display:
+    """The display that fits where the output goes."""
+    if as_json:
+        return JsonDisplay(stream)
+    if stream.isatty():
+        return LiveDisplay(Console(file=stream), title)
+    return PlainDisplay(stream)

@@ -1,0 +1,129 @@
+"""Take a deployment away, in the order in which OpenStack lets go of things."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from openstack_client import gather, inventory, keys
+from openstack_client.cloud import Cloud
+from openstack_client.errors import CloudError, Problem, TimedOut
+from openstack_client.inventory import Inventory
+
+SERVER_PATIENCE = 300.0
+# A group stays "in use" for a moment after its port is gone.
+GROUP_PATIENCE = 30.0
+PAUSE = 1.0
+
+
+def find(cloud: Cloud, name: str) -> Inventory:
+    """All that belongs to the deployment now."""
+    return inventory.pick(
+        name,
+        servers=gather.servers(cloud),
+        groups=gather.groups(cloud),
+        ports=gather.ports(cloud),
+        addresses=gather.addresses(cloud),
+        keypairs=gather.keypairs(cloud),
+    )
+
+
+class Remover:
+    """Removes resources one after another; one that resists does not stop the others."""
+
+    def __init__(
+        self, cloud: Cloud, note: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.cloud = cloud
+        self.note = note
+        self.sleep = sleep
+        self.problems: list[Problem] = []
+
+    def remove(self, what: Inventory) -> None:
+        """Remove everything in `what` and wait until it is gone, or raise with what is left."""
+        nova, network = self.cloud.nova, self.cloud.connection.network
+        for server in what.servers:
+            self._delete("Nova", "server", server.name, partial(nova.servers.delete, server.id))
+        for address in what.addresses:
+            self._delete(
+                "Neutron", "floating IP", address.address,
+                partial(network.delete_ip, address.id, ignore_missing=False),
+            )  # fmt: skip
+        self._wait_for_servers({server.id for server in what.servers})
+        for port in what.ports:
+            self._delete(
+                "Neutron", "port", port.address or port.name,
+                partial(network.delete_port, port.id, ignore_missing=False),
+            )  # fmt: skip
+        for group in what.groups:
+            self._delete_group(group.id, group.name)
+        for pair in what.keypairs:
+            self._delete(
+                "Nova", "keypair", pair.name, partial(nova.keypairs.delete, pair.name)
+            )  # fmt: skip
+        if self.problems:
+            raise CloudError(
+                f"Not all of {what.name!r} could be removed.",
+                f"Run `delete {what.name}` again; what is gone already is passed over.",
+                problems=self.problems,
+            )
+
+    def _delete(self, service: str, kind: str, name: str, call: Callable[[], object]) -> None:
+        try:
+            self.cloud.ask(service, f"delete {kind} {name!r}", call)
+        except CloudError as error:
+            if error.status != 404:
+                self.problems.append(Problem(f"{kind} {name}", error.what))
+                return
+        self.note(f"{kind} {name}: deleted")
+
+    def _wait_for_servers(self, ids: set[str]) -> None:
+        until = time.monotonic() + SERVER_PATIENCE
+        while ids:
+            left = {server.id: server for server in gather.servers(self.cloud) if server.id in ids}
+            if not left:
+                return
+            if time.monotonic() > until:
+                names = ", ".join(f"{server.name} ({server.status})" for server in left.values())
+                raise TimedOut(
+                    f"Nova took the deletion, but still has after {SERVER_PATIENCE:.0f} s: "
+                    f"{names}.",
+                    "Run the same command again; if it stays, ask the cloud's operators.",
+                )
+            self.sleep(PAUSE)
+
+    def _delete_group(self, group_id: str, name: str) -> None:
+        network = self.cloud.connection.network
+        until = time.monotonic() + GROUP_PATIENCE
+        while True:
+            try:
+                self.cloud.ask(
+                    "Neutron",
+                    f"delete security group {name!r}",
+                    lambda: network.delete_security_group(group_id, ignore_missing=False),
+                )
+            except CloudError as error:
+                if error.status == 409 and time.monotonic() < until:
+                    self.sleep(PAUSE)
+                    continue
+                if error.status != 404:
+                    self.problems.append(Problem(f"security group {name}", error.what))
+                    return
+            self.note(f"security group {name}: deleted")
+            return
+
+
+def local_files(folder: Path, name: str) -> list[Path]:
+    """What this machine keeps for the deployment: a generated key, the server's host keys."""
+    private = keys.kept_key(folder, name)
+    candidates = [
+        private, private.with_name(private.name + ".pub"), keys.known_hosts(folder, name)
+    ]  # fmt: skip
+    return [path for path in candidates if path.is_file()]
+
+
+def forget(files: list[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
