@@ -189,7 +189,7 @@ def classify(kind: str, value: object) -> tuple[str, str]:
             return "nan", "is not a number (NaN)"
         return "infinite", "is infinite"
     if kind in ("greater_than_equal", "less_than_equal"):
-        return "impossible", f"cannot be {shown}"
+        return "impossible", f"cannot be {str(value)[:40]}"
     return "not_a_number", f"is not a number: {shown}"
 
 
