@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from production_server.local import rabbitmq
+from production_server.local.rabbitmq import RabbitNode
+from tests.support.service import Service
+
+# Tests that ask Keras itself ask it on the backend that the service uses.
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,3 +40,34 @@ def needs(request: pytest.FixtureRequest) -> Callable[[object, str], None]:
         pytest.skip(missing)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service in one process, shared by tests that change nothing."""
+    with Service(tmp_path_factory.mktemp("embedded")) as service:
+        yield service
+
+
+@pytest.fixture
+def rabbit(
+    needs: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RabbitNode]:
+    """A RabbitMQ node of the test's own: it may be stopped, killed and started again."""
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    node = RabbitNode(tmp_path_factory.mktemp("rabbit"))
+    node.start()
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope="module")
+def services(
+    needs: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The real thing: RabbitMQ, two web processes, two workers and the recorder."""
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    settings = {"STACKSERVE_WEB_PROCESSES": "2", "STACKSERVE_WORKERS": "2"}
+    folder = tmp_path_factory.mktemp("services")
+    with Service(folder, "--services", settings=settings) as service:
+        yield service

@@ -1,0 +1,122 @@
+"""The whole service, as a person starts it, on free ports and in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+import psutil
+
+from production_server.local.rabbitmq import free_port
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_SECONDS = 120
+STOP_SECONDS = 40
+
+
+class Service:
+    """`python3 -m production_server serve ...`; use it as a context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        settings: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-m", "production_server"),
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.home = folder / "home"
+        self.output = folder / "serve.log"
+        self._command = [sys.executable, *command, "serve", "--port", str(self.port), *arguments]
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name[:11] != "STACKSERVE_"},
+            "STACKSERVE_HOME": str(self.home),
+            **(settings or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Service:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output)  # fmt: skip
+        self.wait_ready()
+
+    def wait_ready(self, timeout: float = START_SECONDS) -> None:
+        give_up = time.monotonic() + timeout
+        while True:
+            try:
+                if httpx.get(f"{self.url}/ready", timeout=10).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            ended = self.process is None or self.process.poll() is not None
+            if ended or time.monotonic() > give_up:
+                told = self.told()
+                self.stop()
+                raise AssertionError(f"the service did not get ready:\n{told}")
+            time.sleep(0.2)
+
+    def stop(self) -> int:
+        """As Ctrl-C does; the exit code."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.wait()
+            raise
+
+    def told(self) -> str:
+        """What it printed, and the ends of its processes' logs."""
+        logs = sorted((self.home / "logs").glob("*.log")) if self.home.exists() else []
+        tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in logs]
+        return self.output.read_text(errors="replace")[-4000:] + "\n".join(tails)
+
+    def processes(self, verb: str) -> list[psutil.Process]:
+        """The running processes of one kind: web, worker or recorder (with --services)."""
+        assert self.process is not None
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                command = child.cmdline()
+            except psutil.NoSuchProcess:
+                continue
+            if "production_server" in command and verb in command:
+                found.append(child)
+        return found
+
+    def memory_mb(self, verb: str) -> float:
+        """The largest of these processes."""
+        return max(child.memory_info().rss for child in self.processes(verb)) / 1e6
+
+    def verb(self, *arguments: str) -> str:
+        """Run another verb with this service's settings."""
+        done = subprocess.run(
+            [sys.executable, "-m", "production_server", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+            timeout=300)  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
