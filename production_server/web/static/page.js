@@ -31,15 +31,17 @@ const clear = () => {
   $("trouble").replaceChildren();
 };
 
-function row() {
-  const values = {};
-  for (const { name, value } of inputs) {
-    const text = value.trim(), number = Number(text);
-    // What is no number goes as it was typed: the server says what is wrong with it.
-    if (text) values[name] = Number.isFinite(number) ? number : text;
-  }
-  return values;
+// A typed value as JSON: the server's reader knows NaN and Infinity, and says what is wrong with
+// them; what is no number at all goes as it was typed, for the same reason.
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+function token(text) {
+  if (/^[+-]?nan$/i.test(text)) return "NaN";
+  const number = NUMBER.test(text) ? Number(text) : /^[+-]?inf(inity)?$/i.test(text) ? Infinity : NaN;
+  return Number.isNaN(number) ? JSON.stringify(text) : String(number);
 }
+
+const row = () => `{${inputs.filter(({ value }) => value.trim())
+  .map(({ name, value }) => `${JSON.stringify(name)}: ${token(value.trim())}`)}}`;
 
 function showAnswer({ version, predictions: [got] }) {
   let sentence;
@@ -114,7 +116,7 @@ form.addEventListener("submit", async (event) => {
   let show;
   try {
     const response = await fetch("/predict", {
-      method: "POST", body: JSON.stringify(row()),
+      method: "POST", body: row(),
       headers: { "Content-Type": "application/json", Accept: "application/json" },
     });
     const body = await response.json();

@@ -1,0 +1,154 @@
+"""The real service, embedded, and a real Chromium that is told on when it misbehaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE, DESKTOP = (390, 844), (1280, 900)
+SHOTS = ROOT / ".cache" / "screenshots"
+
+
+@dataclass
+class Tab:
+    """A page, with every request that left the service's origin and every console error."""
+
+    page: Page
+    origin: str
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    refusals_expected: bool = False
+
+    def watch(self) -> None:
+        self.page.on("request", lambda request: self._request(request.url))
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _request(self, url: str) -> None:
+        if not url.startswith((f"{self.origin}/", "blob:", "data:")):
+            self.foreign.append(url)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        # Chromium logs each 4xx as an error; a test that provokes one says so.
+        refused = "Failed to load resource" in message.text and self.refusals_expected
+        if message.type in ("error", "warning") and not refused:
+            self.errors.append(message.text)
+
+    def open(self, path: str = "/predictions") -> Page:
+        self.page.goto(self.origin + path)
+        return self.page
+
+
+OpenTab = Callable[..., Tab]
+
+
+@contextmanager
+def serving(home: Path, **settings: str) -> Iterator[str]:
+    """The embedded service on a free port, from ready to stopped; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    log = home / "serve.log"
+    environment = {**os.environ, "STACKSERVE_HOME": str(home), **settings}
+    command = [sys.executable, "-m", "production_server", "serve", "--port", str(port)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        wait_ready(f"{address}/ready", process, log)
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+
+
+def wait_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as response:
+                if response.status == 200:
+                    return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.2)
+    raise AssertionError(f"the service did not become ready:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The shipped model; small chunks, so that a job of 1,000 rows shows its progress."""
+    with serving(tmp_path_factory.mktemp("home"), STACKSERVE_CHUNK_ROWS="100") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser(needs: Callable[[object, str], None]) -> Iterator[Browser]:
+    needs(CHROMIUM.exists(), f"no {CHROMIUM}; apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[OpenTab]:
+    """`open_tab(origin, size=, dark=, javascript=)`; afterwards no tab may have misbehaved."""
+    tabs: list[Tab] = []
+
+    def make(
+        origin: str,
+        size: tuple[int, int] = DESKTOP,
+        *,
+        dark: bool = False,
+        javascript: bool = True,
+    ) -> Tab:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            reduced_motion="reduce",
+            java_script_enabled=javascript,
+            accept_downloads=True,
+        )
+        tab = Tab(context.new_page(), origin)
+        tab.watch()
+        tabs.append(tab)
+        return tab
+
+    yield make
+    for tab in tabs:
+        tab.page.context.close()
+    assert [url for tab in tabs for url in tab.foreign] == []
+    assert [error for tab in tabs for error in tab.errors] == []
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab, service: str) -> Tab:
+    return open_tab(service)

@@ -1,0 +1,112 @@
+"""A file of cases on /predictions: upload, progress, result, cancel, refusal."""
+
+from __future__ import annotations
+
+import csv
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tab
+
+
+@pytest.fixture
+def cases(service: str, tmp_path: Path) -> Path:
+    """The 1,000 synthetic cases that the page offers."""
+    path = tmp_path / "cases.csv"
+    urllib.request.urlretrieve(f"{service}/predictions/sample.csv", path)
+    return path
+
+
+def upload(page: Page, path: Path) -> None:
+    page.get_by_label("CSV file").set_input_files(path)
+    page.get_by_role("button", name="Upload and predict").click()
+
+
+def test_a_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
+    page = tab.open()
+    seen = record_progress(page)
+    upload(page, cases)
+    state = page.locator("#job-state")
+    expect(state).to_have_text("Done", timeout=30_000)
+    expect(page.locator("#job-count")).to_have_text("1,000 of 1,000 rows")
+    assert page.evaluate(seen) == sorted(page.evaluate(seen)), "progress went backwards"
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download the result (CSV)").click()
+    with waiting.value.path().open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 1000
+    assert [row["row"] for row in rows] == [str(number) for number in range(1000)]
+    assert all(0 <= float(row["probability"]) <= 1 and not row["error"] for row in rows)
+    assert_same_as_form(page, cases, rows[7])
+    page.reload()
+    expect(state).to_have_text("Done")  # the address names the job: a reload finds it again
+
+
+def record_progress(page: Page) -> str:
+    """Keep every value that the job's bar takes while rows are predicted; gives how to read it."""
+    page.evaluate("""() => {
+        window.seen = [];
+        new MutationObserver(() => {
+            if (document.getElementById("job-count").textContent.includes("rows"))
+                window.seen.push(document.getElementById("job-bar").value);
+        }).observe(document.getElementById("job-count"), {childList: true});
+    }""")
+    return "window.seen"
+
+
+def assert_same_as_form(page: Page, cases: Path, row: dict[str, str]) -> None:
+    with cases.open(newline="") as file:
+        values = list(csv.DictReader(file))[7]
+    for name, value in values.items():
+        page.locator(f"#f-{name}").fill(value)
+    page.get_by_role("button", name="Predict", exact=True).click()
+    meter = page.get_by_role("meter", name="Probability of diabetes")
+    expect(meter).to_have_attribute("aria-valuenow", str(round(float(row["probability"]) * 100)))
+
+
+def test_the_offered_sample_is_a_file_that_is_accepted(tab: Tab, tmp_path: Path) -> None:
+    page = tab.open()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download 1,000 synthetic cases").click()
+    assert waiting.value.suggested_filename == "synthetic-diabetes.csv"
+    path = tmp_path / "sample.csv"
+    waiting.value.save_as(path)
+    upload(page, path)
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=30_000)
+
+
+def test_a_column_too_many_is_left_out_and_told(tab: Tab, cases: Path) -> None:
+    header, *lines = cases.read_text().splitlines()[:11]
+    cases.write_text("\n".join([f"name,{header}", *(f"x,{line}" for line in lines)]))
+    page = tab.open()
+    upload(page, cases)
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=30_000)
+    expect(page.locator("#job-notes")).to_contain_text("name")
+
+
+def test_a_refused_file_is_told_with_line_and_column(tab: Tab, cases: Path) -> None:
+    tab.refusals_expected = True
+    lines = cases.read_text().splitlines()[:20]
+    lines[4] = lines[4].replace(",", ",x", 1)
+    cases.write_text("\n".join(lines))
+    page = tab.open()
+    upload(page, cases)
+    alert = page.locator("#job-trouble")
+    expect(alert).to_contain_text("line 5")
+    expect(alert).to_contain_text("glucose")
+    expect(page.locator("#job-state")).to_have_text("Not accepted")
+    expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()
+
+
+def test_a_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None:
+    header, *lines = cases.read_text().splitlines()
+    cases.write_text("\n".join([header, *(lines * 100)]))
+    page = tab.open()
+    upload(page, cases)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#job-state")).to_have_text("Cancelled", timeout=30_000)
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()
