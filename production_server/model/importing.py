@@ -64,6 +64,7 @@ def add_model(
     activate: bool = False,
 ) -> Card:
     """Check a model against its card, save it, check the saved file, and keep it as a version."""
+    model = kerasfiles.one_input(model)
     predictor = Predictor.of(model, card)
     rows = probe(card)
     answers = predictor.predict(rows)

@@ -10,6 +10,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,27 @@ def save(model: keras.Model, path: Path) -> None:
     """Write a .keras file of what serving needs: no optimizer, no compile settings."""
     keras = keras_module()
     keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(path)
+
+
+def one_input(model: keras.Model) -> keras.Model:
+    """The same model with one input tensor: several are fed the columns in their order."""
+    keras = keras_module()
+    tensors, outputs = model.inputs or [], model.outputs or []
+    if not tensors or len(outputs) != 1 or any(_columns(tensor) is None for tensor in tensors):
+        return model  # `widths` tells what is wrong with it
+    # Rebuilt, because a file may describe even a single input as a list or by name.
+    flat = keras.Model(tensors if len(tensors) > 1 else tensors[0], outputs[0], name=model.name)
+    if len(tensors) == 1:
+        return flat
+    ends = list(accumulate(_columns(tensor) or 0 for tensor in tensors))
+    row = keras.Input((ends[-1],), name="row")
+    parts = [row[:, start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return keras.Model(row, flat(parts), name=f"{model.name}_of_one_row")
+
+
+def _columns(tensor: keras.KerasTensor) -> int | None:
+    shape = tuple(tensor.shape)
+    return int(shape[1]) if len(shape) == 2 and shape[1] is not None else None
 
 
 def widths(model: keras.Model) -> tuple[int, int]:

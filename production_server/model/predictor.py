@@ -130,7 +130,7 @@ def _torch(model: keras.Model) -> Forward:
 
     def answer(rows: Rows) -> Rows:
         with torch.inference_mode():
-            answers: Rows = model(torch.from_numpy(rows), training=False).numpy()
+            answers: Rows = model(torch.tensor(rows), training=False).numpy()
         return answers
 
     return answer
