@@ -26,7 +26,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 LOGS = Path("/var/log/stackserve")
 DONE = Path("/etc/stackserve/contextualized")
-CONSOLE = "/dev/console"
+CONSOLE = Path("/dev/console")
 LINES_SHOWN = 12
 LINE_LENGTH = 240
 WORTH_TELLING = re.compile(
@@ -50,14 +50,19 @@ class Running(NamedTuple):
 def steps(role: str, ready_timeout: int) -> list[Step]:
     # Ubuntu 22.04's own Python is too old; its packages bring a newer one.
     base = ("booting",) if sys.version_info >= (3, 11) else ("booting", "packages")
-    broker = "rabbitmq.py" if role == "server" else "join.sh"
+    # However long it takes: a launcher that was interrupted delivers at its next run.
+    patience = 7 * 24 * 3600
+    broker = (
+        Step("rabbitmq", "rabbitmq.py", ("packages",), 900)
+        if role == "server"
+        else Step("rabbitmq", "join.py", ("code",), patience)
+    )
     return [
         Step("booting", "host.sh", (), 300),
         Step("packages", "packages.sh", ("booting",), 1800),
         Step("dependencies", "dependencies.sh", base, 1800),
-        # However long it takes: a launcher that was interrupted delivers at its next run.
-        Step("code", "code.py", ("booting",), 7 * 24 * 3600),
-        Step("rabbitmq", broker, ("packages",), 900),
+        Step("code", "code.py", ("booting",), patience),
+        broker,
         Step("model", "model.sh", ("dependencies", "code"), 600),
         Step("ready", "ready.sh", ("rabbitmq", "model"), ready_timeout + 60),
     ]
@@ -73,6 +78,8 @@ def main() -> int:
     if failed:
         return 1
     DONE.write_text(f"{time.monotonic() - started:.1f} s\n")
+    # What nobody waits for; see host.sh.
+    subprocess.run(["systemd-run", "--quiet", "--nice=19", "update-ca-certificates"], check=True)
     return 0
 
 
@@ -163,7 +170,7 @@ def show_host_keys() -> None:
 
 def say(line: str) -> None:
     # A line of its own, even when a login prompt waits on the console.
-    with open(CONSOLE, "w", encoding="ascii", errors="replace") as console:
+    with CONSOLE.open("w", encoding="ascii", errors="replace") as console:
         console.write(f"\n{line}\n")
     print(line, flush=True)
 

@@ -1,46 +1,86 @@
 #!/usr/bin/env python3
-"""Waits on the service's port for the launcher to deliver the code, and writes it to stdout.
+"""Waits on the service's port for one thing to be delivered, and writes it to stdout.
 
-It takes one archive only: the one whose SHA-256 the user data names. Everybody else is told
-that the server is being installed. Runs as the service's own account, without privileges.
+    receive.py payload   the code, from the launcher: only what has the SHA-256 of the user data
+    receive.py password  a worker's password at the broker, from its server
+
+Everybody else is told that this machine is being installed. Runs as the service's own
+account, without privileges.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import socket
+import re
 import sys
 import threading
+from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-EXPECTED = os.environ["PAYLOAD_SHA256"]
-SIZE = int(os.environ["PAYLOAD_SIZE"])
-PORT = int(os.environ["PORT"])
+Refusal = tuple[HTTPStatus, str]
+
+PAYLOAD = os.environ["PAYLOAD_SHA256"]
+PAYLOAD_SIZE = int(os.environ["PAYLOAD_SIZE"])
+LONGEST_PASSWORD = 100
+
+
+def payload_expected(path: str, size: int) -> Refusal | None:
+    if not path.startswith("/stackserve-payload/"):
+        return HTTPStatus.SERVICE_UNAVAILABLE, "This server waits for its code."
+    if path != f"/stackserve-payload/{PAYLOAD}" or size != PAYLOAD_SIZE:
+        return HTTPStatus.CONFLICT, f"This server waits for {PAYLOAD}."
+    return None
+
+
+def payload_whole(body: bytes) -> Refusal | None:
+    if hashlib.sha256(body).hexdigest() != PAYLOAD:
+        return HTTPStatus.BAD_REQUEST, "That arrived damaged; send it again."
+    return None
+
+
+def password_expected(path: str, size: int) -> Refusal | None:
+    if path != "/stackserve-password":
+        return HTTPStatus.NOT_FOUND, "This worker has its code and waits for its password."
+    if not 0 < size <= LONGEST_PASSWORD:
+        return HTTPStatus.BAD_REQUEST, f"A password has 1 to {LONGEST_PASSWORD} bytes."
+    return None
+
+
+def password_whole(body: bytes) -> Refusal | None:
+    if not re.fullmatch(rb"[A-Za-z0-9_-]+", body):
+        return HTTPStatus.BAD_REQUEST, "A password has letters, digits, _ and - only."
+    return None
+
+
+Expected = Callable[[str, int], "Refusal | None"]
+Whole = Callable[[bytes], "Refusal | None"]
+KINDS: dict[str, tuple[Expected, Whole]] = {
+    "payload": (payload_expected, payload_whole),
+    "password": (password_expected, password_whole),
+}
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """PUT /stackserve-payload/SHA256 delivers; anything else gets a 503."""
+    """PUT delivers; anything else gets a 503."""
 
     timeout = 30
     server_version = "Stackserve"
     sys_version = ""
+    server: Server
 
     def do_PUT(self) -> None:
-        asked = self.path.rsplit("/", 1)[-1]
-        if not self.path.startswith("/stackserve-payload/"):
-            self.answer(HTTPStatus.NOT_FOUND, "deliver to /stackserve-payload/SHA256")
-        elif asked != EXPECTED or self.headers.get("Content-Length") != str(SIZE):
-            self.answer(HTTPStatus.CONFLICT, f"this server waits for {EXPECTED}")
-        else:
-            body = self.rfile.read(SIZE)
-            if hashlib.sha256(body).hexdigest() == EXPECTED:
-                self.server.take(body)  # type: ignore[attr-defined]
-                self.answer(HTTPStatus.CREATED, "thank you")
-                threading.Thread(target=self.server.shutdown).start()
-            else:
-                self.answer(HTTPStatus.BAD_REQUEST, "that arrived damaged; send it again")
+        size = self.headers.get("Content-Length", "")
+        length = int(size) if size.isdecimal() else 0
+        refusal = self.server.expected(self.path, length)
+        if refusal is None:
+            body = self.rfile.read(length)
+            refusal = self.server.whole(body)
+            if refusal is None:
+                self.server.take(body)
+                refusal = HTTPStatus.CREATED, "Thank you."
+        self.answer(*refusal)
 
     def do_GET(self) -> None:
         self.answer(HTTPStatus.SERVICE_UNAVAILABLE, "This server is being installed.")
@@ -62,22 +102,28 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    daemon_threads = True
+    """Ends with the first thing that is as expected."""
 
-    def __init__(self) -> None:
-        super().__init__(("0.0.0.0", PORT), Receiver)
-        self.lock = threading.Lock()
-        self.taken = False
+    # An answer that is under way is finished before the process ends.
+    daemon_threads = False
+
+    def __init__(self, port: int, expected: Expected, whole: Whole) -> None:
+        super().__init__(("0.0.0.0", port), Receiver)
+        self.expected = expected
+        self.whole = whole
+        self._lock = threading.Lock()
+        self._taken = False
 
     def take(self, body: bytes) -> None:
-        with self.lock:
-            if not self.taken:
-                self.taken = True
-                sys.stdout.buffer.write(body)
-                sys.stdout.buffer.flush()
+        with self._lock:
+            if self._taken:
+                return
+            self._taken = True
+        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.flush()
+        threading.Thread(target=self.shutdown).start()
 
 
 if __name__ == "__main__":
-    socket.setdefaulttimeout(30)
-    with Server() as server:
+    with Server(int(os.environ["PORT"]), *KINDS[sys.argv[1]]) as server:
         server.serve_forever(poll_interval=0.2)

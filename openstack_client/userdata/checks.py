@@ -55,10 +55,6 @@ class _Apt(_Strict):
     conf: str | None = None
 
 
-class _CaCerts(_Strict):
-    trusted: list[str]
-
-
 class CloudConfig(_Strict):
     """The part of cloud-config that our templates use, and nothing else."""
 
@@ -66,7 +62,7 @@ class CloudConfig(_Strict):
     package_upgrade: Literal[False]
     users: list[Literal["default"] | _User]
     ssh_authorized_keys: list[str] | None = None
-    ca_certs: _CaCerts | None = None
+    ssh_genkeytypes: list[Literal["ed25519", "ecdsa"]]
     apt: _Apt | None = None
     bootcmd: list[Command]
     write_files: list[_WrittenFile]

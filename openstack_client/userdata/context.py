@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 # A URL or an address ends up in a shell-read settings file and in YAML: no blanks, quotes
 # or control characters, whatever else it holds.
 PLAIN = re.compile(r"[^\s'\"\\`$<>|;\x00-\x1f]+")
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 HOST_LABELS = re.compile(r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)(\.(?!-)[a-zA-Z0-9-]{1,63}(?<!-))*")
 
 
@@ -28,6 +29,11 @@ def _plain(value: str) -> str:
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
         raise ValueError("must be an address that starts with http:// or https://")
+    if "@" in value.split("/")[2]:
+        raise ValueError(
+            "must not hold a user name or password: user data can be read at the VM's "
+            "metadata address for as long as it lives"
+        )
     return _plain(value)
 
 
@@ -127,6 +133,11 @@ class UserDataContext(Frozen):
     extra_packages: tuple[PackageName, ...] = ()
     ready_timeout: int = Field(default=600, ge=10, le=7200)
     """Seconds that the last step waits for a prediction to come back through the queue."""
+
+    @property
+    def certificates(self) -> list[str]:
+        """Those of `ca_bundle`, one by one and without the words between them."""
+        return CERTIFICATE.findall(self.ca_bundle or "")
 
     @model_validator(mode="after")
     def _fits_role(self) -> Self:

@@ -58,9 +58,14 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
     """What the service's processes find in their environment, but for the broker's password."""
     ours = {
         "STACKSERVE_HOME": "/var/lib/stackserve",
-        "STACKSERVE_HOST": "0.0.0.0",  # noqa: S104 - the security group decides who gets there
+        "STACKSERVE_HOST": "0.0.0.0",
         "STACKSERVE_PORT": str(context.port),
         "STACKSERVE_CODE_HASH": code_hash(context.code),
+        # The code itself is read-only for the service; what it compiles goes here.
+        "PYTHONPYCACHEPREFIX": "/var/cache/stackserve/bytecode",
+        "JAX_COMPILATION_CACHE_DIR": "/var/cache/stackserve/jax",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     return dict(sorted((ours | dict(context.settings)).items()))
 
@@ -69,6 +74,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     """What the installing steps find in their environment."""
     values: dict[str, object] = {
         "ROLE": context.role.value,
+        "NAME": context.name,
         "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
         "PAYLOAD_SIZE": len(payload),
         "PORT": context.port,
@@ -78,14 +84,14 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "READY_TIMEOUT": context.ready_timeout,
         "EXTRA_PACKAGES": " ".join(context.extra_packages),
         "UV_DEFAULT_INDEX": context.pip_index_url,
-        "UV_INDEX": " ".join(context.pip_extra_index_urls),
+        "UV_INDEX": " ".join(context.pip_extra_index_urls) or None,
         "http_proxy": context.http_proxy,
         "https_proxy": context.https_proxy,
         "no_proxy": context.no_proxy,
         "BROKER_HOST": context.broker and context.broker.host,
         "BROKER_PORT": context.broker and context.broker.port,
     }
-    return {name: str(value) for name, value in values.items() if value not in (None, "")}
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _environment() -> jinja2.Environment:
@@ -95,7 +101,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - this is YAML, and values go through `quoted`
+        autoescape=False,
     )
     environment.filters["quoted"] = quoted
     environment.globals["file"] = carried_text

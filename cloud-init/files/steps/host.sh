@@ -7,6 +7,15 @@ install -d -m 0750 -o stackserve -g stackserve /var/lib/stackserve
 install -d -m 0755 -o stackserve -g stackserve /var/cache/stackserve
 install -d -m 0755 /etc/stackserve
 
+# The launcher's certificate authorities: into the bundle at once. The rest of what
+# update-ca-certificates does takes long and can wait until the service is up.
+added=/etc/stackserve/certificates-added
+for certificate in /usr/local/share/ca-certificates/stackserve-*.crt; do
+    [ -e "$certificate" ] && [ ! -e "$added" ] || continue
+    cat "$certificate" >> /etc/ssl/certs/ca-certificates.crt
+done
+touch "$added"
+
 memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
 size=$SWAP_MB
 if [ "$size" = auto ]; then
@@ -22,4 +31,6 @@ if [ "$size" -gt 0 ] && ! grep -q '^/swap.stackserve ' /proc/swaps; then
     grep -q '^/swap.stackserve ' /etc/fstab || echo '/swap.stackserve none swap sw 0 0' >> /etc/fstab
 fi
 
+# Should the installation be interrupted, the next boot goes on with it.
+systemctl enable --quiet contextualize.service
 systemctl try-restart systemd-journald.service

@@ -1,8 +1,9 @@
 #!/bin/sh
-# The model is whole, loads and answers. This also compiles the bytecode that the services
-# use, as the account that they run under.
+# Try the model as the services will, before anything is started; see warm.py.
 set -eu
-cd /opt/stackserve/app
-exec runuser -u stackserve -- env PYTHONPYCACHEPREFIX=/var/cache/stackserve/bytecode \
-    STACKSERVE_HOME=/var/lib/stackserve \
-    /opt/stackserve/venv/bin/python -m production_server models check
+here=$(dirname "$0")
+exec systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
+    --property=EnvironmentFile=/etc/stackserve/settings.env \
+    --property=Environment=PYTHONPATH=/opt/stackserve/app \
+    --property=WorkingDirectory=/opt/stackserve/app \
+    /opt/stackserve/venv/bin/python "$here/warm.py"

@@ -3,6 +3,9 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
+# apt's mirrors and proxy are set by cloud-init's next stage: wait for that.
+systemctl start cloud-config.service || true
+
 wanted=$EXTRA_PACKAGES
 [ "$ROLE" != server ] || wanted="$wanted rabbitmq-server"
 # Ubuntu 22.04: the dependencies need a newer Python than its own.

@@ -2,23 +2,30 @@
 # Start the service, and be content only when a prediction has come back through the queue.
 set -eu
 workers=$WORKERS
-[ "$workers" != auto ] || workers=$(nproc)
+if [ "$workers" = auto ]; then
+    # As many as production_server starts on its own: half the cores, at least 1, at most 4.
+    workers=$(($(nproc) / 2))
+    [ "$workers" -ge 1 ] || workers=1
+    [ "$workers" -le 4 ] || workers=4
+fi
 units=
 for number in $(seq "$workers"); do
     units="$units stackserve-worker@$number.service"
 done
 [ "$ROLE" != server ] || units="$units stackserve-web.service stackserve-recorder.service"
 
-systemctl daemon-reload
 # shellcheck disable=SC2086 # one word a unit
 systemctl enable --quiet --now $units
 
-cd /opt/stackserve/app
-systemd-run --quiet --wait --pipe --collect --uid=stackserve \
+url=
+# A worker has no web tier: its server says whether predictions come back.
+[ "$ROLE" = server ] || url="--url http://$BROKER_HOST:$PORT"
+# shellcheck disable=SC2086
+systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
     --property=EnvironmentFile=/etc/stackserve/server.env \
-    --property=Environment=PYTHONPYCACHEPREFIX=/var/cache/stackserve/bytecode \
-    --working-directory=/opt/stackserve/app \
-    /opt/stackserve/venv/bin/python -m production_server wait-ready --timeout "$READY_TIMEOUT"
+    --property=WorkingDirectory=/opt/stackserve/app \
+    /opt/stackserve/venv/bin/python -m production_server wait-ready \
+    --timeout "$READY_TIMEOUT" $url
 
 # shellcheck disable=SC2086
 systemctl is-active $units

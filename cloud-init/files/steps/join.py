@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""A worker's way to its server's RabbitMQ: the server delivers a password made for this worker.
+
+The broker's address is in the user data, the password never: `stackserve-add-worker` on the
+server makes it and sends it here, over the network that the two share.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+SETTINGS = Path("/etc/stackserve/settings.env")
+SERVICE = Path("/etc/stackserve/server.env")
+VHOST = "stackserve"
+
+
+def main() -> None:
+    host, port = os.environ["BROKER_HOST"], int(os.environ["BROKER_PORT"])
+    if not SERVICE.exists():
+        print("waiting for the server to deliver this worker's password", flush=True)
+        account, password = f"worker-{os.environ['NAME']}", received_password()
+        address = f"[{host}]" if ":" in host else host
+        broker = f"STACKSERVE_BROKER_URL=amqp://{account}:{password}@{address}:{port}/{VHOST}"
+        write(f"{SETTINGS.read_text()}{broker}\n")
+    try:
+        socket.create_connection((host, port), 30).close()
+    except OSError as error:
+        sys.exit(f"error: cannot reach the server's RabbitMQ at {host} port {port}: {error}")
+
+
+def received_password() -> str:
+    program = Path(__file__).with_name("receive.py")
+    done = subprocess.run(
+        [str(program), "password"],
+        stdout=subprocess.PIPE, user="stackserve", group="stackserve", extra_groups=[],
+        check=False)  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"error: receive.py ended with code {done.returncode}")
+    return done.stdout.decode("ascii")
+
+
+def write(text: str) -> None:
+    """Appear whole, readable by root and the service alone."""
+    new = SERVICE.with_name("server.env.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
+        file.write(text)
+    shutil.chown(new, "root", "stackserve")
+    new.replace(SERVICE)
+
+
+if __name__ == "__main__":
+    main()
