@@ -7,7 +7,8 @@ from typing import Any
 
 from production_server.jobs.intake import Body, Limits, Media, chunks
 from production_server.jobs.ledger import Ledger
-from production_server.jobs.store import Job, Receipt, Store, same_body
+from production_server.jobs.records import Job, Receipt, same_body
+from production_server.jobs.store import Store
 from production_server.model.card import Card
 
 

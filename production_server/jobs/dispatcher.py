@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
-from production_server.jobs.store import Payload, Store
+from production_server.jobs.records import Payload
+from production_server.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
 # Enough to keep 16 workers busy between two looks at the store, few enough to cancel quickly and
 # to be sent twice after a crash without harm.
 IN_FLIGHT = 32
-POLL = 0.2  # seconds until a new job of another process is seen; one small query each
+POLL = 0.2  # seconds until a new job of another process is seen
 # A chunk that has not come back after this long, with nothing waiting in the queue, is lost
 # (the broker's data was wiped). Doubled each time, for models that are really that slow.
 PATIENCE = 60.0
@@ -97,11 +98,18 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 self.tick(time.monotonic())
-                self._wake.wait(POLL)
-                self._wake.clear()
+                self._rest()
             except (QueueError, SQLAlchemyError) as error:
                 log.warning("chunks cannot be sent now, trying again: %s", error)
                 self._stopping.wait(RETRY)
+
+    def _rest(self) -> None:
+        """Wait until there may be something to do; an idle service must cost next to nothing."""
+        until = time.monotonic() + RECHECK
+        while not self._wake.wait(POLL):
+            if time.monotonic() > until or self._store.changed():
+                break
+        self._wake.clear()
 
     def tick(self, now: float) -> None:
         """One look at the store: who is waiting, what came back, what can be sent."""
@@ -146,12 +154,13 @@ class Dispatcher:
 
     def _send(self, job: str, count: int, now: float) -> int:
         skip = [number for other, number in self._flying if other == job]
+        began = time.time()
         numbers = self._store.pending(job, skip, count)
         for number in numbers:
             self._publish_one(job, number)
             self._flying[job, number] = Flight(now)
         if numbers and not skip:
-            self._store.start(job)
+            self._store.start(job, began)
         return len(numbers)
 
     def _publish_one(self, job: str, number: int) -> None:

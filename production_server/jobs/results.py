@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from production_server.errors import StoreError
-from production_server.jobs.store import Job, Part, Store
+from production_server.jobs.records import Job, Part
+from production_server.jobs.store import Store
 
 PARTS_AT_ONCE = 4
 # A float32 has about 7 digits; the 17 of its float64 would double the size of the file.

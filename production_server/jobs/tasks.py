@@ -14,7 +14,8 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
-from production_server.jobs.store import Outcome, Payload, Store
+from production_server.jobs.records import Outcome, Payload
+from production_server.jobs.store import Store
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
 from production_server.messaging.lane import CHECK_BROKER, CONNECTION_ERRORS, NO_BROKER
 from production_server.messaging.models import ModelCache

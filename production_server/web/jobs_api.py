@@ -26,7 +26,8 @@ from production_server.errors import (
 from production_server.jobs import results
 from production_server.jobs.acceptance import Upload, accept
 from production_server.jobs.intake import Body, Limits, Media
-from production_server.jobs.store import Job, Store
+from production_server.jobs.records import Job
+from production_server.jobs.store import Store
 from production_server.web.jobs_schema import JobBody, JobList, openapi_paths
 from production_server.web.problems import Problem
 from production_server.web.services import Services

@@ -14,7 +14,8 @@ from sqlalchemy import func, select
 from production_server.errors import KeyReused, QueueFull, RowsRefused, UploadTooLarge
 from production_server.jobs.acceptance import Upload, accept
 from production_server.jobs.intake import CHUNK_BYTES, Body, Limits
-from production_server.jobs.store import Job, Store
+from production_server.jobs.records import Job
+from production_server.jobs.store import Store
 from production_server.jobs.tables import chunks, jobs, open_engine
 from production_server.model.card import Card, Feature
 

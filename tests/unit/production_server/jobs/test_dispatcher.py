@@ -11,7 +11,8 @@ import pytest
 
 from production_server.errors import QueueError
 from production_server.jobs.dispatcher import PATIENCE, Dispatcher, share
-from production_server.jobs.store import Outcome, Payload, Receipt, Store
+from production_server.jobs.records import Outcome, Payload, Receipt
+from production_server.jobs.store import Store
 
 GOOD = Outcome(outputs=b"out")
 

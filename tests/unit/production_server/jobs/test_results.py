@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from production_server.errors import StoreError
+from production_server.jobs.records import Job, Outcome, Receipt
 from production_server.jobs.results import as_csv, as_json
-from production_server.jobs.store import Job, Outcome, Receipt, Store
+from production_server.jobs.store import Store
 
 BINARY = {"model": "m", "kind": "binary", "classes": ["no", "yes, ill"], "threshold": 0.4}
 THREE = {"model": "m", "kind": "multiclass", "classes": ["a", "100%", "c"], "threshold": 0.5}

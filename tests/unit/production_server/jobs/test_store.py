@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import StoreError
-from production_server.jobs.store import Outcome, Receipt, Store
+from production_server.jobs.records import Outcome, Receipt
+from production_server.jobs.store import Store
 from production_server.jobs.tables import open_engine, versions
 
 ANSWER = {"model": "tiny", "kind": "binary", "classes": ["no", "yes"], "threshold": 0.5}
@@ -56,7 +57,7 @@ def test_a_chunk_counts_once(store: Store) -> None:
 @pytest.mark.parametrize(("last", "state"), [(GOOD, "done"), (BAD, "failed")])
 def test_a_job_ends_with_its_last_chunk(last: Outcome, state: str, store: Store) -> None:
     job = made(store)
-    store.start(job)
+    store.start(job, time.time())
     for number, outcome in ((2, GOOD), (0, GOOD), (1, last)):
         assert store.get(job).state == "running"  # type: ignore[union-attr]
         store.record(job, number, outcome)
@@ -140,6 +141,18 @@ def test_a_second_process_sees_what_the_first_wrote(store: Store, url: str) -> N
     other = Store(url)
     other.record(job, 0, GOOD)
     assert store.get(job).chunks_done == 1  # type: ignore[union-attr]
+    other.close()
+
+
+def test_a_write_of_anybody_is_noticed(store: Store, url: str) -> None:
+    store.changed()
+    assert not store.changed()
+    other = Store(url)
+    made(other)
+    assert store.changed()
+    assert not store.changed()
+    made(store)
+    assert store.changed()
     other.close()
 
 
