@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 from celery import Celery, signals
 from celery.backends.rpc import RPCBackend
@@ -24,6 +25,10 @@ RECORD_CHUNK = "stackserve.record_chunk"
 # RabbitMQ closes the channel of a message that is unacknowledged for 30 minutes.
 # A chunk takes milliseconds; this only bounds how long a hung connection goes unseen.
 HEARTBEAT = 30
+
+# Messages that a process holds ahead. One chunk only: RabbitMQ counts each delivery of a chunk,
+# and those held behind one that kills its worker would be blamed for its deaths.
+PREFETCH = {PREDICT_QUEUE: 4, JOBS_QUEUE: 1, RESULTS_QUEUE: 16}
 
 
 # Celery warns when root runs a worker, for the sake of pickle, which is not accepted here.
@@ -94,7 +99,16 @@ def _queues() -> list[Queue]:
 
 def _queue(name: str, arguments: dict[str, str] | None) -> Queue:
     exchange = Exchange("stackserve", type="direct", durable=True)
-    return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
+    return PacedQueue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
+
+
+class PacedQueue(Queue):  # type: ignore[misc]
+    """A queue with a prefetch count of its own; Celery has one for all."""
+
+    def consume(self, *arguments: object, **more: object) -> object:
+        # It holds for consumers that are begun after it on this channel, until it is set again.
+        self.channel.basic_qos(0, PREFETCH[self.name], False)
+        return super().consume(*arguments, **more)
 
 
 class ReplyBackend(RPCBackend):  # type: ignore[misc]
@@ -105,7 +119,17 @@ class ReplyBackend(RPCBackend):  # type: ignore[misc]
 
 
 class LeanConsumer(Consumer):  # type: ignore[misc]
-    """A worker's consumer without the 28 queues that only delayed tasks would need."""
+    """A worker's consumer that acknowledges at once, and makes no queue that nobody uses."""
+
+    def call_soon_ack(self, acknowledge: Callable[..., None], *arguments: object) -> None:
+        """Celery would leave it to the event loop's next round, which may first wait for a message.
+
+        With the solo pool that next message may be one that RabbitMQ holds back until it sees
+        this acknowledgement: the worker would idle until the next heartbeat.
+        """
+        acknowledge(*arguments)
+
+    # Without the step of the 28 queues that only delayed tasks would need.
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
         default_steps = [  # noqa: RUF012
