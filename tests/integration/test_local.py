@@ -1,0 +1,76 @@
+"""Serving on this machine: what it says, that it stops clean, and what a mistake tells."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+
+from production_server.local import rabbitmq
+from tests.support.service import ROOT, Service
+
+
+def wait_until_told(service: Service, text: str) -> None:
+    give_up = time.monotonic() + 20
+    while text not in service.told():
+        assert time.monotonic() < give_up, service.told()
+        time.sleep(0.1)
+
+
+def test_embedded_says_when_it_is_ready_and_stops_clean(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        assert httpx.get(f"{service.url}/ping").text == "pong\n"
+        wait_until_told(service, f"Ready: {service.url}/predictions")
+        process = psutil.Process(service.process.pid)  # type: ignore[union-attr]
+        assert process.children() == []
+        assert service.stop() == 0
+    assert "Traceback" not in service.told()
+
+
+def test_services_leave_no_process_behind(
+    needs: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    with Service(tmp_path, "--services", "--workers", "1") as service:
+        assert len(service.processes("worker")) == 1
+        started = psutil.Process(service.process.pid).children(recursive=True)  # type: ignore[union-attr]
+        assert service.stop() == 0
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert alive == []
+
+
+def test_a_killed_web_tier_comes_back(services: Service) -> None:
+    master = services.processes("web")[0]
+    for process in [*master.children(), master]:
+        process.kill()
+    services.wait_ready(60)
+
+
+def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "production_server", "serve", "--port", str(port)],
+            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_run_task_goes_through_the_queue(services: Service) -> None:
+    broker = next(
+        value
+        for process in services.processes("recorder")
+        if (value := process.environ().get("STACKSERVE_BROKER_URL"))
+    )
+    told = services.verb("run-task", "--broker", broker, "glucose=190")
+    assert '"version": "diabetes-1"' in told
+    assert '"glucose": 190.0' in told
