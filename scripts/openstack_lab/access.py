@@ -1,0 +1,75 @@
+"""The files that let people and programs in: OpenRC files and a clouds.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openstack_lab.lab import REGION, Lab, write_private
+
+DEMO = "demo"
+FAKE_PROJECT = "demo-fake"
+
+
+def identities(lab: Lab) -> dict[str, tuple[str, str, str]]:
+    """Cloud name -> user, password, project. In a lab of both hypervisors the project decides."""
+    found = {
+        "lab": ("demo", lab.secrets.demo, DEMO),
+        "lab-admin": ("admin", lab.secrets.admin, "admin"),
+    }
+    if lab.choices.hypervisor.fake:
+        found["lab-fake"] = ("demo", lab.secrets.demo, FAKE_PROJECT)
+    return found
+
+
+def openrc(lab: Lab, user: str, password: str, project: str) -> str:
+    """The same variables as the file that a cloud's dashboard hands out."""
+    values = {
+        "OS_AUTH_URL": f"{lab.url('keystone')}/v3",
+        "OS_PROJECT_NAME": project,
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_USERNAME": user,
+        "OS_PASSWORD": password,
+        "OS_REGION_NAME": REGION,
+        "OS_INTERFACE": "public",
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    lines = [f"# The lab's project {project} as {user}: source this file."]
+    lines += ["unset OS_CLOUD OS_TOKEN OS_PROJECT_ID OS_TENANT_NAME OS_TENANT_ID OS_AUTH_TYPE"]
+    lines += [f'export {name}="{value}"' for name, value in values.items()]
+    # A proxy for the world is no proxy for the lab.
+    lines += [
+        f'export {name}="${{{name}:+${name},}}{lab.api}"' for name in ("no_proxy", "NO_PROXY")
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def clouds_yaml(lab: Lab) -> str:
+    lines = ["clouds:"]
+    for cloud, (user, password, project) in identities(lab).items():
+        lines += [
+            f"  {cloud}:",
+            "    auth:",
+            f"      auth_url: {lab.url('keystone')}/v3",
+            f"      username: {user}",
+            f"      password: {password}",
+            f"      project_name: {project}",
+            "      user_domain_name: Default",
+            "      project_domain_name: Default",
+            f"    region_name: {REGION}",
+            "    identity_api_version: 3",
+            "    interface: public",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write_all(lab: Lab) -> dict[str, Path]:
+    """Write every file; cloud name -> its OpenRC file."""
+    folder = lab.layout.folder
+    write_private(folder / "clouds.yaml", clouds_yaml(lab))
+    files = {}
+    for cloud, (user, password, project) in identities(lab).items():
+        name = {"lab": "demo", "lab-admin": "admin", "lab-fake": "demo-fake"}[cloud]
+        files[cloud] = folder / f"{name}-openrc.sh"
+        write_private(files[cloud], openrc(lab, user, password, project))
+    return files

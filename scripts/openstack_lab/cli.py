@@ -1,0 +1,189 @@
+"""The command line of the lab; the one place where errors become words and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from openstack_lab import settings, status
+from openstack_lab.errors import LabError, NotRunningError
+from openstack_lab.layout import REQUIREMENTS, Layout
+from openstack_lab.progress import Progress
+
+DESCRIPTION = """A real OpenStack on this machine.
+
+  sudo scripts/lab up                     real guests (a few minutes at the first time)
+  sudo scripts/lab up --hypervisor fake   no guests, everything else real
+  source /var/lib/stackserve-lab/demo-openrc.sh
+  sudo scripts/lab down
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="scripts/lab", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--folder", help=f"where the lab lives ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB_FOLDER)"
+    )
+    common.add_argument(
+        "--cache", help="environment and guest image (FOLDER/cache; STACKSERVE_LAB_CACHE)"
+    )
+    common.add_argument(
+        "--network",
+        help=f"the lab's addresses ({settings.DEFAULT_NETWORK}; STACKSERVE_LAB_NETWORK)",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, parents=[common], help=text, description=text)
+
+    up = verb("up", "Start the lab, or repair and finish what is there.")
+    up.add_argument("--hypervisor", choices=[str(kind) for kind in settings.Hypervisor])
+    up.add_argument(
+        "--accelerator", choices=("auto", "tcg"), default="auto",
+        help="tcg: emulate, even where hardware virtualization works",
+    )  # fmt: skip
+    # When the first of the two interpreters began, so that the times shown are whole.
+    up.add_argument("--since", type=float, help=argparse.SUPPRESS)
+    down = verb("down", "Stop the lab; nothing of it stays but its files.")
+    down.add_argument("--purge", action="store_true", help="remove the files too")
+    shown = verb("status", "Show each service and its health.")
+    shown.add_argument("--json", action="store_true")
+    logs = verb("logs", "Print a service's log.")
+    logs.add_argument("name", nargs="?", help="a name from `status`; none lists them")
+    logs.add_argument("--lines", type=int, default=100)
+    logs.add_argument("--follow", "-f", action="store_true")
+    console = verb("console", "Print a server's console, from its start.")
+    console.add_argument("server", help="name or id")
+    console.add_argument("--follow", "-f", action="store_true")
+    restart = verb("restart", "Restart one service.")
+    restart.add_argument("name")
+    inside = verb("exec", "Run a command inside the lab's namespaces, to look around.")
+    inside.add_argument("command", nargs=argparse.REMAINDER)
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 something broke or was refused, 2 wrong usage, 3 not running."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args(given)
+    try:
+        layout = Layout(settings.from_environment(options.folder, options.cache, options.network))
+        return int(VERBS[options.verb](layout, options, given) or 0)
+    except NotRunningError as wrong:
+        return _explain(wrong, 3)
+    except LabError as wrong:
+        return _explain(wrong, 1)
+    except KeyboardInterrupt:
+        print("\nInterrupted; `scripts/lab up` goes on from here.", file=sys.stderr)
+        return 130
+
+
+def _explain(wrong: LabError, code: int) -> int:
+    print(f"scripts/lab: {wrong.problem}", file=sys.stderr)
+    if wrong.remedy:
+        print(wrong.remedy, file=sys.stderr)
+    return code
+
+
+def _up(layout: Layout, options: argparse.Namespace, given: list[str]) -> int:
+    from openstack_lab import up
+
+    progress = Progress(options.since) if options.since else Progress()
+    wanted = settings.Hypervisor(options.hypervisor) if options.hypervisor else None
+    request = up.Request(layout, wanted, options.accelerator)
+    if Path(sys.prefix).resolve() != layout.venv.resolve():
+        up.check_machine(request)
+        up.install(request, progress)
+        _go_on_in_environment(layout, progress, given)
+    with up.only_one(layout):
+        lab = up.run(request, progress)
+    print(up.how_to_use(lab, progress.elapsed))
+    return 0
+
+
+def _go_on_in_environment(layout: Layout, progress: Progress, given: list[str]) -> None:
+    """Make the OpenStack environment if need be, and become its interpreter."""
+    from environment import ensure
+
+    layout.settings.cache.mkdir(parents=True, exist_ok=True)
+    if not layout.python.exists():
+        progress.say("OpenStack's environment ...")
+    python = ensure(REQUIREMENTS, layout.venv)
+    script = Path(__file__).resolve().parent.parent / "lab"
+    os.execv(python, [str(python), str(script), *given, f"--since={progress.started}"])
+
+
+def _down(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
+    from openstack_lab import down, up
+
+    if not layout.folder.exists():
+        print(f"There is no lab in {layout.folder}.")
+        return
+    progress = Progress()
+    with up.only_one(layout):
+        down.run(layout, progress, purge=options.purge)
+    progress.say("The lab is down.")
+
+
+def _status(layout: Layout, options: argparse.Namespace, _given: list[str]) -> int:
+    report = status.gather(layout)
+    print(json.dumps(report, indent=1) if options.json else status.table(report))
+    if not report["running"]:
+        return 3
+    return 0 if report["healthy"] else 1
+
+
+def _logs(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
+    names = sorted(path.stem for path in layout.logs.glob("*.log"))
+    if not options.name:
+        print("\n".join(names))
+        return
+    if options.name not in names:
+        raise LabError(f"No log is called '{options.name}'.", f"There are: {', '.join(names)}.")
+    _print_file(layout.logs / f"{options.name}.log", options.lines, options.follow)
+
+
+def _print_file(path: Path, lines: int, follow: bool) -> None:
+    os.execvp(
+        "tail", ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
+    )
+
+
+def _console(layout: Layout, options: argparse.Namespace, given: list[str]) -> None:
+    if Path(sys.prefix).resolve() != layout.venv.resolve():
+        if not layout.python.exists():
+            raise NotRunningError("There is no lab.", "Start one: sudo scripts/lab up")
+        script = Path(__file__).resolve().parent.parent / "lab"
+        os.execv(layout.python, [str(layout.python), str(script), *given])
+    from openstack_lab import console
+
+    _print_file(console.file_of(layout, options.server), 100000, options.follow)
+
+
+def _restart(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
+    from openstack_lab import control
+
+    names = [unit["name"] for unit in control.ask(layout.control, "status")]
+    if options.name not in names:
+        raise LabError(f"No service is called '{options.name}'.", f"There are: {', '.join(names)}.")
+    control.ask(layout.control, "restart", name=options.name)
+
+
+def _exec(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
+    from openstack_lab import namespace
+
+    command = namespace.enter(layout, options.command or ["bash"])
+    os.execvp(command[0], command)
+
+
+VERBS = {
+    "up": _up, "down": _down, "status": _status, "logs": _logs, "console": _console,
+    "restart": _restart, "exec": _exec,
+}  # fmt: skip

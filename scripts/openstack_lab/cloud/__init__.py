@@ -1,0 +1,1 @@
+"""What is put into the running cloud through its own APIs."""

@@ -1,0 +1,1 @@
+"""The guest: an ordinary Debian cloud image, made here from the machine's own mirror."""

@@ -1,0 +1,6 @@
+def present():
+    return False
+
+
+def works(*a):
+    return False

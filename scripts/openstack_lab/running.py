@@ -1,0 +1,124 @@
+"""One unit at run time: its process, its state, when to try again. Decides nothing about others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from openstack_lab.unit import Unit
+
+
+class State(StrEnum):
+    WAITING = "waiting"
+    STARTING = "starting"
+    READY = "ready"
+    DONE = "done"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+GOOD = (State.READY, State.DONE)
+LONGEST_PAUSE = 20.0
+
+
+def pause_before_restart(restarts: int) -> float:
+    """Seconds to wait, doubling: a daemon that dies at once must not eat the machine."""
+    return min(LONGEST_PAUSE, 0.5 * 2.0 ** min(restarts, 10))
+
+
+@dataclass
+class Running:
+    """A unit and what the supervisor knows of it."""
+
+    unit: Unit
+    log: Path
+    marker: Path
+    state: State = State.WAITING
+    pid: int = 0
+    step: int = 0
+    restarts: int = 0
+    reason: str = ""
+    since: float = field(default_factory=time.monotonic)
+    not_before: float = 0.0
+
+    def enter(self, state: State, reason: str = "") -> None:
+        if state is not self.state:
+            self.since = time.monotonic()
+        self.state, self.reason = state, reason
+
+    def already_done(self) -> bool:
+        return (
+            self.unit.is_task
+            and not self.unit.each_start
+            and self.marker.exists()
+            and self.marker.read_text() == self.unit.fingerprint
+        )
+
+    def start(self) -> None:
+        """Run the daemon, or the task's next step, in a process group of its own."""
+        command = self.unit.steps[self.step].command if self.unit.is_task else self.unit.command
+        with self.log.open("ab") as log:
+            log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
+            log.flush()
+            try:
+                # Reaped by the supervisor, which is process 1 here and reaps everything.
+                process = subprocess.Popen(
+                    command, env=self.unit.environment, stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=log, cwd="/", start_new_session=True,
+                    user=self.unit.user or None, group=self.unit.user or None,
+                    extra_groups=[] if self.unit.user else None)  # fmt: skip
+            except OSError as wrong:
+                self.enter(State.FAILED, f"cannot run {command[0]}: {wrong}")
+                self.not_before = time.monotonic() + pause_before_restart(self.restarts)
+                return
+        self.pid = process.pid
+        process.returncode = 0  # ours to reap, not Popen's
+        self.enter(State.STARTING)
+
+    def ended(self, code: int) -> None:
+        """Its process is gone: the next step of a task, a later restart of a daemon."""
+        self.pid = 0
+        if self.state is State.STOPPED:
+            return
+        if not self.unit.is_task:
+            self.not_before = time.monotonic() + pause_before_restart(self.restarts)
+            self.restarts += 1
+            self.enter(State.WAITING, f"ended with code {code}")
+            return
+        if code not in self.unit.steps[self.step].accept:
+            self.enter(State.FAILED, f"step {self.step + 1} ended with code {code}")
+            return
+        self.step += 1
+        if self.step < len(self.unit.steps):
+            self.start()
+            return
+        if not self.unit.each_start:
+            self.marker.parent.mkdir(parents=True, exist_ok=True)
+            self.marker.write_text(self.unit.fingerprint)
+        self.enter(State.DONE)
+
+    def again(self) -> None:
+        """Forget a failure or a success, to be run anew."""
+        self.step, self.restarts, self.not_before = 0, 0, 0.0
+        self.enter(State.WAITING)
+
+    def kill(self, number: signal.Signals) -> None:
+        if self.pid:
+            try:
+                os.killpg(self.pid, number)
+            except ProcessLookupError:
+                self.pid = 0
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "name": self.unit.name, "title": self.unit.title, "state": str(self.state),
+            "pid": self.pid, "restarts": self.restarts, "reason": self.reason,
+            "seconds": round(time.monotonic() - self.since, 1), "task": self.unit.is_task,
+            "log": str(self.log),
+        }  # fmt: skip

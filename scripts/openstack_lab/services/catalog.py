@@ -1,0 +1,26 @@
+"""The cloud's catalogue: service users, services and endpoints, through Keystone's own API."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import environment
+from openstack_lab.unit import Step, Unit
+
+
+def units(lab: Lab) -> list[Unit]:
+    return [
+        Unit(
+            name="catalog",
+            title="Service users and endpoints",
+            steps=(
+                Step(
+                    (
+                        str(lab.layout.python), "-m", "openstack_lab.cloud.catalog",
+                        str(lab.layout.folder), str(lab.settings.cache), str(lab.settings.network),
+                    )
+                ),
+            ),
+            environment=environment(lab),
+            requires=("keystone",),
+        )
+    ]  # fmt: skip

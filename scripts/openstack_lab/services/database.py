@@ -1,0 +1,40 @@
+"""MariaDB, private to the lab: its own data folder, loopback only, tuned to be small."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import config_of, environment
+from openstack_lab.unit import Check, Step, Unit
+
+DATABASES = ("keystone", "glance", "placement", "nova_api", "nova", "nova_cell0", "neutron")
+
+
+def units(lab: Lab) -> list[Unit]:
+    data, conf = lab.layout.data("mysql"), lab.layout.conf("mysql")
+    return [
+        Unit(
+            name="database-files",
+            title="MariaDB's data folder",
+            steps=(
+                Step(("rm", "-rf", f"{data}/data")),
+                Step(("install", "-d", "-o", "mysql", "-g", "mysql", "-m", "700", str(data))),
+                Step(
+                    (
+                        "mariadb-install-db", "--no-defaults", "--user=mysql", "--skip-test-db",
+                        f"--datadir={data}/data", "--auth-root-authentication-method=socket",
+                    )
+                ),
+            ),
+            environment=environment(lab),
+        ),
+        Unit(
+            name="database",
+            title="MariaDB",
+            command=("mariadbd", f"--defaults-file={conf}/mariadb.cnf"),
+            environment=environment(lab, HOME=str(data)),
+            user="mysql",
+            requires=("database-files",),
+            check=Check("tcp", "127.0.0.1:3306"),
+            config=config_of(conf),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,27 @@
+"""Glance: the images."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.unit import Step, Unit
+
+
+def units(lab: Lab) -> list[Unit]:
+    conf = lab.layout.conf("glance")
+    return [
+        Unit(
+            name="glance-schema",
+            title="Glance's tables",
+            steps=(
+                Step((lab.layout.bin("glance-manage"), "--config-file", str(conf / "glance-api.conf"), "db_sync")),
+            ),
+            environment=environment(lab),
+            requires=("database",),
+        ),
+        api(
+            lab, "glance", "Glance", "glance.wsgi.api:application",
+            {"OS_GLANCE_CONFIG_DIR": str(conf), "OS_GLANCE_CONFIG_FILES": "glance-api.conf"},
+            ("glance-schema", "keystone"), config=config_of(conf), path="/healthcheck",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,44 @@
+"""Keystone: who may do what."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import REGION, Lab
+from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.unit import Step, Unit
+
+
+def units(lab: Lab) -> list[Unit]:
+    conf = lab.layout.conf("keystone")
+    manage = (lab.layout.bin("keystone-manage"), "--config-file", str(conf / "keystone.conf"))
+    keys = ("--keystone-user", "root", "--keystone-group", "root")
+    return [
+        Unit(
+            name="keystone-schema",
+            title="Keystone's tables and keys",
+            steps=(
+                Step((*manage, "db_sync")),
+                Step((*manage, "fernet_setup", *keys)),
+                Step((*manage, "credential_setup", *keys)),
+                Step(
+                    (
+                        *manage, "bootstrap", "--bootstrap-username", "admin",
+                        "--bootstrap-project-name", "admin", "--bootstrap-role-name", "admin",
+                        "--bootstrap-service-name", "keystone", "--bootstrap-region-id", REGION,
+                        *(
+                            part
+                            for interface in ("admin", "internal", "public")
+                            for part in (f"--bootstrap-{interface}-url", f"{lab.url('keystone')}/v3")
+                        ),
+                    )
+                ),
+            ),
+            # In the environment and not on the command line, where every user could read it.
+            environment=environment(lab, OS_BOOTSTRAP_PASSWORD=lab.secrets.admin),
+            requires=("database",),
+        ),
+        api(
+            lab, "keystone", "Keystone", "keystone.wsgi.api:application",
+            {"OS_KEYSTONE_CONFIG_DIR": str(conf), "OS_KEYSTONE_CONFIG_FILES": "keystone.conf"},
+            ("keystone-schema",), config=config_of(conf), path="/v3",
+        ),
+    ]  # fmt: skip

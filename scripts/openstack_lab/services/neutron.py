@@ -1,0 +1,84 @@
+"""Neutron: networks, routers, floating IPs, DHCP, security groups, metadata."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.unit import Step, Unit
+
+AGENTS = {
+    "openvswitch": ("neutron-openvswitch-agent", "Neutron's switch agent", "openvswitch_agent.ini"),
+    "dhcp": ("neutron-dhcp-agent", "Neutron's DHCP agent", "dhcp_agent.ini"),
+    "l3": ("neutron-l3-agent", "Neutron's router agent", "l3_agent.ini"),
+    "metadata": ("neutron-metadata-agent", "Neutron's metadata agent", "metadata_agent.ini"),
+}
+
+
+def units(lab: Lab) -> list[Unit]:
+    conf = lab.layout.conf("neutron")
+    server = (
+        "--config-file",
+        str(conf / "neutron.conf"),
+        "--config-file",
+        str(conf / "ml2_conf.ini"),
+    )
+    return [
+        Unit(
+            name="neutron-schema",
+            title="Neutron's tables",
+            steps=(Step((lab.layout.bin("neutron-db-manage"), *server, "upgrade", "heads")),),
+            environment=environment(lab),
+            requires=("database",),
+        ),
+        api(
+            lab, "neutron", "Neutron", "neutron.wsgi.api:application",
+            {
+                "OS_NEUTRON_CONFIG_DIR": str(conf),
+                "OS_NEUTRON_CONFIG_FILES": "neutron.conf;ml2_conf.ini",
+            },
+            ("neutron-schema", "queue", "catalog"), config=config_of(conf),
+        ),
+        Unit(
+            name="neutron-rpc",
+            title="Neutron's server for agents",
+            command=(lab.layout.bin("neutron-rpc-server"), *server),
+            environment=environment(lab),
+            requires=("neutron-schema", "queue", "catalog"),
+            config=config_of(conf),
+        ),
+        *(_agent(lab, name) for name in AGENTS),
+    ]  # fmt: skip
+
+
+def _agent(lab: Lab, name: str) -> Unit:
+    program, title, file = AGENTS[name]
+    conf = lab.layout.conf("neutron")
+    return Unit(
+        name=f"neutron-{name}",
+        title=title,
+        command=(
+            lab.layout.bin(program), "--config-file", str(conf / "neutron.conf"),
+            "--config-file", str(conf / file),
+        ),
+        environment=environment(lab),
+        requires=("bridges", "queue", "neutron-schema", "catalog"),
+        config=config_of(conf),
+    )  # fmt: skip
+
+
+def fake_agent(lab: Lab) -> list[Unit]:
+    """Nova's pretended host needs an agent there, or Neutron binds no port on it."""
+    conf = lab.layout.conf("neutron")
+    return [
+        Unit(
+            name="neutron-fake-agent",
+            title="Switch agent of the fake host",
+            command=(
+                str(lab.layout.python), "-m", "openstack_lab.fake_agent",
+                str(conf / "neutron.conf"), lab.fake_host,
+            ),
+            environment=environment(lab),
+            requires=("neutron-rpc",),
+            config=config_of(conf),
+        )
+    ]  # fmt: skip

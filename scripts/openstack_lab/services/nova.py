@@ -1,0 +1,73 @@
+"""Nova: servers. One control plane, and a compute service for each kind of host."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.unit import Step, Unit
+
+# `create_cell` of a cell that an interrupted start has made already.
+CELL_EXISTS = 2
+
+
+def units(lab: Lab) -> list[Unit]:
+    conf = lab.layout.conf("nova")
+    main = ("--config-file", str(conf / "nova.conf"))
+    manage = (lab.layout.bin("nova-manage"), *main)
+    ready = ("nova-schema", "queue", "catalog")
+    variables = {"OS_NOVA_CONFIG_DIR": str(conf)}
+    return [
+        Unit(
+            name="nova-api-schema",
+            title="Nova's API tables",
+            steps=(
+                Step((*manage, "api_db", "sync")),
+                Step((*manage, "cell_v2", "map_cell0")),
+                Step((*manage, "cell_v2", "create_cell", "--name", "cell1"), accept=(0, CELL_EXISTS)),
+            ),
+            environment=environment(lab),
+            requires=("database",),
+        ),
+        Unit(
+            name="nova-schema",
+            title="Nova's tables",
+            steps=(Step((*manage, "db", "sync")),),
+            environment=environment(lab),
+            requires=("nova-api-schema",),
+        ),
+        api(lab, "nova", "Nova", "nova.wsgi.osapi_compute:application", variables, ready,
+            config=config_of(conf)),
+        api(lab, "nova-metadata", "Nova's metadata", "nova.wsgi.metadata:application", variables,
+            ready, port_of="metadata", address="127.0.0.1", config=config_of(conf)),
+        *(
+            Unit(
+                name=f"nova-{name}",
+                title=f"Nova's {name}",
+                command=(lab.layout.bin(f"nova-{name}"), *main),
+                environment=environment(lab),
+                requires=ready,
+                config=config_of(conf),
+            )
+            for name in ("conductor", "scheduler")
+        ),
+    ]  # fmt: skip
+
+
+def _compute(lab: Lab, kind: str, title: str, requires: tuple[str, ...]) -> Unit:
+    conf = lab.layout.conf(f"nova-compute-{kind}")
+    return Unit(
+        name=f"nova-compute-{kind}",
+        title=title,
+        command=(lab.layout.bin("nova-compute"), "--config-file", str(conf / "nova-compute.conf")),
+        environment=environment(lab),
+        requires=("nova-conductor", "placement", *requires),
+        config=config_of(conf),
+    )
+
+
+def real_compute(lab: Lab) -> list[Unit]:
+    return [_compute(lab, "qemu", "Nova's host of real guests", ("libvirt", "neutron-openvswitch"))]
+
+
+def fake_compute(lab: Lab) -> list[Unit]:
+    return [_compute(lab, "fake", "Nova's fake host", ())]

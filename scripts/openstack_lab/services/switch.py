@@ -1,0 +1,69 @@
+"""Open vSwitch in user space (no kernel module needed), and the lab's bridges on it."""
+
+from __future__ import annotations
+
+from openstack_lab.lab import Lab
+from openstack_lab.services.common import environment
+from openstack_lab.unit import Check, Step, Unit
+
+DATABASE = "/etc/openvswitch/lab.db"
+SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+SOCKET = "/run/openvswitch/db.sock"
+BRIDGES = ("br-int", "br-ex")
+
+
+def units(lab: Lab) -> list[Unit]:
+    return [
+        Unit(
+            name="switch-database",
+            title="Open vSwitch's database",
+            # A new one at each start: the old one names ports that went with the namespaces.
+            steps=(
+                Step(("rm", "-f", DATABASE, f"{DATABASE}.~lock~")),
+                Step(("ovsdb-tool", "create", DATABASE, SCHEMA)),
+            ),
+            environment=environment(lab),
+            each_start=True,
+        ),
+        Unit(
+            name="ovsdb",
+            title="Open vSwitch database server",
+            command=(
+                "ovsdb-server", DATABASE, f"--remote=punix:{SOCKET}",
+                "--remote=ptcp:6640:127.0.0.1", "--no-chdir",
+            ),
+            environment=environment(lab),
+            requires=("switch-database",),
+            check=Check("tcp", "127.0.0.1:6640"),
+        ),
+        Unit(
+            name="switch",
+            title="Open vSwitch",
+            command=("ovs-vswitchd", f"unix:{SOCKET}", "--no-chdir"),
+            environment=environment(lab),
+            requires=("ovsdb",),
+        ),
+        Unit(
+            name="bridges",
+            title="Bridges",
+            steps=(
+                Step(("ovs-vsctl", "--timeout=30", "--no-wait", "init")),
+                *(
+                    Step(
+                        (
+                            "ovs-vsctl", "--timeout=30", "--may-exist", "add-br", bridge,
+                            "--", "set", "bridge", bridge, "datapath_type=netdev",
+                        )
+                    )
+                    for bridge in BRIDGES
+                ),
+                Step(("ip", "address", "replace", f"{lab.settings.gateway}/24", "dev", "br-ex")),
+                Step(("ip", "link", "set", "br-ex", "up")),
+                # Checksums left to hardware that is not there would drop all TCP.
+                Step(("ethtool", "-K", "br-ex", "tx", "off")),
+            ),
+            environment=environment(lab),
+            requires=("switch",),
+            each_start=True,
+        ),
+    ]  # fmt: skip

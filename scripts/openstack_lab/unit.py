@@ -1,0 +1,110 @@
+"""What the supervisor keeps: a daemon with its health check, or a task that is done once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+CheckKind = Literal["none", "tcp", "http", "path"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """When a daemon counts as ready: it runs, its port answers, its path exists."""
+
+    kind: CheckKind = "none"
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a task, with the exit codes that mean success."""
+
+    command: tuple[str, ...]
+    accept: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One declaration. A unit with steps is a task; one with a command is a daemon."""
+
+    name: str
+    title: str
+    command: tuple[str, ...] = ()
+    steps: tuple[Step, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    user: str = ""
+    requires: tuple[str, ...] = ()
+    check: Check = field(default_factory=Check)
+    # A loaded two-core machine needs minutes for what takes seconds on a free one.
+    timeout: float = 240
+    # A task of every start of the lab (bridges), not of its first start only (schemas).
+    each_start: bool = False
+    # Content of the config files that it reads: another content means a restart.
+    config: str = ""
+
+    @property
+    def is_task(self) -> bool:
+        return bool(self.steps)
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def to_json(units: Iterable[Unit]) -> str:
+    return json.dumps([asdict(unit) for unit in units], indent=1)
+
+
+def from_json(text: str) -> list[Unit]:
+    return [_from_dict(item) for item in json.loads(text)]
+
+
+def _from_dict(item: dict[str, Any]) -> Unit:
+    return Unit(
+        **{
+            **item,
+            "command": tuple(item["command"]),
+            "requires": tuple(item["requires"]),
+            "steps": tuple(Step(tuple(s["command"]), tuple(s["accept"])) for s in item["steps"]),
+            "check": Check(**item["check"]),
+        }
+    )
+
+
+def in_order(units: Iterable[Unit]) -> list[Unit]:
+    """Each unit after what it requires; a missing or circular requirement is a bug of ours."""
+    known = {unit.name: unit for unit in units}
+    ordered: list[Unit] = []
+    open_names: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in open_names:
+            raise ValueError(f"units require each other: {' -> '.join([*open_names, name])}")
+        if known[name] in ordered:
+            return
+        open_names.append(name)
+        for needed in known[name].requires:
+            if needed not in known:
+                raise ValueError(f"{name} requires {needed}, which is not declared")
+            visit(needed)
+        open_names.pop()
+        ordered.append(known[name])
+
+    for name in known:
+        visit(name)
+    return ordered
+
+
+def dependents(name: str, units: Iterable[Unit]) -> set[str]:
+    """Every unit that needs `name`, directly or not."""
+    units = list(units)
+    found: set[str] = set()
+    wave = {name}
+    while wave:
+        wave = {unit.name for unit in units if wave & set(unit.requires)} - found
+        found |= wave
+    return found

@@ -1,0 +1,197 @@
+"""`scripts/lab up`: from whatever state this machine is in to a running, furnished cloud."""
+
+from __future__ import annotations
+
+import fcntl
+import sysconfig
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from openstack_lab import (
+    access,
+    control,
+    deployment_settings,
+    machine,
+    namespace,
+    packages,
+    rendering,
+    resolvers,
+    uplink,
+)
+from openstack_lab.cloud import flavors, images, networks, projects, readiness
+from openstack_lab.cloud.connection import as_admin
+from openstack_lab.errors import BrokenServiceError, RefusedError
+from openstack_lab.guest import kvm, recipe
+from openstack_lab.guest.build import Guest, ensure_guest
+from openstack_lab.lab import Choices, Lab, load_choices, load_secrets, save_choices
+from openstack_lab.layout import Layout
+from openstack_lab.progress import Progress
+from openstack_lab.services import declare
+from openstack_lab.settings import Hypervisor
+from openstack_lab.unit import to_json
+
+# After so many deaths of one daemon the others need not be waited for.
+TOO_MANY_RESTARTS = 6
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks of `up`."""
+
+    layout: Layout
+    hypervisor: Hypervisor | None
+    accelerator: str = "auto"
+
+
+def check_machine(request: Request) -> None:
+    """Refuse before anything is touched. Needs only the standard library."""
+    layout = request.layout
+    running = bool(namespace.process_one(layout))
+    wanted = request.hypervisor or Hypervisor.QEMU
+    facts = machine.gather(layout.folder)
+    machine.refuse(machine.refusals(facts, real=wanted.real, fresh=not running))
+    if not running:
+        uplink.refuse_overlap(layout.settings)
+
+
+def install(request: Request, progress: Progress) -> None:
+    """System packages that are missing."""
+    headers = Path(sysconfig.get_paths()["include"])
+    wanted = packages.missing(headers)
+    if wanted:
+        request.layout.logs.mkdir(parents=True, exist_ok=True)
+        with progress.step(f"System packages ({len(wanted)} missing)"):
+            packages.install(wanted, request.layout.logs / "packages.log")
+
+
+@contextmanager
+def only_one(layout: Layout) -> Iterator[None]:
+    """Two `up` or `down` of one lab at once would undo each other."""
+    layout.run.mkdir(parents=True, exist_ok=True)
+    with layout.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as wrong:
+            raise RefusedError(
+                f"Another `scripts/lab` is at work on {layout.folder}.", "Wait until it ends."
+            ) from wrong
+        yield
+
+
+def run(request: Request, progress: Progress) -> Lab:
+    """Everything after the environment is there."""
+    layout = request.layout
+    for folder in (layout.logs, layout.state, layout.images):
+        folder.mkdir(parents=True, exist_ok=True)
+    kept = load_choices(layout)
+    choices = Choices(request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest") as pool:
+        guest: Future[Guest] | None = None
+        if choices.hypervisor.real:
+            guest = pool.submit(ensure_guest, layout, recipe.of_host(), progress)
+        hardware = False
+        if choices.hypervisor.real and request.accelerator != "tcg" and kvm.present():
+            # Only a boot tells whether it works, and that takes the guest's kernel.
+            assert guest is not None
+            hardware = kvm.works(guest.result(), layout)
+        lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers(), hardware)
+        _start_services(lab, progress)
+        _furnish(lab, guest, progress)
+    save_choices(layout, choices)
+    return lab
+
+
+def _start_services(lab: Lab, progress: Progress) -> None:
+    layout = lab.layout
+    rendering.render_all(lab)
+    layout.units.write_text(to_json(declare(lab)))
+    layout.units.chmod(0o600)
+    with progress.step("Services"):
+        if namespace.process_one(layout):
+            control.ask(layout.control, "apply", timeout=300)
+        else:
+            namespace.start(layout)
+        uplink.connect(layout, namespace.process_one(layout))
+        access.write_all(lab)
+        deployment_settings.write(lab)
+        _wait_for_units(layout, progress)
+
+
+def _wait_for_units(layout: Layout, progress: Progress) -> None:
+    """Until every unit is ready; says which became so, and gives up on what keeps failing."""
+    seen: set[str] = set()
+    while True:
+        units = control.ask(layout.control, "status")
+        for unit in units:
+            if unit["state"] in ("ready", "done") and unit["name"] not in seen:
+                seen.add(unit["name"])
+                if unit["seconds"] < progress.elapsed:
+                    progress.say(f"  {unit['title']}")
+        if len(seen) == len(units):
+            return
+        for unit in units:
+            if unit["state"] == "failed" or unit["restarts"] >= TOO_MANY_RESTARTS:
+                raise BrokenServiceError(
+                    f"{unit['title']} did not come up: {unit['reason']}.\n"
+                    + tail(Path(unit["log"])),
+                    f"The whole log: scripts/lab logs {unit['name']}. Then `up` again.",
+                )
+        time.sleep(0.2)
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _furnish(lab: Lab, guest: Future[Guest] | None, progress: Progress) -> None:
+    """Projects, sizes, networks and the image, through the cloud's own APIs."""
+    admin: Any = as_admin(lab)
+    with progress.step("Agents and hosts"):
+        readiness.wait_for_agents(admin, lab)
+        readiness.wait_for_mapped_hosts(admin, lab)
+    with progress.step("Projects, flavors, networks"):
+        ids = projects.make_projects(admin, lab)
+        projects.assign_hosts(admin, lab, ids)
+        flavors.make_flavors(admin)
+        networks.make_external(admin, lab)
+        for project_id in ids.values():
+            networks.make_private(admin, project_id)
+    with progress.step("Image"):
+        if guest is None:
+            images.make_stand_in(admin)
+        else:
+            built = guest.result()
+            images.make_real(admin, built.disk, built.content)
+    with progress.step("DHCP"):
+        networks.wait_for_dhcp(admin, list(ids.values()))
+
+
+def how_to_use(lab: Lab, elapsed: float) -> str:
+    """The last words of `up`."""
+    folder = lab.layout.folder
+    lines = [
+        f"The lab is up after {time.strftime('%M:%S', time.gmtime(elapsed))} min; "
+        f"hypervisor: {lab.choices.hypervisor}"
+        + (", guests emulated (TCG)." if lab.choices.hypervisor.real and not lab.kvm else "."),
+        "",
+        "  as an ordinary user of the project demo:",
+        f"    source {folder}/demo-openrc.sh",
+        f"  or  export OS_CLIENT_CONFIG_FILE={folder}/clouds.yaml OS_CLOUD=lab",
+    ]
+    if lab.choices.hypervisor is Hypervisor.BOTH:
+        lines.append(
+            f"  servers that are only pretended: {folder}/demo-fake-openrc.sh, or OS_CLOUD=lab-fake"
+        )
+    lines += [
+        f"  the plain command line:  {lab.layout.bin('openstack')} server list",
+        f"  how this machine reaches mirrors, for servers: {folder}/{deployment_settings.FILE}",
+        "  scripts/lab status | logs NAME | console SERVER | down",
+    ]
+    return "\n".join(lines)
