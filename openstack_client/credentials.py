@@ -168,9 +168,11 @@ def _check_complete(env: Mapping[str, str], folder: Path) -> None:
     if not absent:
         return
     files = openrc_files(folder, env)
-    file = str(files[0]) if files else "the OpenRC file of your cloud (dashboard: API Access)"
+    known = f"Run `source {files[0]}`" if files else (
+        "Source the OpenRC file of your cloud (dashboard: Project, API Access)"
+    )  # fmt: skip
     raise CredentialsError(
         "The OpenStack credentials are half set.",
-        f"Run `source {file}`, or serve on this machine with --local.",
+        f"{known}, or serve on this machine with --local.",
         problems=absent,
     )

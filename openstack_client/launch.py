@@ -8,6 +8,8 @@ that nothing is left. From then on the deployment stays: the same command finish
 from __future__ import annotations
 
 import secrets
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +86,7 @@ def parcel(settings: Settings) -> Parcel | list[Problem]:
         context = userdata.UserDataContext(
             name=settings.name,
             code=userdata.read_code(CHECKOUT),
-            model=userdata.read_model(settings.model) if settings.model else None,
+            model=_model(settings.model) if settings.model else None,
             workers=settings.workers,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
@@ -107,6 +109,23 @@ def parcel(settings: Settings) -> Parcel | list[Problem]:
     except (OSError, UnicodeDecodeError) as error:
         return [Problem("user data", f"a file cannot be read: {error}.")]
     return Parcel(rendered.data, rendered.code_hash, rendered.payload)
+
+
+def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
+    """The model's files, from a version's folder or from a .tar of one."""
+    if path.is_dir():
+        return userdata.read_model(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise PreflightError(
+                f"{path} is neither a model folder nor a .tar of one ({error}).",
+                "Make one with `python3 -m production_server models export`.",
+            ) from error
+        cards = sorted(Path(folder).rglob("card.json"))
+        return userdata.read_model(cards[0].parent if cards else Path(folder))
 
 
 def make_plan(

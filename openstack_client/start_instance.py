@@ -16,8 +16,11 @@ NEEDED = ("click", "rich", "pydantic", "jinja2", "tenacity", "openstack", "novac
 
 def main() -> None:
     """Run here if all packages are there, else in the project's own environment."""
-    # This file's folder comes first otherwise, and its modules would hide others of that name.
-    sys.path[0] = str(ROOT)
+    # Python puts this file's folder first, where its modules would hide others of that name.
+    sys.path[:] = [
+        str(ROOT),
+        *(path for path in sys.path if path != str(ROOT / "openstack_client")),
+    ]
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():

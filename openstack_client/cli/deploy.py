@@ -20,7 +20,7 @@ from openstack_client.report import plan_json, show_plan
 LOCAL_FLAGS = ("host", "port", "services")
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @name_argument
 @settings_flags()
 @cloud_flags

@@ -1,0 +1,69 @@
+"""What belongs to a deployment, found by its marks."""
+
+from __future__ import annotations
+
+from openstack_client import inventory
+from openstack_client.facts import Address, Group, Keypair, Port, Server
+
+RUN = "0011aabb"
+MARK = inventory.mark("web", RUN)
+OLD = inventory.mark("web", "ffff0000")
+SERVER = Server(
+    "s1", "stackserve-web", "ACTIVE", addresses=("10.0.0.5", "172.24.4.9"), volumes=("v1",),
+    metadata=inventory.metadata("web", run=RUN, code="c", data="d", user="debian"),
+)  # fmt: skip
+OTHER = Server("s2", "stackserve-web", "ACTIVE")
+GROUP = Group("g1", "stackserve-web", OLD)
+PORT = Port("p1", "stackserve-web", MARK, "n1", "10.0.0.5", "s1")
+ADDRESS = Address("a1", "172.24.4.9", MARK, "p1", "x1")
+PAIRS = (Keypair("stackserve-web", "k"), Keypair("mine", "k"))
+
+
+def everything() -> inventory.Inventory:
+    return inventory.pick(
+        "web",
+        servers=(SERVER, OTHER),
+        groups=(GROUP, Group("g2", "stackserve-web", "mine")),
+        ports=(PORT, Port("p2", "x", inventory.mark("web2", RUN))),
+        addresses=(ADDRESS, Address("a2", "172.24.4.10")),
+        keypairs=PAIRS,
+    )
+
+
+def test_marks_are_read_back() -> None:
+    assert inventory.marked_name(MARK) == "web"
+    assert inventory.marked_run(MARK) == RUN
+    for foreign in ("", "web", MARK + " more", "stackserve deployment web"):
+        assert inventory.marked_name(foreign) is None
+        assert inventory.marked_run(foreign) is None
+
+
+def test_only_marked_things_belong() -> None:
+    mine = everything()
+    assert mine.ids == {"s1", "g1", "p1", "a1", "stackserve-web"}
+    assert not mine.empty
+
+
+def test_a_run_owns_only_what_it_made() -> None:
+    made = everything().made_by(RUN)
+    assert made.ids == {"s1", "p1", "a1"}
+    assert everything().made_by("12345678").empty
+
+
+def test_the_floating_ip_is_the_address() -> None:
+    assert everything().address_of(SERVER) == "172.24.4.9"
+    bare = inventory.Inventory("web", servers=(SERVER,))
+    assert bare.address_of(Server("s", "x", "ACTIVE", addresses=("10.0.0.7",))) == "10.0.0.7"
+    assert bare.address_of(Server("s", "x", "BUILD")) == ""
+
+
+def test_what_goes_is_listed_servers_first_and_volumes_too() -> None:
+    kinds = [kind for kind, _, _ in everything().lines()]
+    assert kinds == ["server", "volume", "floating IP", "port", "security group", "keypair"]
+
+
+def test_deployments_are_found_by_any_part() -> None:
+    names = inventory.deployment_names(
+        (SERVER, OTHER), (GROUP,), (Port("p", "x", inventory.mark("rest", RUN)),), (ADDRESS,)
+    )
+    assert names == ["rest", "web"]

@@ -1,0 +1,129 @@
+"""The ssh key: chosen, made 0600, never another one under the same name."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from openstack_client import keys
+from openstack_client.errors import Problem
+from openstack_client.facts import Keypair
+from openstack_client.keys import KeyPlan
+
+
+@pytest.fixture
+def ssh(tmp_path: Path) -> Path:
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    return tmp_path / "config"
+
+
+def plan(ssh: Path, kept: Path, *pairs: Keypair, wanted: str | None = None) -> KeyPlan | Problem:
+    return keys.plan_key(wanted, "web", pairs, ssh_folder=ssh, folder=kept)
+
+
+def test_a_generated_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    private = tmp_path / "keys" / "web"
+    line = keys.generate(private)
+    assert stat.S_IMODE(private.stat().st_mode) == 0o600
+    assert stat.S_IMODE(private.parent.stat().st_mode) == 0o700
+    assert line.startswith("ssh-ed25519 ") and "PRIVATE" not in line
+    shown = subprocess.run(
+        ["ssh-keygen", "-y", "-f", str(private)], capture_output=True, text=True, check=True
+    )
+    assert keys.body(shown.stdout) == keys.body(line)
+    shown = subprocess.run(
+        ["ssh-keygen", "-lf", f"{private}.pub"], capture_output=True, text=True, check=True
+    )
+    assert keys.fingerprint(line) in shown.stdout
+
+
+def test_without_any_key_a_new_one_is_made(ssh: Path, kept: Path) -> None:
+    made = plan(ssh, kept)
+    assert made == KeyPlan(
+        "stackserve-web", make=True, generate=True, private=kept / "keys" / "web", why="a new one"
+    )
+
+
+def test_a_key_of_this_machine_is_preferred(ssh: Path, kept: Path) -> None:
+    keys.generate(ssh / "id_rsa")
+    keys.generate(ssh / "id_ed25519")
+    made = plan(ssh, kept)
+    assert isinstance(made, KeyPlan)
+    assert made.make and not made.generate and made.private == ssh / "id_ed25519"
+
+
+def test_a_public_key_without_its_private_half_is_passed_over(ssh: Path, kept: Path) -> None:
+    keys.generate(ssh / "id_ed25519")
+    (ssh / "id_ed25519").unlink()
+    made = plan(ssh, kept)
+    assert isinstance(made, KeyPlan) and made.generate
+
+
+def test_a_second_run_finds_the_key_of_the_first(ssh: Path, kept: Path) -> None:
+    line = keys.generate(kept / "keys" / "web")
+    keys.generate(ssh / "id_ed25519")
+    found = plan(ssh, kept, Keypair("stackserve-web", line))
+    assert isinstance(found, KeyPlan)
+    assert not found.make and found.private == kept / "keys" / "web"
+
+
+def test_another_key_under_the_same_name_is_refused(ssh: Path, kept: Path) -> None:
+    keys.generate(ssh / "id_ed25519")
+    other = keys.generate(kept / "other")
+    problem = plan(ssh, kept, Keypair("stackserve-web", other))
+    assert isinstance(problem, Problem)
+    assert "'stackserve-web' exists with another key" in problem.what
+    assert keys.fingerprint(other) in problem.what
+    assert "openstack keypair delete stackserve-web" in problem.remedy
+
+
+def test_the_same_key_under_another_file_is_found(ssh: Path, kept: Path) -> None:
+    line = keys.generate(ssh / "work")
+    keys.generate(ssh / "id_ed25519")
+    found = plan(ssh, kept, Keypair("stackserve-web", line))
+    assert isinstance(found, KeyPlan) and found.private == ssh / "work"
+
+
+def test_a_keypair_whose_private_half_is_nowhere_is_refused(ssh: Path, kept: Path) -> None:
+    line = keys.generate(kept / "x")
+    problem = plan(ssh, kept, Keypair("stackserve-web", line))
+    assert isinstance(problem, Problem) and "no private key for it" in problem.what
+
+
+def test_a_named_keypair_of_nova(ssh: Path, kept: Path) -> None:
+    line = keys.generate(ssh / "work")
+    found = plan(ssh, kept, Keypair("mine", line), wanted="mine")
+    assert found == KeyPlan("mine", private=ssh / "work", why="as asked")
+
+
+def test_an_unknown_keypair_gives_the_nearest(ssh: Path, kept: Path) -> None:
+    problem = plan(ssh, kept, Keypair("laptop", "x"), wanted="laptob")
+    assert isinstance(problem, Problem) and "Did you mean 'laptop'?" in problem.remedy
+
+
+@pytest.mark.parametrize("suffix", ["", ".pub"])
+def test_a_key_by_path(ssh: Path, kept: Path, suffix: str) -> None:
+    line = keys.generate(ssh / "work")
+    found = plan(ssh, kept, wanted=f"{ssh}/work{suffix}")
+    assert isinstance(found, KeyPlan)
+    assert found.make and found.public == line and found.private == ssh / "work"
+
+
+def test_a_path_that_is_no_key(ssh: Path, kept: Path) -> None:
+    problem = plan(ssh, kept, wanted=str(ssh / "none.pub"))
+    assert isinstance(problem, Problem) and "is not a public key file" in problem.what
+
+
+def test_the_body_of_a_key() -> None:
+    assert keys.body("ssh-ed25519 AAAA me@host") == "AAAA"
+    assert keys.body('from="10.0.0.0/8" ssh-rsa BBBB') == "BBBB"
+    assert keys.body("nonsense") == ""
