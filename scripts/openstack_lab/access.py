@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from openstack_lab.deployment_settings import FILE as SETTINGS_FILE
 from openstack_lab.lab import REGION, Lab, write_private
 
 DEMO = "demo"
@@ -37,6 +38,8 @@ def openrc(lab: Lab, user: str, password: str, project: str) -> str:
     lines = [f"# The lab's project {project} as {user}: source this file."]
     lines += ["unset OS_CLOUD OS_TOKEN OS_PROJECT_ID OS_TENANT_NAME OS_TENANT_ID OS_AUTH_TYPE"]
     lines += [f'export {name}="{value}"' for name, value in values.items()]
+    # The launcher finds this file beside clouds.yaml by itself; an OpenRC has to name it.
+    lines += [f'export STACKSERVE_DEPLOY_SETTINGS="{lab.layout.folder / SETTINGS_FILE}"']
     # A proxy for the world is no proxy for the lab.
     lines += [
         f'export {name}="${{{name}:+${name},}}{lab.api}"' for name in ("no_proxy", "NO_PROXY")

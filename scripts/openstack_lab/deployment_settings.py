@@ -17,7 +17,7 @@ from pathlib import Path
 from openstack_lab.lab import Lab, write_private
 from openstack_lab.settings import host_environment
 
-FILE = "deployment-settings.toml"
+FILE = "deployment.toml"
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 # What Debian itself uses without being told.
 STOCK_MIRRORS = {"http://deb.debian.org/debian", "https://deb.debian.org/debian"}
@@ -156,24 +156,32 @@ def _unpackaged(bundle: Path) -> list[str]:
     return [c for c in certificates(bundle.read_text()) if "".join(c.split()) not in known]
 
 
-def gather(folder: Path) -> Offered:
-    """Read this machine."""
-    environment = host_environment()
-    sources = [
+def apt_sources() -> list[str]:
+    """The texts of this machine's package sources."""
+    return [
         path.read_text()
         for place in SOURCES
         for path in (sorted(place.glob("*")) if place.is_dir() else [place])
         if path.suffix in (".list", ".sources") and path.exists()
     ]
-    configs = [path.expanduser() for path in PIP_FILES]
-    apt = subprocess.run(
+
+
+def apt_proxy() -> str:
+    asked = subprocess.run(
         ["apt-config", "dump", "--format=%v", "Acquire::http::Proxy"],
         capture_output=True, text=True, check=False)  # fmt: skip
+    return asked.stdout.strip()
+
+
+def gather(folder: Path) -> Offered:
+    """Read this machine."""
+    environment = host_environment()
+    configs = [path.expanduser() for path in PIP_FILES]
     return offer(
         environment,
-        sources,
+        apt_sources(),
         [path.read_text() for path in configs if path.exists()],
-        apt.stdout.strip(),
+        apt_proxy(),
         _private_authorities(environment, folder),
     )
 
