@@ -90,13 +90,13 @@ def parcel(settings: Settings) -> Parcel | list[Problem]:
             workers=settings.workers,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
-            apt_proxy=settings.proxy,
+            apt_proxy=settings.apt_proxy,
             pip_index_url=settings.pip_index,
             pip_extra_index_urls=tuple(settings.pip_extra_index),
-            http_proxy=settings.proxy,
-            https_proxy=settings.proxy,
+            http_proxy=settings.http_proxy,
+            https_proxy=settings.https_proxy,
             no_proxy=settings.no_proxy,
-            ca_bundle=settings.ca.read_text(encoding="utf-8") if settings.ca else None,
+            ca_bundle=settings.ca_bundle.read_text("utf-8") if settings.ca_bundle else None,
         )
         rendered = userdata.render(context)
     except PreflightError as error:

@@ -122,9 +122,11 @@ class Settings(BaseModel):
     pip_extra_index: Urls = Field(
         default_factory=list, description="More Python package indexes (URLs, comma separated)."
     )
-    proxy: Url | None = Field(None, description="HTTP proxy that the server uses.")
+    apt_proxy: Url | None = Field(None, description="Proxy for packages alone.")
+    http_proxy: Url | None = Field(None, description="HTTP proxy that the server uses.")
+    https_proxy: Url | None = Field(None, description="HTTPS proxy that the server uses.")
     no_proxy: Line | None = Field(None, description="What the server reaches without the proxy.")
-    ca: ExistingPath | None = Field(
+    ca_bundle: ExistingPath | None = Field(
         None, description="File of certificate authorities (PEM) that the server trusts."
     )
     timeout_api: Annotated[int, Field(ge=1, le=600)] = Field(
@@ -182,8 +184,8 @@ def read_file(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
-    for key in ("model", "ca", "config_dir"):
-        if isinstance(values.get(key), str):
+    for key in ("model", "ca_bundle", "config_dir"):
+        if isinstance(values.get(key), str) and values[key]:
             values[key] = str(path.parent / Path(values[key]).expanduser())
     return values
 
@@ -208,6 +210,8 @@ def merge(
     origins: dict[str, str] = {}
     for origin, layer in layers:
         for key, value in layer.items():
+            if value == "":
+                continue  # so that a file can list what it leaves to the launcher
             values[key] = _as_list(key, value)
             origins[key] = origin
     try:

@@ -46,7 +46,7 @@ class Answers:
         return answer
 
 
-def unavailable() -> Exception:
+def unavailable() -> Any:
     return nova_errors.ClientException(503, "busy")
 
 

@@ -38,8 +38,10 @@ def test_flags_win_over_environment_over_file(tmp_path: Path) -> None:
     assert origins == {"image": "flag", "flavor": "environment", "network": str(file)}
 
 
-def test_an_empty_variable_is_no_value() -> None:
-    assert merge({}, {PREFIX + "IMAGE": ""}, None)[0].image is None
+def test_an_empty_value_is_none(tmp_path: Path) -> None:
+    file = toml(tmp_path, 'ca_bundle = ""\nimage = ""\nflavor = "f"\n')
+    settings = merge({"flavor": ""}, {PREFIX + "IMAGE": ""}, file)[0]
+    assert (settings.image, settings.ca_bundle, settings.flavor) == (None, None, "f")
 
 
 def test_lists_come_as_text_or_as_lists(tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_all_problems_are_told_at_once_each_where_it_was_written(tmp_path: Path)
         ("floating_ip", "yes"),
         ("allow_from", "10.0.0.0/33"),
         ("apt_mirror", "deb.debian.org"),
-        ("ca", "/nowhere/ca.pem"),
+        ("ca_bundle", "/nowhere/ca.pem"),
         ("model", "/nowhere/model"),
         ("workers", "0"),
         ("volume_size", "2"),
@@ -90,7 +92,7 @@ def test_a_bad_value_is_refused(key: str, value: str) -> None:
 
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
-    assert merge({}, {}, toml(tmp_path, 'ca = "ca.pem"\n'))[0].ca == tmp_path / "ca.pem"
+    assert merge({}, {}, toml(tmp_path, 'ca_bundle = "ca.pem"\n'))[0].ca_bundle == tmp_path / "ca.pem"
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
