@@ -145,6 +145,6 @@ def _query(name: str, schema: Schema, description: str) -> Schema:
 
 
 def _rows() -> Schema:
-    row = {"$ref": "#/components/schemas/Row"}
+    row = {"$ref": "#/components/schemas/JobRow"}
     values = {"type": "array", "items": {"type": "number"}}
     return {"type": "array", "minItems": 1, "items": {"anyOf": [row, values]}}

@@ -54,7 +54,10 @@ def _schemas(pinned: Pinned) -> dict[str, Any]:
     reference = "#/components/schemas/{model}"
     problem = TypeAdapter(ProblemBody).json_schema(ref_template=reference)
     nested = problem.pop("$defs", {})
-    return {"Row": pinned.schema.one.json_schema(), "Problem": problem, **nested}
+    row = pinned.schema.one.json_schema()
+    # Unknown names are refused unless the job asks to ignore them: not for a schema to say.
+    job_row = {**row, "title": "JobRow", "additionalProperties": True}
+    return {"Row": row, "JobRow": job_row, "Problem": problem, **nested}
 
 
 def problem_response(description: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ class FieldProblem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    row: int = Field(description="which row of the request, from 0")
+    row: int | None = Field(None, description="which row of the request, from 0")
+    line: int | None = Field(None, description="which line of an uploaded CSV, from 1")
     field: str
     code: str = Field(
         description="missing_value, not_a_number, nan, infinite, impossible, unknown_field "
@@ -79,7 +80,7 @@ class Problem(Exception):
             **self.more,
         }
         if self.errors:
-            fields["errors"] = [error.model_dump() for error in self.errors]
+            fields["errors"] = [error.model_dump(exclude_none=True) for error in self.errors]
         return orjson.dumps(fields)
 
 

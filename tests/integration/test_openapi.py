@@ -1,0 +1,33 @@
+"""Whatever is sent to a documented route: no 5xx, and no answer that the document does not know."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.service import Service
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_headers_conformance,response_schema_conformance,negative_data_rejection,"
+    "unsupported_method"
+)
+EXAMPLES = 40
+# More rows than are answered at once are refused as too large, which is the better word for it.
+CONFIG = """
+[checks]
+negative_data_rejection.expected-statuses = [400, 404, 405, 406, 409, 413, 415, 422, 429]
+"""
+
+
+def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
+    # The command line, not the pytest plugin: the plugin does not know this pytest.
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(CONFIG)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run", f"{embedded.url}/openapi.json",
+         "--checks", CHECKS, "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color",
+         "--request-timeout", "30", "--generation-database", "none"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
