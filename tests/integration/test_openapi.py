@@ -26,7 +26,8 @@ def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run", f"{embedded.url}/openapi.json",
+        [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config),
+         "run", f"{embedded.url}/openapi.json",
          "--checks", CHECKS, "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color",
          "--request-timeout", "30", "--generation-database", "none"],
         cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)  # fmt: skip
