@@ -26,15 +26,19 @@ def _plain(value: str) -> str:
     return value
 
 
+def _open(value: str) -> str:
+    """User data can be read at the VM's metadata address for as long as the VM lives."""
+    if re.search(r"://[^/]*@", value):
+        raise ValueError(
+            "must not hold a user name or password: user data can be read from the VM for ever"
+        )
+    return value
+
+
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
         raise ValueError("must be an address that starts with http:// or https://")
-    if "@" in value.split("/")[2]:
-        raise ValueError(
-            "must not hold a user name or password: user data can be read at the VM's "
-            "metadata address for as long as it lives"
-        )
-    return _plain(value)
+    return _open(_plain(value))
 
 
 def _host(value: str) -> str:
@@ -62,6 +66,8 @@ def _public_key(value: str) -> str:
 
 
 Plain = Annotated[str, AfterValidator(_plain)]
+Setting = Annotated[str, AfterValidator(_plain), AfterValidator(_open)]
+SettingName = Annotated[str, Field(pattern=r"^STACKSERVE_[A-Z_]+$")]
 Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, AfterValidator(_host)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
@@ -111,7 +117,7 @@ class UserDataContext(Frozen):
     """Role server: RabbitMQ listens on the VM's own network too, for worker VMs."""
     broker: Broker | None = None
     """Role worker: the server to work for."""
-    settings: tuple[tuple[Annotated[str, Field(pattern=r"^STACKSERVE_[A-Z_]+$")], Plain], ...] = ()
+    settings: tuple[tuple[SettingName, Setting], ...] = ()
     """More STACKSERVE_* settings of the service, sorted by the renderer. No secrets: they stay
     readable at the metadata address."""
 

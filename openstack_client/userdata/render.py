@@ -5,16 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
 
 from openstack_client.userdata.checks import check_cloud_config, check_size
-from openstack_client.userdata.context import Role, UserData, UserDataContext
+from openstack_client.userdata.context import UserData, UserDataContext
 from openstack_client.userdata.payload import carried, code_hash, lock_file, pack
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "cloud-init"
 FILES = TEMPLATES / "files"
+
+
+def carried_text(name: str) -> str:
+    """A file under cloud-init/files/, as a template writes it onto the VM."""
+    return (FILES / name).read_text("utf-8")
 
 
 def render(context: UserDataContext) -> UserData:
@@ -27,9 +33,11 @@ def render(context: UserDataContext) -> UserData:
     return UserData(data=data, text=text, payload=payload, code_hash=code_hash(context.code))
 
 
-def cloud_config(context: UserDataContext, payload: bytes) -> str:
-    """The cloud-config as text; it names `payload` by its hash."""
-    template = _environment().get_template(f"{context.role.value}.yaml.j2")
+def cloud_config(
+    context: UserDataContext, payload: bytes, read: Callable[[str], str] = carried_text
+) -> str:
+    """The cloud-config as text; it names `payload` by its hash, and `read` what it writes."""
+    template = _environment(read).get_template(f"{context.role.value}.yaml.j2")
     return template.render(
         vm=context,
         lock=lock_file(context.code),
@@ -79,7 +87,6 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "PAYLOAD_SIZE": len(payload),
         "PORT": context.port,
         "WORKERS": context.workers or "auto",
-        "WORKERS_JOIN": "yes" if context.workers_join else "no",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": context.ready_timeout,
         "EXTRA_PACKAGES": " ".join(context.extra_packages),
@@ -94,7 +101,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _environment() -> jinja2.Environment:
+def _environment(read: Callable[[str], str]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -104,16 +111,10 @@ def _environment() -> jinja2.Environment:
         autoescape=False,
     )
     environment.filters["quoted"] = quoted
-    environment.globals["file"] = carried_text
-    environment.globals["Role"] = Role
+    environment.globals["file"] = read
     return environment
 
 
 def quoted(value: str) -> str:
     """A YAML scalar that can hold anything: JSON strings are YAML."""
     return json.dumps(value)
-
-
-def carried_text(name: str) -> str:
-    """A file under cloud-init/files/, as a template writes it onto the VM."""
-    return (FILES / name).read_text("utf-8")

@@ -39,7 +39,7 @@ def main() -> None:
 def received() -> bytes:
     program = Path(__file__).with_name("receive.py")
     done = subprocess.run(
-        [str(program)],
+        [str(program), "payload"],
         stdout=subprocess.PIPE,
         user=ACCOUNT,
         group=ACCOUNT,

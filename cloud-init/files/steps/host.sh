@@ -10,11 +10,11 @@ install -d -m 0755 /etc/stackserve
 # The launcher's certificate authorities: into the bundle at once. The rest of what
 # update-ca-certificates does takes long and can wait until the service is up.
 added=/etc/stackserve/certificates-added
-for certificate in /usr/local/share/ca-certificates/stackserve-*.crt; do
-    [ -e "$certificate" ] && [ ! -e "$added" ] || continue
-    cat "$certificate" >> /etc/ssl/certs/ca-certificates.crt
-done
-touch "$added"
+if [ ! -e "$added" ]; then
+    find /usr/local/share/ca-certificates -name 'stackserve-*.crt' -exec cat {} + \
+        >> /etc/ssl/certs/ca-certificates.crt
+    touch "$added"
+fi
 
 memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
 size=$SWAP_MB

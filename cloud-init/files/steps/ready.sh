@@ -1,15 +1,15 @@
 #!/bin/sh
 # Start the service, and be content only when a prediction has come back through the queue.
 set -eu
-workers=$WORKERS
-if [ "$workers" = auto ]; then
+count=$WORKERS
+if [ "$count" = auto ]; then
     # As many as production_server starts on its own: half the cores, at least 1, at most 4.
-    workers=$(($(nproc) / 2))
-    [ "$workers" -ge 1 ] || workers=1
-    [ "$workers" -le 4 ] || workers=4
+    count=$(($(nproc) / 2))
+    [ "$count" -ge 1 ] || count=1
+    [ "$count" -le 4 ] || count=4
 fi
 units=
-for number in $(seq "$workers"); do
+for number in $(seq "$count"); do
     units="$units stackserve-worker@$number.service"
 done
 [ "$ROLE" != server ] || units="$units stackserve-web.service stackserve-recorder.service"

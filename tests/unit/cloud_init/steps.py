@@ -1,0 +1,21 @@
+"""The programs of cloud-init/files/, loaded as modules or run as a VM runs them."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
+
+
+def load(name: str) -> Any:
+    """A step program as a module of its own; nothing of it runs."""
+    spec = importlib.util.spec_from_file_location(f"step_{Path(name).stem}", FILES / name)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # NamedTuple looks its module up
+    spec.loader.exec_module(module)
+    return module

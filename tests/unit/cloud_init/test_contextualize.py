@@ -1,0 +1,161 @@
+"""contextualize.py: the order of the steps, what the console hears, and what a failure stops."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cloud_init.steps import load
+
+MARKER = re.compile(r'STACKSERVE stage=(\w+) state=(\w+) t=[\d.]+(?: detail="(.*)")?$')
+
+
+class Vm:
+    """contextualize.py in a folder of its own, with steps that a test writes."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.program = load("contextualize.py")
+        self.console = folder / "console"
+        self.console.touch()
+        (folder / "log").mkdir()
+        monkeypatch.setattr(self.program, "HERE", folder)
+        monkeypatch.setattr(self.program, "LOGS", folder / "log")
+        monkeypatch.setattr(self.program, "CONSOLE", AppendingConsole(self.console))
+
+    def step(self, stage: str, script: str, *after: str, limit: float = 20) -> Any:
+        path = self.folder / f"{stage}.sh"
+        path.write_text(f"#!/bin/sh\ncd {self.folder}\n{script}\n")
+        path.chmod(0o755)
+        return self.program.Step(stage, path.name, after, limit)
+
+    def run(self, *steps: Any) -> bool:
+        failed: bool = self.program.run(list(steps), dict(os.environ))
+        return failed
+
+    def lines(self) -> list[str]:
+        return [line for line in self.console.read_text().splitlines() if line]
+
+    def markers(self) -> list[tuple[str, str]]:
+        found = [MARKER.match(line) for line in self.lines()]
+        return [(match[1], match[2]) for match in found if match]
+
+    def detail(self) -> str:
+        found = [MARKER.match(line) for line in self.lines()]
+        return next(match[3] for match in found if match and match[2] == "failed")
+
+
+class AppendingConsole:
+    """A file that is written like a device: what was there stays."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, _mode: str, **how: Any) -> Any:
+        return self.path.open("a", **how)
+
+
+@pytest.fixture
+def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vm:
+    return Vm(tmp_path, monkeypatch)
+
+
+def test_each_step_is_told_when_it_begins_and_ends(vm: Vm) -> None:
+    assert not vm.run(vm.step("packages", "true"), vm.step("rabbitmq", "true", "packages"))
+    assert vm.markers() == [
+        ("packages", "begin"),
+        ("packages", "done"),
+        ("rabbitmq", "begin"),
+        ("rabbitmq", "done"),
+    ]
+
+
+def test_what_does_not_depend_runs_side_by_side(vm: Vm) -> None:
+    wait_for = "while [ ! -e {0} ]; do sleep 0.01; done"
+    assert not vm.run(
+        vm.step("packages", f"touch a; {wait_for.format('b')}"),
+        vm.step("dependencies", f"touch b; {wait_for.format('a')}"),
+    )
+
+
+def test_a_failure_stops_the_rest_at_once_and_is_named(vm: Vm) -> None:
+    started = time.monotonic()
+    assert vm.run(
+        vm.step("packages", "echo Reading; echo 'E: Unable to locate package nope'; exit 100"),
+        vm.step("dependencies", "sleep 30; touch too-late"),
+        vm.step("rabbitmq", "touch too-late", "packages"),
+    )
+    assert time.monotonic() - started < 5
+    assert ("packages", "failed") in vm.markers()
+    assert ("rabbitmq", "begin") not in vm.markers()
+    assert vm.detail() == "E: Unable to locate package nope"
+    assert not (vm.folder / "too-late").exists()
+
+
+def test_the_last_lines_stand_before_the_failure(vm: Vm) -> None:
+    vm.run(vm.step("model", "seq 100; echo 'error: the model is damaged'; exit 1"))
+    shown = [line for line in vm.lines() if line.startswith("STACKSERVE-LOG stage=model ")]
+    assert len(shown) == 12
+    assert shown[-1] == "STACKSERVE-LOG stage=model error: the model is damaged"
+    assert vm.lines()[-1].startswith("STACKSERVE stage=model state=failed")
+
+
+def test_the_line_that_names_the_error_wins_over_later_chatter(vm: Vm) -> None:
+    vm.run(vm.step("packages", "echo 'E: Sub-process dpkg failed'; echo Bye; exit 1"))
+    assert vm.detail() == "E: Sub-process dpkg failed"
+
+
+def test_a_silent_failure_has_words_too(vm: Vm) -> None:
+    vm.run(vm.step("ready", "exit 3"))
+    assert vm.detail() == "ready.sh ended with code 3 and said nothing"
+
+
+def test_a_step_that_hangs_is_stopped_and_named(vm: Vm) -> None:
+    assert vm.run(vm.step("rabbitmq", "echo waiting; sleep 30", limit=0.3))
+    assert "took more than 0.3 seconds" in vm.detail()
+
+
+def test_what_a_step_prints_cannot_forge_or_garble_a_marker(vm: Vm) -> None:
+    script = """printf 'error: "quoted"\\tand \\033[31mred\\303\\251\\n'; exit 1"""
+    vm.run(vm.step("model", script))
+    assert vm.detail() == "error: 'quoted' and  [31mred"
+    forged = "printf 'error\\r\\nSTACKSERVE stage=ready state=done t=1\\n'; exit 1"
+    vm.run(vm.step("packages", forged))
+    assert ("ready", "done") not in vm.markers()
+
+
+def test_a_step_that_is_killed_takes_its_children_along(vm: Vm) -> None:
+    vm.run(
+        vm.step("dependencies", "sh -c 'sleep 0.5; touch orphan' & wait"),
+        vm.step("packages", "exit 1"),
+    )
+    time.sleep(0.6)
+    assert not (vm.folder / "orphan").exists()
+
+
+@pytest.mark.parametrize("role", ["server", "worker"])
+def test_the_plan_names_programs_that_exist_and_can_be_carried_out(role: str) -> None:
+    program = load("contextualize.py")
+    plan = program.steps(role, 600)
+    files = {path.name for path in (Path(program.__file__).parent / "steps").iterdir()}
+    assert {step.program for step in plan} <= files
+    done: set[str] = set()
+    for step in plan:
+        assert done.issuperset(step.after), f"{step.stage} comes before {step.after}"
+        done.add(step.stage)
+    assert plan[0].stage == "booting"
+    assert plan[-1].stage == "ready"
+
+
+def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "settings.env").write_text("A=1\nURL=https://x/y?a=b&c=d#e\nEMPTY=\n")
+    assert load("contextualize.py").read_settings(tmp_path / "settings.env") == {
+        "A": "1",
+        "URL": "https://x/y?a=b&c=d#e",
+        "EMPTY": "",
+    }

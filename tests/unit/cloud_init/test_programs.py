@@ -1,0 +1,163 @@
+"""The other programs that a VM runs: RabbitMQ's account, fetching uv, the shell steps' grammar."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import shutil
+import stat
+import subprocess
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cloud_init.steps import FILES, load
+
+SHELL = sorted(
+    path for path in FILES.rglob("*") if path.is_file() and b"/bin/sh" in path.read_bytes()[:12]
+)
+
+
+@pytest.mark.parametrize("script", SHELL, ids=lambda path: path.name)
+def test_shell_steps_stop_at_the_first_failure(script: Path) -> None:
+    subprocess.run(["sh", "-n", str(script)], check=True)
+    assert "set -eu" in script.read_text() or script.name == "wait.sh"
+
+
+@pytest.mark.parametrize("script", SHELL, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script: Path, needs: Callable[[object, str], None]) -> None:
+    needs(shutil.which("shellcheck"), "shellcheck is missing: apt-get install shellcheck")
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", str(script)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+class TestAccount:
+    """steps/rabbitmq.py"""
+
+    def test_password_is_kept_as_rabbitmq_hashes_it(self) -> None:
+        kept = base64.b64decode(load("steps/rabbitmq.py").password_hash("pass word"))
+        salt, digest = kept[:4], kept[4:]
+        assert digest == hashlib.sha256(salt + b"pass word").digest()
+
+    def test_one_account_in_one_virtual_host_and_no_guest(self) -> None:
+        made = load("steps/rabbitmq.py").definitions("secret")
+        assert [user["name"] for user in made["users"]] == ["stackserve"]
+        assert made["users"][0]["tags"] == ""
+        assert [host["name"] for host in made["vhosts"]] == ["stackserve"]
+        assert "secret" not in str(made)
+
+    def test_secrets_are_never_readable_by_others(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = load("steps/rabbitmq.py")
+        owners: list[tuple[str, str]] = []
+        monkeypatch.setattr(program.shutil, "chown", lambda _path, *who: owners.append(who))
+        program.write(tmp_path / "server.env", "A=1\n", "stackserve")
+        assert stat.S_IMODE((tmp_path / "server.env").stat().st_mode) == 0o640
+        assert owners == [("root", "stackserve")]
+        assert [path.name for path in tmp_path.iterdir()] == ["server.env"]
+
+
+NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"
+
+
+def wheel() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("uv-1.2.3.data/scripts/uv", "#!/bin/sh\necho uv 1.2.3\n")
+    return buffer.getvalue()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    """A package index with one wheel of uv."""
+    (tmp_path / "simple" / "uv").mkdir(parents=True)
+    (tmp_path / "simple" / "uv" / "index.html").write_text(f'<a href="../../{NAME}#sha256=0">x</a>')
+    (tmp_path / NAME).write_bytes(wheel())
+    with HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class TestFetchUv:
+    """fetch_uv.py"""
+
+    @pytest.fixture
+    def program(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        program = load("fetch_uv.py")
+        monkeypatch.setattr(program, "PINS", tmp_path / "uv.txt")
+        monkeypatch.setattr(program.platform, "machine", lambda: "x86_64")
+        monkeypatch.setattr(program.time, "sleep", lambda _seconds: None)
+        return program
+
+    def pin(self, program: Any, address: str, content: bytes) -> None:
+        pin = f"# why\n{address}/{NAME} {hashlib.sha256(content).hexdigest()}\n"
+        program.PINS.write_text(pin)
+
+    def test_from_its_own_address(self, program: Any, index: str, tmp_path: Path) -> None:
+        self.pin(program, index, wheel())
+        program.main(tmp_path / "uv")
+        run = subprocess.run([tmp_path / "uv"], capture_output=True, text=True, check=True)
+        assert run.stdout == "uv 1.2.3\n"
+
+    def test_from_a_mirror(
+        self, program: Any, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.pin(program, "https://elsewhere.invalid", wheel())
+        monkeypatch.setattr(program, "MIRROR", f"{index}/simple/")
+        program.main(tmp_path / "uv")
+        assert (tmp_path / "uv").stat().st_mode & 0o111
+
+    def test_another_content_is_not_used(self, program: Any, index: str, tmp_path: Path) -> None:
+        self.pin(program, index, b"the real one")
+        with pytest.raises(SystemExit, match="has SHA-256"):
+            program.main(tmp_path / "uv")
+        assert not (tmp_path / "uv").exists()
+
+    def test_not_on_the_mirror(
+        self, program: Any, index: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program.PINS.write_text("https://x.invalid/uv-9-py3-none-manylinux_x86_64.whl 00\n")
+        monkeypatch.setattr(program, "MIRROR", f"{index}/simple/")
+        with pytest.raises(SystemExit, match="does not have uv-9"):
+            program.main(tmp_path / "uv")
+
+    def test_no_network(self, program: Any, tmp_path: Path) -> None:
+        self.pin(program, "http://127.0.0.1:9", wheel())
+        with pytest.raises(SystemExit, match=r"cannot reach the package index at 127\.0\.0\.1:9"):
+            program.main(tmp_path / "uv")
+
+    def test_another_processor(
+        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.pin(program, "http://127.0.0.1:9", wheel())
+        monkeypatch.setattr(program.platform, "machine", lambda: "riscv64")
+        with pytest.raises(SystemExit, match="riscv64"):
+            program.main(tmp_path / "uv")
+
+    def test_the_real_pins_are_whole(self) -> None:
+        lines = [
+            line for line in (FILES / "uv.txt").read_text().splitlines() if not line.startswith("#")
+        ]
+        for line in lines:
+            address, digest = line.split()
+            assert address.startswith("https://files.pythonhosted.org/")
+            assert len(bytes.fromhex(digest)) == 32
+        assert {line.split()[0].rsplit("_", 1)[1] for line in lines} == {"64.whl", "aarch64.whl"}

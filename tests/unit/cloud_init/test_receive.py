@@ -1,0 +1,169 @@
+"""receive.py on the VM and `deliver` on the client, over a real connection."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from openstack_client.errors import ContextualizationError
+from openstack_client.userdata import Delivery, deliver
+from tests.support.guest import free_ports
+from tests.unit.cloud_init.steps import FILES
+
+PAYLOAD = bytes(range(256)) * 400
+
+
+class Receiver:
+    """receive.py as the VM runs it."""
+
+    def __init__(self, kind: str = "payload") -> None:
+        (self.port,) = free_ports(1)
+        settings = {
+            "PAYLOAD_SHA256": hashlib.sha256(PAYLOAD).hexdigest(),
+            "PAYLOAD_SIZE": str(len(PAYLOAD)),
+            "PORT": str(self.port),
+        }
+        self.out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the fixture
+        self.process = subprocess.Popen(
+            [sys.executable, str(FILES / "receive.py"), kind],
+            env=settings,
+            stdout=self.out,
+            stderr=subprocess.DEVNULL,
+        )
+        self.ask("GET", "/")  # until it listens
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
+        for _ in range(200):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request(method, path, body=body)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+            except ConnectionError:
+                time.sleep(0.02)
+            finally:
+                connection.close()
+        raise AssertionError("receive.py does not listen")
+
+    def deliver(self, payload: bytes) -> Delivery:
+        return deliver("127.0.0.1", self.port, payload)
+
+    def written(self) -> bytes:
+        assert self.process.wait(10) == 0
+        self.out.seek(0)
+        return self.out.read()
+
+    def waits(self) -> bool:
+        return self.process.poll() is None
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[..., Receiver]]:
+    made: list[Receiver] = []
+
+    def make(*how: str) -> Receiver:
+        made.append(Receiver(*how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+        one.out.close()
+
+
+def test_what_is_delivered_is_what_arrives(receiver: Callable[..., Receiver]) -> None:
+    vm = receiver()
+    assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
+    assert vm.written() == PAYLOAD
+
+
+def test_other_code_is_refused_and_the_right_one_still_taken(
+    receiver: Callable[..., Receiver],
+) -> None:
+    vm = receiver()
+    with pytest.raises(ContextualizationError, match="waits for other code"):
+        vm.deliver(PAYLOAD + b"changed")
+    assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
+
+
+def test_right_name_with_wrong_content_is_refused(receiver: Callable[..., Receiver]) -> None:
+    vm = receiver()
+    path = f"/stackserve-payload/{hashlib.sha256(PAYLOAD).hexdigest()}"
+    assert vm.ask("PUT", path, bytes(len(PAYLOAD)))[0] == 400
+    assert vm.ask("PUT", path, b"short")[0] == 409
+    assert vm.waits()
+    assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
+
+
+def test_everybody_else_hears_that_it_is_being_installed(
+    receiver: Callable[..., Receiver],
+) -> None:
+    vm = receiver()
+    for method, path in (("GET", "/predictions"), ("POST", "/predict"), ("PUT", "/other")):
+        status, said = vm.ask(method, path)
+        assert (status, "server" in said) == (503, True)
+    assert vm.waits()
+
+
+def test_a_slow_stranger_does_not_keep_the_launcher_out(
+    receiver: Callable[..., Receiver],
+) -> None:
+    vm = receiver()
+    stranger = http.client.HTTPConnection("127.0.0.1", vm.port)
+    stranger.connect()
+    stranger.send(b"PUT /stackserve-payload/")
+    assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
+    stranger.close()
+    assert vm.written() == PAYLOAD
+
+
+def test_nobody_there_is_not_yet() -> None:
+    assert deliver("127.0.0.1", free_ports(1)[0], PAYLOAD) is Delivery.NOT_YET
+
+
+@contextmanager
+def service(status: int) -> Iterator[int]:
+    class Service(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_error(status)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "result"),
+    [(404, Delivery.NOT_WANTED), (405, Delivery.NOT_WANTED), (503, Delivery.NOT_YET)],
+)
+def test_a_service_that_runs_already_wants_nothing(status: int, result: Delivery) -> None:
+    with service(status) as port:
+        assert deliver("127.0.0.1", port, PAYLOAD) is result
+
+
+def test_a_worker_takes_its_password_and_no_nonsense(receiver: Callable[..., Receiver]) -> None:
+    vm = receiver("password")
+    assert vm.ask("PUT", "/stackserve-password", b"x" * 101)[0] == 400
+    assert vm.ask("PUT", "/stackserve-password", b"amqp://evil@host")[0] == 400
+    assert vm.ask("PUT", "/stackserve-password")[0] == 400
+    assert vm.deliver(PAYLOAD) is Delivery.NOT_WANTED
+    assert vm.ask("PUT", "/stackserve-password", b"Secret_of-43-letters")[0] == 201
+    assert vm.written() == b"Secret_of-43-letters"

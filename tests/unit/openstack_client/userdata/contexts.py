@@ -1,0 +1,40 @@
+"""Contexts to render in tests: a small stand-in for the code, and golden inputs from JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from openstack_client.userdata import CarriedFile, UserDataContext
+from openstack_client.userdata.render import cloud_config
+
+GOLDEN = Path(__file__).parent / "golden"
+CHECKOUT = Path(__file__).resolve().parents[4]
+CODE = (
+    CarriedFile(path="production_server/__main__.py", content=b"print('service')\n"),
+    CarriedFile(
+        path="production_server/requirements.txt", content=b"flask==3.1.3 --hash=sha256:abc\n"
+    ),
+    CarriedFile(path="production_server/shipped/diabetes-1/card.json", content=b"{}"),
+    CarriedFile(path="production_server/shipped/diabetes-1/model.keras", content=b"weights"),
+)
+
+
+def context(**values: Any) -> UserDataContext:
+    return UserDataContext(**{"name": "demo", "code": CODE, **values})
+
+
+def golden_context(case: Path) -> UserDataContext:
+    return context(**json.loads(case.read_text()))
+
+
+def golden_text(case: Path) -> str:
+    """The case's cloud-config, with the names of the written files in place of their contents."""
+    return cloud_config(golden_context(case), b"the payload", lambda name: f"<{name}>\n")
+
+
+if __name__ == "__main__":
+    # After a change of the templates: write the golden files anew, then read their diff.
+    for case in sorted(GOLDEN.glob("*.json")):
+        case.with_suffix(".yaml").write_text(golden_text(case))

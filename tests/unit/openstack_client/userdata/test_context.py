@@ -1,0 +1,58 @@
+"""What a context refuses, and the words for it."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tests.unit.openstack_client.userdata.contexts import context
+
+REFUSED = {
+    "a name that is no host name": ({"name": "my server"}, "name"),
+    "no code": ({"code": ()}, "code"),
+    "port 0": ({"port": 0}, "port"),
+    "no workers": ({"workers": 0}, "workers"),
+    "a mirror that is no address": ({"apt_mirror": "mirror.example"}, "http://"),
+    "a mirror with a password": ({"pip_index_url": "https://me:pw@pypi.example/simple"}, "passw"),
+    "a proxy with a password": ({"https_proxy": "http://me:pw@proxy.example:3128"}, "password"),
+    "a setting with a password": (
+        {"settings": [["STACKSERVE_STORE_URL", "postgresql://me:pw@db.example/jobs"]]},
+        "password",
+    ),
+    "a line break in a setting": ({"settings": [["STACKSERVE_X", "a\nB=c"]]}, "blanks"),
+    "a setting of somebody else": ({"settings": [["PATH", "/tmp"]]}, "settings"),
+    "a package name with an option": ({"extra_packages": ["--purge"]}, "extra_packages"),
+    "no certificate": ({"ca_bundle": "hello"}, "PEM"),
+    "half a certificate": ({"ca_bundle": "-----BEGIN CERTIFICATE-----\nTUlJ"}, "PEM"),
+    "a private key among certificates": (
+        {
+            "ca_bundle": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
+            "-----BEGIN PRIVATE KEY-----"
+        },
+        "private key",
+    ),
+    "a private ssh key": ({"ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}, "public key"),
+    "a worker without a server": ({"role": "worker"}, "broker"),
+    "a server with a server": ({"broker": {"host": "10.0.0.3"}}, "broker"),
+    "a worker that others join": (
+        {"role": "worker", "broker": {"host": "10.0.0.3"}, "workers_join": True},
+        "workers_join",
+    ),
+    "a broker that is no host": ({"role": "worker", "broker": {"host": "10.0.0.3/24"}}, "host"),
+    "a path out of its folder": (
+        {"code": [{"path": "../etc/passwd", "content": b""}]},
+        "code",
+    ),
+    "a typo": ({"wrokers": 2}, "wrokers"),
+}
+
+
+@pytest.mark.parametrize(("values", "words"), REFUSED.values(), ids=REFUSED)
+def test_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        context(**values)
+
+
+def test_a_context_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(context(), "port", 1)  # noqa: B010 - mypy refuses the plain form, as it should

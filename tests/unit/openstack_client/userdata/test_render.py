@@ -1,0 +1,108 @@
+"""The rendered cloud-config: golden files, determinism, size, cloud-init's own opinion."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from openstack_client.userdata import (
+    NOVA_LIMIT,
+    SIZE_GOAL,
+    Broker,
+    CarriedFile,
+    UserDataContext,
+    cloud_init_schema,
+    code_hash,
+    read_code,
+    render,
+)
+from tests.unit.openstack_client.userdata.contexts import (
+    CHECKOUT,
+    CODE,
+    GOLDEN,
+    context,
+    golden_context,
+    golden_text,
+)
+
+CASES = sorted(GOLDEN.glob("*.json"))
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+
+
+@each_case
+def test_golden(case: Path) -> None:
+    """After an intended change: python3 -m tests.unit.openstack_client.userdata.contexts"""
+    assert golden_text(case) == case.with_suffix(".yaml").read_text()
+
+
+@each_case
+def test_cloud_inits_own_schema(case: Path, needs: Callable[[object, str], None]) -> None:
+    problems = cloud_init_schema(render(golden_context(case)).text)
+    needs(problems is not None, "cloud-init is not installed: apt-get install cloud-init")
+    assert problems == []
+
+
+@each_case
+def test_same_input_same_bytes(case: Path) -> None:
+    first, second = render(golden_context(case)), render(golden_context(case))
+    assert (first.data, first.payload) == (second.data, second.payload)
+
+
+def test_order_of_files_changes_nothing() -> None:
+    assert render(context(code=CODE)) == render(context(code=CODE[::-1]))
+
+
+def test_data_is_the_text_compressed_without_a_date() -> None:
+    rendered = render(context())
+    assert gzip.decompress(rendered.data).decode() == rendered.text
+    assert rendered.data[4:8] == bytes(4)
+    assert rendered.size == len(rendered.data)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"role": "worker", "broker": Broker(host="10.0.0.3")}],
+    ids=["server", "worker"],
+)
+def test_the_real_thing_stays_under_32_kib(values: dict[str, object]) -> None:
+    rendered = render(context(code=read_code(CHECKOUT), **values))
+    assert rendered.size < SIZE_GOAL < NOVA_LIMIT
+
+
+def test_any_value_arrives_as_it_was_given() -> None:
+    key = 'ssh-ed25519 AAAAC3Nza "quoted" #hash: {brace} {{ jinja }} é'
+    config = yaml.safe_load(render(context(ssh_keys=(key,))).text)
+    assert config["ssh_authorized_keys"] == [key]
+
+
+def written(rendered_context: UserDataContext) -> dict[str, str]:
+    config = yaml.safe_load(render(rendered_context).text)
+    return {file["path"]: file["content"] for file in config["write_files"]}
+
+
+def test_written_files_are_the_files_of_the_checkout() -> None:
+    files = written(context())
+    source = CHECKOUT / "cloud-init" / "files"
+    for path in (source / "steps").glob("*"):
+        if path.name != "join.py":
+            assert files[f"/opt/stackserve/contextualize/{path.name}"] == path.read_text()
+
+
+def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:
+    settings = written(context())["/etc/stackserve/settings.env"]
+    assert f"STACKSERVE_CODE_HASH={code_hash(CODE)}\n" in settings
+
+
+def test_another_line_of_code_is_another_hash() -> None:
+    changed = CarriedFile(path=CODE[0].path, content=CODE[0].content + b"#")
+    assert code_hash((changed, *CODE[1:])) != code_hash(CODE)
+
+
+def test_each_certificate_gets_a_file_of_its_own() -> None:
+    case = golden_context(GOLDEN / "server-with-everything.json")
+    files = [path for path in written(case) if path.startswith("/usr/local/share/ca-certificates")]
+    assert files == [f"/usr/local/share/ca-certificates/stackserve-{n}.crt" for n in (1, 2)]
