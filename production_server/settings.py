@@ -102,6 +102,11 @@ class Settings(BaseSettings):
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics_folder)
 
 
+def bare_environment() -> dict[str, str]:
+    """What any program needs of this process's environment, and nothing that could steer it."""
+    return {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+
+
 def half_the_cores(cores: int) -> int:
     """Web and workers share the cores; more than 4 of each gave nothing."""
     return max(1, min(4, cores // 2))

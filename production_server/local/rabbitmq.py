@@ -18,6 +18,7 @@ from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from production_server.errors import ServiceError
+from production_server.settings import bare_environment
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_TIMEOUT = 90
@@ -127,7 +128,7 @@ class RabbitNode:
     def _environment(self) -> dict[str, str]:
         folder = self.folder
         return {
-            **{name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+            **bare_environment(),
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
