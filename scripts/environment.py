@@ -23,10 +23,10 @@ def say(text: str) -> None:
 
 def ensure(requirements: Path, venv: Path = VENV) -> Path:
     """Give the interpreter of `venv`, with exactly what `requirements` locks or more."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this is what tells it to those who have less
         raise SystemExit(
-            f"Stackserve needs Python 3.11 or newer; this is {sys.version.split()[0]}. "
-            "Install a newer one (Debian 12: python3, Ubuntu 22.04: python3.11) and run it with that."
+            f"Stackserve needs Python 3.11 or newer; this is {sys.version.split()[0]}. Install a "
+            "newer one (Debian 12: python3, Ubuntu 22.04: python3.11) and run it with that."
         )
     python = venv / "bin" / "python"
     stamp = venv / f".installed-{requirements.parent.name}"
@@ -49,7 +49,7 @@ def _uv(venv: Path) -> Path:
         try:
             _run([sys.executable, "-m", "venv", str(venv)])
         except SystemExit:
-            say("Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv")
+            say("Python's venv module is missing; Debian and Ubuntu: apt-get install python3-venv")
             raise
     if not uv.exists():
         _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", UV])
@@ -71,4 +71,5 @@ def _uv_environment(venv: Path) -> dict[str, str]:
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
     done = subprocess.run(command, env=environment, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"Setting up the environment failed ({done.returncode}): {' '.join(command)}")
+        words = " ".join(command)
+        raise SystemExit(f"Setting up the environment failed ({done.returncode}): {words}")
