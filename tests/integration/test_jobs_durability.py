@@ -1,0 +1,221 @@
+"""Jobs through kills and restarts of every part, on real RabbitMQ: nothing lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from production_server.local import rabbitmq
+from production_server.local.console import Console
+from production_server.local.rabbitmq import RabbitNode, free_port
+from production_server.local.readiness import wait_until_ready
+from production_server.local.supervisor import Supervisor
+from production_server.settings import load_settings
+from tests.support.poisoned_worker import DEADLY, FAILING
+from tests.support.rows import shipped
+from tests.support.tables import (
+    check_result,
+    csv_body,
+    follow,
+    keras_probabilities,
+    look,
+    result,
+    submit,
+    table,
+    wait_for_chunks,
+)
+
+# Small chunks make a job of many messages, long enough to be interrupted.
+CHUNK, ROWS = 100, 60_000
+
+
+class Parts:
+    """Web tier, two workers and the recorder, kept running; the broker is the test's to restart."""
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = RabbitNode(folder / "rabbit")
+        self.broker.start()
+        self.settings = load_settings(
+            home=folder / "home",
+            broker_url=self.broker.url,
+            port=free_port(),
+            web_processes=1,
+            chunk_rows=CHUNK,
+        )
+        logs = folder / "logs"
+        logs.mkdir()
+        self.supervisor = Supervisor(self.settings.environment(), logs, Console())
+        own = [sys.executable, "-m", "production_server"]
+        for number in ("1", "2"):
+            self.supervisor.add(f"worker-{number}", [sys.executable, "-c", START, number])
+        self.supervisor.add("recorder", [*own, "recorder"])
+        self.supervisor.add("web", [*own, "web"])
+        self._thread = threading.Thread(target=self.supervisor.run, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self.settings.port}"
+        assert wait_until_ready(self.url, 120)
+
+    def kill(self, name: str) -> None:
+        os.kill(self.supervisor.pids()[name], signal.SIGKILL)
+
+    def stop(self) -> None:
+        self.supervisor.stop_soon()
+        self._thread.join(timeout=60)
+        self.broker.stop()
+
+
+# Run as a module of the checkout, which is the supervisor's working folder.
+START = "import runpy; runpy.run_module('tests.support.poisoned_worker', run_name='__main__')"
+
+
+@pytest.fixture(scope="module")
+def parts(
+    needs: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Parts]:
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    parts = Parts(tmp_path_factory.mktemp("parts"))
+    yield parts
+    parts.stop()
+
+
+@pytest.fixture
+def client(parts: Parts) -> Iterator[httpx.Client]:
+    assert wait_until_ready(parts.url, 120), "every test leaves all parts well"
+    with httpx.Client(base_url=parts.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    registry, card = shipped()
+    return keras_probabilities(registry, card, table(card, ROWS))
+
+
+def restart_broker(parts: Parts) -> None:
+    parts.broker.stop()
+    time.sleep(1)
+    parts.broker.start()
+
+
+def kill_broker(parts: Parts) -> None:
+    parts.broker.kill()
+    parts.broker.start()
+
+
+def kill_twice(name: str) -> Callable[[Parts], None]:
+    def kill(parts: Parts) -> None:
+        parts.kill(name)
+        give_up = time.monotonic() + 30
+        while name not in parts.supervisor.pids() and time.monotonic() < give_up:
+            time.sleep(0.1)
+        time.sleep(1)
+        parts.kill(name)
+
+    return kill
+
+
+def kill_all(parts: Parts) -> None:
+    for name in parts.supervisor.pids():
+        parts.kill(name)
+    parts.broker.kill()
+    parts.broker.start()
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        restart_broker,
+        kill_broker,
+        kill_twice("worker-1"),
+        kill_twice("recorder"),
+        kill_twice("web"),
+        kill_all,
+    ],
+    ids=["restart broker", "kill broker", "kill worker", "kill recorder", "kill web", "kill all"],
+)
+def test_a_job_survives(
+    interrupt: Callable[[Parts], None],
+    parts: Parts,
+    client: httpx.Client,
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> None:
+    _, card = shipped()
+    job = submit(client, csv_body(card, table(card, ROWS)))["id"]
+    wait_for_chunks(client, job, 20)
+    assert look(client, job)["chunks_done"] < ROWS // CHUNK / 2, "it is in mid-run"
+    interrupt(parts)
+    assert wait_until_ready(parts.url, 120)
+    ended = follow(client, job, patience=100)
+    assert ended["state"] == "done"
+    assert (ended["rows_done"], ended["chunks_done"]) == (ROWS, ROWS // CHUNK)
+    assert ended["chunks"] == ended["chunks_done"]
+    check_result(client, job, expected)
+
+
+def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.Client) -> None:
+    registry, card = shipped()
+    values = table(card, 12 * CHUNK)
+    values[5 * CHUNK + 3, 4] = DEADLY
+    job = submit(client, csv_body(card, values))["id"]
+    ended = follow(client, job, patience=100)
+    assert ended["state"] == "failed"
+    assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
+    check_failed(client, job, values, 5, "each time the worker died")
+    assert client.get("/ready").status_code == 200 or wait_until_ready(parts.url, 60)
+    healthy = submit(client, csv_body(card, table(card, 500)))["id"]
+    assert follow(client, healthy)["state"] == "done"
+    check_result(client, healthy, keras_probabilities(registry, card, table(card, 500)))
+
+
+def test_a_chunk_that_the_model_cannot_do_fails_at_once(client: httpx.Client) -> None:
+    _, card = shipped()
+    values = table(card, 12 * CHUNK)
+    values[2 * CHUNK, 4] = FAILING
+    job = submit(client, csv_body(card, values))["id"]
+    ended = follow(client, job, patience=20)
+    assert (ended["state"], ended["chunks_failed"]) == ("failed", 1)
+    check_failed(client, job, values, 2, "ZeroDivisionError: this model divides by zero")
+
+
+def check_failed(
+    client: httpx.Client, job: str, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    chunk: int, reason: str,
+) -> None:  # fmt: skip
+    """One chunk's rows have the reason, all others have their right answers."""
+    registry, card = shipped()
+    right = keras_probabilities(registry, card, values)
+    for index, row in enumerate(result(client, job)):
+        if index // CHUNK == chunk:
+            assert reason in row["error"]
+            assert row["probability"] == ""
+        else:
+            assert float(row["probability"]) == pytest.approx(right[index], abs=1e-5)
+
+
+def test_a_cancelled_job_stops_and_makes_room(parts: Parts, client: httpx.Client) -> None:
+    _, card = shipped()
+    job = submit(client, csv_body(card, table(card, ROWS)))["id"]
+    wait_for_chunks(client, job, 5)
+    assert client.delete(f"/jobs/{job}").json()["state"] == "cancelled"
+    done = look(client, job)["chunks_done"]
+    small = submit(client, csv_body(card, table(card, 100)))["id"]
+    assert follow(client, small, patience=10)["state"] == "done"
+    assert look(client, job)["chunks_done"] == done
+
+
+def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
+    _, card = shipped()
+    large = submit(client, csv_body(card, table(card, ROWS)))["id"]
+    small = submit(client, csv_body(card, table(card, 5 * CHUNK)))["id"]
+    assert follow(client, small)["state"] == "done"
+    assert look(client, large)["state"] == "running"
+    client.delete(f"/jobs/{large}")

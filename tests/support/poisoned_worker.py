@@ -1,0 +1,33 @@
+"""A worker whose model dies of one value and fails on another: `python poisoned_worker.py N`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from production_server.messaging.worker import run_worker
+from production_server.model.predictor import Predictor
+from production_server.settings import load_settings, set_up_logging
+
+DEADLY, FAILING = 666.0, 777.0
+
+healthy = Predictor.predict
+
+
+def predict(self: Predictor, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    if (rows == DEADLY).any():
+        os.kill(os.getpid(), signal.SIGKILL)
+    if (rows == FAILING).any():
+        raise ZeroDivisionError("this model divides by zero")
+    return healthy(self, rows)
+
+
+if __name__ == "__main__":
+    Predictor.predict = predict  # type: ignore[method-assign]
+    settings = load_settings()
+    set_up_logging(settings.log_level)
+    run_worker(settings, int(sys.argv[1]))
