@@ -90,12 +90,13 @@ def evened(config: Any) -> Any:
         return [evened(part) for part in config]
     if not isinstance(config, dict):
         return config
-    told = "class_name" in config
-    even = {
-        key: evened(value) for key, value in config.items() if not (told and key in _NEWER_KEYS)
-    }
-    if even.get("class_name") == "Sequential":
-        even["config"] = _sequence(even["config"])
+    kind = config.get("class_name")
+    if kind == "Sequential":
+        config = {**config, "config": _sequence(config["config"])}
+    drop = _NEWER_KEYS if kind else frozenset()
+    even = {key: evened(value) for key, value in config.items() if key not in drop}
+    if kind and kind != "InputLayer" and isinstance(even.get("config"), dict):
+        even["config"].pop("batch_input_shape", None)  # the input layer has told it
     return even
 
 
@@ -114,8 +115,7 @@ def _sequence(config: Any) -> dict[str, Any]:
             "dtype": inside.get("dtype", "float32"),
         },
     }
-    rest = {key: value for key, value in inside.items() if key != "batch_input_shape"}
-    return {**config, "layers": [entry, {**layers[0], "config": rest}, *layers[1:]]}
+    return {**config, "layers": [entry, *layers]}
 
 
 def _keras3_pair(config: dict[str, Any], description: Path, weights: Path) -> keras.Model:

@@ -1,0 +1,169 @@
+"""Training by the command line, on synthetic patients: the gate, the seed, the card."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from production_server.cli import group
+from production_server.errors import DataError, ModelError
+from production_server.model import training
+from production_server.model.cohort import sample
+from production_server.model.dataset import read_table
+from production_server.model.network import Recipe
+from production_server.model.predictor import Predictor
+from production_server.model.registry import SHIPPED, Registry
+
+CARD = Registry(SHIPPED).card(Registry(SHIPPED).versions()[-1])
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table like the Pima data, drawn from the card; the data itself is not in the project."""
+    path = tmp_path_factory.mktemp("data") / "patients.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*CARD.feature_names, "outcome"])
+        for row, label in sample(CARD, 500, seed=4):
+            writer.writerow([*row.values(), CARD.classes.index(label or "")])
+    return path
+
+
+def run(*arguments: object) -> Result:
+    """A verb of the command line; errors come through as exceptions."""
+    return CliRunner().invoke(group, [str(word) for word in arguments], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def trained(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Registry, str]:
+    """A registry with a version trained on the synthetic patients, and what was printed."""
+    registry = Registry(tmp_path_factory.mktemp("trained") / "registry")
+    digest = hashlib.sha256(patients.read_bytes()).hexdigest()
+    # Forced: the shipped model saw the real data, a few synthetic rows may not beat it.
+    done = run("train", "--data", patients, "--sha256", digest, "--folds", 3, "--force",
+               "--registry", registry.path)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return registry, done.output
+
+
+def test_the_baseline_is_printed_beside_the_model(trained: tuple[Registry, str]) -> None:
+    assert "3-fold cross-validated ROC AUC: 0." in trained[1]
+    assert "logistic regression on the same folds: 0." in trained[1]
+
+
+def test_it_becomes_the_next_version_and_not_the_active_one(trained: tuple[Registry, str]) -> None:
+    registry, output = trained
+    assert registry.versions() == ["diabetes-1", "diabetes-2"]
+    assert registry.active() == "diabetes-1"
+    assert "kept as diabetes-2" in output
+
+
+def test_the_card_tells_all_of_it(trained: tuple[Registry, str], patients: Path) -> None:
+    card = trained[0].card("diabetes-2")
+    assert card.data_sha256 == hashlib.sha256(patients.read_bytes()).hexdigest()
+    assert card.metrics is not None
+    assert card.metrics.cross_validation is not None
+    assert card.metrics.rows_train + card.metrics.rows_test == 500
+    assert card.metrics.roc_auc is not None
+    assert card.metrics.roc_auc > 0.7
+    assert card.cohort is not None
+    assert [group.label for group in card.cohort.groups] == CARD.classes
+    assert card.backend == "jax"
+    assert set(card.libs) == {"python", "keras", "numpy", "jax"}
+
+
+def test_held_out_figures_are_those_of_the_kept_file(
+    trained: tuple[Registry, str], patients: Path
+) -> None:
+    registry, _ = trained
+    card = registry.card("diabetes-2")
+    table = read_table(str(patients), card)
+    answers = Predictor.load(registry, "diabetes-2").predict(table.rows.astype(np.float32))[:, 0]
+    assert card.metrics is not None
+    assert card.metrics.held_out is not None
+    told = {round(float(value), 4) for value in np.ravel(card.metrics.held_out.probability)}
+    assert told <= {round(float(value), 4) for value in answers} | {
+        round(float(value) + step, 4) for value in answers for step in (-1e-4, 1e-4)
+    }
+
+
+def test_the_same_seed_gives_the_same_network(patients: Path) -> None:
+    table = read_table(str(patients), CARD)
+    missing = np.array([feature.zero_is_missing for feature in CARD.features])
+    recipe = Recipe(units=(4,), dropout=0.1)
+    rows = table.rows[:5].astype(np.float32)
+    first, again, other = (
+        np.asarray(training.fit(table.rows, table.truth, missing, recipe, seed)(rows))
+        for seed in (1, 1, 2)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_model_worse_than_the_threshold_is_refused(patients: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="under the threshold"):
+        run("train", "--data", patients, "--folds", 2, "--min-auc", 0.99, "--registry", tmp_path)
+    assert Registry(tmp_path).versions() == ["diabetes-1"]
+
+
+def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: Path) -> None:
+    """Truth is shuffled among the rows to learn from only: the held-out rows stay true."""
+    from production_server.model import folds
+
+    table = read_table(str(patients), CARD)
+    aside = folds.held_out(table.truth, 0.2, 7)
+    truth = table.truth.copy()
+    truth[~aside] = np.random.default_rng(0).permutation(truth[~aside])
+    lied = tmp_path / "lied.csv"
+    columns = ",".join([*CARD.feature_names, "outcome"])
+    np.savetxt(lied, np.column_stack([table.rows, truth]), delimiter=",", header=columns,
+               comments="", fmt="%g")  # fmt: skip
+    registry = tmp_path / "registry"
+    with pytest.raises(ModelError, match="which the active diabetes-1 has on the same rows"):
+        run("train", "--data", lied, "--folds", 2, "--min-auc", 0, "--registry", registry)
+    assert Registry(registry).versions() == ["diabetes-1"]
+
+
+def test_too_few_rows_are_told(patients: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few.csv"
+    few.write_text("".join(patients.read_text().splitlines(keepends=True)[:30]), encoding="utf-8")
+    with pytest.raises(DataError, match="at least 25 of each"):
+        run("train", "--data", few, "--registry", tmp_path / "registry")
+
+
+def test_other_kinds_are_sent_to_import(tmp_path: Path) -> None:
+    from tests.support.other_models import DATA, FLOWERS
+
+    with pytest.raises(ModelError, match="binary classifiers") as caught:
+        run("train", "--data", DATA / "flowers.csv", "--features", FLOWERS,
+            "--registry", tmp_path)  # fmt: skip
+    assert "models import" in caught.value.remedy
+
+
+def test_evaluate_measures_a_version(trained: tuple[Registry, str], patients: Path) -> None:
+    done = run("evaluate", "--data", patients, "--model", "diabetes-1", "--json",
+               "--registry", trained[0].path)  # fmt: skip
+    metrics = json.loads(done.stdout)
+    assert metrics["rows_test"] == 500
+    assert metrics["roc_auc"] > 0.7
+    words = run("evaluate", "--data", patients, "--registry", trained[0].path).output
+    assert "measured on 500 rows\n" in words
+
+
+def test_search_keeps_the_best_recipe(patients: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = (Recipe(units=(8,), learning_rate=0.0), Recipe(units=(8,)))  # the first cannot learn
+    monkeypatch.setattr(training, "SEARCH", grid)
+    table = read_table(str(patients), CARD)
+    missing = np.array([feature.zero_is_missing for feature in CARD.features])
+    said: list[str] = []
+    best = training.best_recipe(
+        table.rows, table.truth, missing, fold_count=2, seed=7, say=said.append
+    )
+    assert best == grid[1]
+    assert sum(line.startswith("search: ") for line in said) == 2
