@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template, request, url_for
+import orjson
+from flask import Blueprint, Response, render_template, request, url_for
 
 from production_server.errors import QueueError
 from production_server.model import cohort
@@ -54,7 +55,8 @@ def blueprint(services: Services) -> Blueprint:
         asked = any(name in request.args for name in pinned.card.feature_names)
         asked_for = request.args if asked else None
         if wants_json():
-            response = jsonify(document(services, pinned, sheet, asked_for))
+            body = orjson.dumps(document(services, pinned, sheet, asked_for))
+            response = Response(body, content_type="application/json")
         else:
             response = page(services, pinned, sheet, asked_for)
         response.vary.add("Accept")

@@ -5,6 +5,7 @@ Made once for each version, at the first request that needs it, and kept for the
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -88,13 +89,15 @@ def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
             for (row, label), outputs in zip(drawn, answers, strict=True)
         ]
     metrics = card.metrics
+    # A broken model may answer NaN: it has no place on an axis.
+    placed = [case for case in cases if all(map(math.isfinite, case.outputs))]
     return Sheet(
         tiles=tiles(metrics) if metrics else [],
         roc=_roc(metrics) if metrics and metrics.roc else None,
         calibration=_calibration(metrics) if metrics and metrics.calibration else None,
         scatter=_scatter(card, metrics) if metrics and card.kind == "regression" else None,
         cases=cases,
-        cohort_chart=cohort_chart(card, cases) if cases else None,
+        cohort_chart=cohort_chart(card, placed) if placed else None,
         labelled=any(case.label in card.classes for case in cases),
         why_no_cases=trouble and f"The sample cohort has no predictions just now: {trouble}",
     )

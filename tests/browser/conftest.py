@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.service import ROOT, Service
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--no-sandbox",
@@ -29,6 +21,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE = 20_000  # milliseconds: the machine may be busy with other tests
 PHONE, DESKTOP = (390, 844), (1280, 900)
 SHOTS = ROOT / ".cache" / "screenshots"
 
@@ -66,51 +59,17 @@ class Tab:
 OpenTab = Callable[..., Tab]
 
 
-@contextmanager
-def serving(home: Path, **settings: str) -> Iterator[str]:
-    """The embedded service on a free port, from ready to stopped; gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    log = home / "serve.log"
-    environment = {**os.environ, "STACKSERVE_HOME": str(home), **settings}
-    command = [sys.executable, "-m", "production_server", "serve", "--port", str(port)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-    try:
-        wait_ready(f"{address}/ready", process, log)
-        yield address
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
-
-
-def wait_ready(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5) as response:
-                if response.status == 200:
-                    return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.2)
-    raise AssertionError(f"the service did not become ready:\n{log.read_text()}")
-
-
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The shipped model; small chunks, so that a job of 1,000 rows shows its progress."""
-    with serving(tmp_path_factory.mktemp("home"), STACKSERVE_CHUNK_ROWS="100") as address:
-        yield address
+    folder = tmp_path_factory.mktemp("service")
+    with Service(folder, settings={"STACKSERVE_CHUNK_ROWS": "100"}) as running:
+        yield running.url
 
 
 @pytest.fixture(scope="session")
 def browser(needs: Callable[[object, str], None]) -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     needs(CHROMIUM.exists(), f"no {CHROMIUM}; apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -137,6 +96,7 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
             java_script_enabled=javascript,
             accept_downloads=True,
         )
+        context.set_default_timeout(PATIENCE)
         tab = Tab(context.new_page(), origin)
         tab.watch()
         tabs.append(tab)

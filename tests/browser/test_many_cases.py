@@ -30,7 +30,7 @@ def test_a_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
     seen = record_progress(page)
     upload(page, cases)
     state = page.locator("#job-state")
-    expect(state).to_have_text("Done", timeout=30_000)
+    expect(state).to_have_text("Done", timeout=60_000)
     expect(page.locator("#job-count")).to_have_text("1,000 of 1,000 rows")
     assert page.evaluate(seen) == sorted(page.evaluate(seen)), "progress went backwards"
     with page.expect_download() as waiting:
@@ -75,7 +75,7 @@ def test_the_offered_sample_is_a_file_that_is_accepted(tab: Tab, tmp_path: Path)
     path = tmp_path / "sample.csv"
     waiting.value.save_as(path)
     upload(page, path)
-    expect(page.locator("#job-state")).to_have_text("Done", timeout=30_000)
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
 
 
 def test_a_column_too_many_is_left_out_and_told(tab: Tab, cases: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_column_too_many_is_left_out_and_told(tab: Tab, cases: Path) -> None:
     cases.write_text("\n".join([f"name,{header}", *(f"x,{line}" for line in lines)]))
     page = tab.open()
     upload(page, cases)
-    expect(page.locator("#job-state")).to_have_text("Done", timeout=30_000)
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
     expect(page.locator("#job-notes")).to_contain_text("name")
 
 
@@ -107,6 +107,6 @@ def test_a_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None
     page = tab.open()
     upload(page, cases)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#job-state")).to_have_text("Cancelled", timeout=30_000)
+    expect(page.locator("#job-state")).to_have_text("Cancelled", timeout=60_000)
     expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()

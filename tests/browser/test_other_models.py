@@ -1,0 +1,120 @@
+"""Models of other kinds, imported and served: the page follows their cards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, SHOTS, OpenTab
+from tests.support.service import Service
+
+PENGUINS: dict[str, Any] = {
+    "name": "penguins",
+    "kind": "multiclass",
+    "target": "Penguin species",
+    "classes": ["Adelie", "Chinstrap", "Gentoo"],
+    "features": [
+        {"name": "bill_length", "label": "Bill length", "unit": "mm", "low": 30, "high": 62,
+         "default": 44, "minimum": 0, "decimals": 1},
+        {"name": "body_mass", "label": "Body mass, at capture", "unit": "g", "low": 2500,
+         "high": 6500, "default": 4200, "minimum": 0},
+        {"name": "delta_15_n", "label": "δ¹⁵N", "unit": "‰", "low": -2, "high": 12,
+         "default": 8.7, "decimals": 2},
+    ],
+}  # fmt: skip
+HOUSES: dict[str, Any] = {
+    "name": "houses",
+    "kind": "regression",
+    "target": "House price",
+    "unit": "k€",
+    "features": [
+        {"name": "area", "label": "Living area", "unit": "m²", "low": 20, "high": 400,
+         "default": 100, "minimum": 1},
+        {"name": "rooms", "low": 1, "high": 12, "default": 4, "minimum": 1},
+    ],
+}  # fmt: skip
+MAKE = """
+import sys, keras
+keras.utils.set_random_seed(7)
+inputs, outputs, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+keras.Sequential([
+    keras.Input((inputs,)), keras.layers.Rescaling(0.001),
+    keras.layers.Dense(outputs, activation="softmax" if outputs > 1 else None),
+]).save(path)
+"""
+
+
+@pytest.fixture(scope="module")
+def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with imported(tmp_path_factory.mktemp("penguins"), PENGUINS, 3) as service:
+        yield service.url
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with imported(tmp_path_factory.mktemp("houses"), HOUSES, 1) as service:
+        yield service.url
+
+
+def imported(folder: Path, description: dict[str, Any], outputs: int) -> Service:
+    """The service of a small Keras model, brought in as a user would."""
+    model, features = folder / "model.keras", folder / "features.json"
+    inputs = len(description["features"])
+    subprocess.run([sys.executable, "-c", MAKE, str(inputs), str(outputs), model], check=True)
+    features.write_text(json.dumps(description))
+    service = Service(folder)
+    service.verb("models", "import", str(model), "--features", str(features), "--activate")
+    return service
+
+
+def predict(page: Page) -> None:
+    page.get_by_role("button", name="Predict", exact=True).click()
+    expect(page.locator("#verdict")).not_to_be_empty()
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
+def test_three_classes_get_a_bar_each(open_tab: OpenTab, penguins: str, javascript: bool) -> None:
+    page = open_tab(penguins, javascript=javascript).open()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Penguin species")
+    expect(page.get_by_label("Body mass")).to_have_value("4200")
+    page.locator("#f-delta_15_n").fill("-1.5")
+    predict(page)
+    bars = page.locator("#answer .bars li")
+    expect(bars).to_have_count(3)
+    widths = [float(w or 0) for w in bars.locator("rect:last-child").evaluate_all(
+        "(bars) => bars.map((bar) => bar.getAttribute('width'))")]  # fmt: skip
+    assert sum(widths) == pytest.approx(100, abs=0.2)
+    chosen = page.locator("#answer .bars .chosen .name").inner_text()
+    assert PENGUINS["classes"][widths.index(max(widths))] == chosen
+    expect(page.locator("#verdict")).to_contain_text(f"Most likely {chosen}, with ")
+
+
+def test_three_classes_have_a_cohort_and_no_invented_quality(
+    open_tab: OpenTab, penguins: str
+) -> None:
+    page = open_tab(penguins, PHONE).open()
+    expect(page.locator("#cohort .chart circle")).to_have_count(60)
+    expect(page.locator("#cohort .chart .lane")).to_have_count(3)
+    expect(page.locator("#quality")).to_contain_text("says nothing about how good it is")
+    predict(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "three-classes.png", full_page=True)
+
+
+@pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
+def test_a_value_comes_with_its_unit(open_tab: OpenTab, houses: str, javascript: bool) -> None:
+    page = open_tab(houses, javascript=javascript).open()
+    expect(page.get_by_label("Rooms")).to_have_value("4")
+    predict(page)
+    value = page.locator("#value").inner_text()
+    expect(page.locator("#answer .value")).to_have_text(f"{value} k€")
+    expect(page.locator("#verdict")).to_have_text(f"House price: {value} k€.")
+    expect(page.locator("#cohort .chart circle")).to_have_count(60)

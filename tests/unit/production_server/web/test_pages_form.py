@@ -1,0 +1,71 @@
+"""What the form and its answer say."""
+
+from __future__ import annotations
+
+import pytest
+
+from production_server.model.card import Card
+from production_server.web import form
+from production_server.web.problems import FieldProblem, Problem
+from tests.unit.production_server.web.cards import BINARY, MULTICLASS, REGRESSION
+
+
+def test_defaults_stand_in_a_fresh_form() -> None:
+    fields = form.make_fields(MULTICLASS, None, [])
+    assert [(f.label, f.how, f.unit, f.value) for f in fields] == [
+        ("Bill", "from tip", "mm", "44.0"),
+        ("δ¹⁵N", "", "‰", "8.70"),
+    ]
+
+
+def test_what_was_typed_stays_and_errors_lose_the_field_name() -> None:
+    error = FieldProblem(row=0, field="bill", code="x", detail="bill has no value.", remedy="r")
+    bill, delta = form.make_fields(MULTICLASS, {"delta": "x"}, [error])
+    assert (bill.value, bill.wrong) == ("", "Has no value.")
+    assert (delta.value, delta.wrong) == ("x", "")
+
+
+def test_a_keypad_without_minus_only_where_nothing_is_negative() -> None:
+    assert [form.keypad(feature) for feature in MULTICLASS.features] == ["decimal", ""]
+
+
+@pytest.mark.parametrize(
+    ("card", "outputs", "sentence"),
+    [
+        (BINARY, [0.734], "Diabetes: the probability of diabetes is 73%, at or above the "
+                          "threshold of 50%."),
+        (BINARY, [0.5], "Diabetes: the probability of diabetes is 50%, at or above the "
+                        "threshold of 50%."),
+        (BINARY, [0.002], "No diabetes: the probability of diabetes is <1%, below the "
+                          "threshold of 50%."),
+        (MULTICLASS, [0.1, 0.7, 0.2], "Most likely Chinstrap, with 70%."),
+        (REGRESSION, [212.34], "House price: 212.3 k€."),
+    ],
+)  # fmt: skip
+def test_the_answer_in_words(card: Card, outputs: list[float], sentence: str) -> None:
+    assert form.make_answer(card, outputs, []).sentence == sentence
+
+
+def test_the_answer_drawn() -> None:
+    binary = form.make_answer(BINARY, [0.734], [{"detail": "odd"}])
+    assert (binary.bars[0].text, binary.bars[0].width, binary.positive) == ("73%", 73.4, True)
+    assert binary.warnings == ["odd"]
+    bars = form.make_answer(MULTICLASS, [0.1, 0.7, 0.2], []).bars
+    assert [(bar.width, bar.chosen) for bar in bars] == [(10, False), (70, True), (20, False)]
+    assert [form.make_answer(REGRESSION, [v], []).place for v in (150.0, 50.0, 900.0)] == [
+        25.0,
+        0.0,
+        100.0,
+    ]
+
+
+def test_trouble_lists_fields_or_says_what_to_do() -> None:
+    error = FieldProblem(row=0, field="bill", code="x", detail="bill is odd", remedy="")
+    problem = Problem(422, "x", "bill is odd", "Mend it.", errors=[error])
+    told = form.make_trouble(problem, form.make_fields(MULTICLASS, {}, [error]))
+    assert (told.text, [field.name for field in told.fields]) == (
+        "One value needs your attention:",
+        ["bill"],
+    )
+    queue = Problem(503, "x", "no worker answered", "Try again.")
+    assert form.make_trouble(queue, []).text == "No worker answered. Try again."
