@@ -1,4 +1,4 @@
-"""The system packages that the tests drive: a real broker, a real browser."""
+"""The system packages that the tests drive: a real broker, browser and database."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ NEEDED = {
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
     "/usr/bin/shellcheck": "shellcheck",
+    "/usr/lib/postgresql": "postgresql",
 }
 
 
