@@ -40,7 +40,7 @@ def keras_module() -> ModuleType:
     os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
         import keras
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
         raise ModelError(
             f"Keras cannot start: {error}",
             "Install the backend that KERAS_BACKEND names (jax, tensorflow or torch).",

@@ -32,6 +32,7 @@ from production_server.model.card import (
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
 _ACTIVE = "active"
 _LOCK = ".lock"
+_SCRATCH = ".scratch-"
 
 
 def sha256_of(path: Path) -> str:
@@ -201,16 +202,20 @@ class Registry:
         return kept
 
     def _write_active(self, version: str) -> None:
-        fresh = self.path / f".{_ACTIVE}.{os.getpid()}"
-        fresh.write_text(version + "\n", encoding="utf-8")
-        _sync(fresh)
-        fresh.replace(self.path / _ACTIVE)
+        with self._scratch() as scratch:
+            fresh = scratch / _ACTIVE
+            fresh.write_text(version + "\n", encoding="utf-8")
+            _sync(fresh)
+            fresh.replace(self.path / _ACTIVE)
         _sync(self.path)
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder on the registry's own file system, where renames are atomic."""
-        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=self.path))
+        # Whoever writes holds the lock, so one that is here already was left by a killed process.
+        for left in self.path.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.path))
         try:
             yield folder
         finally:

@@ -145,6 +145,14 @@ def test_writers_at_once_get_numbers_of_their_own(registry: Registry, model_file
     assert not list(registry.path.glob(".scratch-*"))
 
 
+def test_what_a_killed_writer_left_is_swept_up(registry: Registry, model_file: Path) -> None:
+    left = registry.path / ".scratch-killed" / "toy-1"
+    left.mkdir(parents=True)
+    assert registry.versions() == []
+    registry.add(CARD, model_file, activate=True)
+    assert sorted(path.name for path in registry.path.iterdir()) == [".lock", "active", "toy-1"]
+
+
 def test_seeding_at_once(registry: Registry) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: Registry(registry.path).seed(), range(8)))
