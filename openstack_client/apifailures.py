@@ -25,7 +25,14 @@ KINDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((auth_errors.SSLError,), "certificate"),
     ((auth_errors.ConnectionError,), "connection"),
     ((auth_errors.DiscoveryFailure,), "discovery"),
-    ((auth_errors.EndpointNotFound, auth_errors.EmptyCatalog), "endpoint"),
+    (
+        (
+            auth_errors.EndpointNotFound,
+            auth_errors.EmptyCatalog,
+            sdk_errors.ServiceDisabledException,
+        ),
+        "endpoint",
+    ),
 )
 AGAIN = {429, 500, 502, 503, 504}
 # Conflicts that stay however often one asks; the others end by themselves.
@@ -71,6 +78,9 @@ def read(error: BaseException) -> Failure:
     if isinstance(error, auth_errors.HttpError):
         return Failure(error.http_status, _clean(str(error.message)), error.request_id or "")
     kind = next((word for types, word in KINDS if isinstance(error, types)), "other")
+    if kind == "endpoint":
+        text = str(error)
+        return Failure(0, _clean(text.rsplit("service catalog: ", 1)[-1]), kind=kind)
     words = _reason(str(error)) if kind == "connection" else _clean(str(error))
     return Failure(0, words, kind=kind)
 

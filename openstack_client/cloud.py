@@ -26,6 +26,7 @@ from openstack_client.errors import CredentialsError
 
 # Pike (2017): the first with tags, descriptions and fault details as they are used here.
 NOVA_VERSION = "2.53"
+FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 16.0
 
 Answer = TypeVar("Answer")
@@ -41,14 +42,15 @@ class Cloud:
         timeout: int,
         retries: int,
         note: Callable[[str], None],
-        first_pause: float = 1.0,
     ) -> None:
+        # openstacksdk would try again by itself, silently and on top of `ask`.
+        for service in ("image", "baremetal", "baremetal_introspection"):
+            region.config[f"{service}_status_code_retries"] = 0
         self.region = region
         self.session = region.get_session()
         self.session.timeout = timeout
         self.retries = retries
         self.note = note
-        self.first_pause = first_pause
 
     @cached_property
     def connection(self) -> Any:
@@ -81,7 +83,7 @@ class Cloud:
 
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self.retries + 1),
-            wait=tenacity.wait_exponential(multiplier=self.first_pause, max=LONGEST_PAUSE),
+            wait=tenacity.wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
             retry=tenacity.retry_if_exception(apifailures.is_transient),
             before_sleep=lambda state: self._tell_retry(service, doing, state),
             reraise=True,

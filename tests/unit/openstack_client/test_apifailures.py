@@ -108,6 +108,14 @@ def test_an_untrusted_certificate() -> None:
     assert "certificate is not trusted" in told.what and "--os-cacert" in told.remedy
 
 
+def test_openstacksdks_words_for_a_missing_service_are_shortened() -> None:
+    error = sdk_errors.ServiceDisabledException(
+        "Service 'image' is disabled because its configuration could not be loaded. The service "
+        "is not present in the service catalog: endpoint for image in X not found"
+    )
+    assert read(error).message == "endpoint for image in X not found"
+
+
 def test_a_missing_service_points_to_the_region() -> None:
     error = auth_errors.EndpointNotFound("public endpoint for compute service in X not found")
     told = in_words("Nova", "list the servers", error)

@@ -26,9 +26,10 @@ def notes() -> list[str]:
 
 
 @pytest.fixture
-def cloud(notes: list[str]) -> Cloud:
+def cloud(notes: list[str], monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    monkeypatch.setattr("openstack_client.cloud.FIRST_PAUSE", 0.0)
     region = region_of(Source("environment", "test", values=VALUES), {})
-    return Cloud(region, timeout=1, retries=3, note=notes.append, first_pause=0.0)
+    return Cloud(region, timeout=1, retries=3, note=notes.append)
 
 
 class Answers:

@@ -92,7 +92,9 @@ def test_a_bad_value_is_refused(key: str, value: str) -> None:
 
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("x")
-    assert merge({}, {}, toml(tmp_path, 'ca_bundle = "ca.pem"\n'))[0].ca_bundle == tmp_path / "ca.pem"
+    assert (
+        merge({}, {}, toml(tmp_path, 'ca_bundle = "ca.pem"\n'))[0].ca_bundle == tmp_path / "ca.pem"
+    )
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""The launcher against the lab: a project of its own, and a network that can misbehave."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from openstack_client.cli import main
+from tests.support import lab_project
+from tests.support.faulty_network import FaultyNetwork
+from tests.support.lab_project import Project
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def project(needs: Callable[[object, str], None]) -> Iterator[Project]:
+    needs(lab_project.clouds_file(), "no running lab (scripts/lab up --hypervisor fake)")
+    with lab_project.project() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _proxy() -> Iterator[FaultyNetwork]:
+    with FaultyNetwork() as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def faults(_proxy: FaultyNetwork) -> Iterator[FaultyNetwork]:
+    _proxy.clear()
+    yield _proxy
+    _proxy.clear()
+
+
+@dataclass
+class Launcher:
+    """Runs verbs as a person would, in this process or in one of its own."""
+
+    env: dict[str, str]
+    folder: Path
+
+    def run(self, *arguments: str, env: dict[str, str | None] | None = None) -> Result:
+        changed: dict[str, str | None] = {**self.env, **(env or {})}
+        ended = CliRunner().invoke(main, list(arguments), env=changed)
+        if ended.exception and not isinstance(ended.exception, SystemExit):
+            raise ended.exception
+        return ended
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        env = {**os.environ, **self.env, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, str(ROOT / "openstack_client" / "start_instance.py")]
+        return subprocess.Popen(
+            [*command, *arguments], env=env, cwd=self.folder, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def words(self, ended: Result) -> str:
+        """All that a person sees, on one line, so that wrapping does not matter."""
+        return " ".join((ended.stdout + ended.stderr).split())
+
+
+@pytest.fixture
+def launcher(
+    project: Project, faults: FaultyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Launcher:
+    for name in list(os.environ):
+        if name.startswith(("OS_", "STACKSERVE_DEPLOY")) or name.lower() in {
+            "no_proxy", "http_proxy", "https_proxy", "xdg_config_home",
+        }:  # fmt: skip
+            monkeypatch.delenv(name)
+    # Patience that suits a lab on this machine; what is waited for stays the same.
+    monkeypatch.setattr("openstack_client.cloud.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("openstack_client.waiting.POLL", 0.3)
+    monkeypatch.setattr("openstack_client.waiting.CONSOLE_EVERY", 0.5)
+    monkeypatch.setattr("openstack_client.waiting.DELIVERY_PATIENCE", 1.0)
+    monkeypatch.setattr("openstack_client.removal.PAUSE", 0.3)
+    monkeypatch.chdir(tmp_path)
+    home = {"HOME": str(tmp_path), "http_proxy": faults.url}
+    return Launcher({**project.env, **home}, tmp_path)
+
+
+@pytest.fixture
+def nothing_left(project: Project, launcher: Launcher) -> Iterator[Callable[[], Any]]:
+    """The check that the project is as empty as before; what a failed test left is removed."""
+
+    def check() -> None:
+        assert project.leftovers() == []
+
+    yield check
+    lab_project.empty(project)

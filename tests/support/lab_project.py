@@ -1,0 +1,191 @@
+"""A project of its own in the running lab, so that tests may use up its quotas."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openstack
+
+LAB = Path(os.environ.get("STACKSERVE_LAB", "/var/lib/stackserve-lab"))
+
+
+def clouds_file() -> Path | None:
+    """The running lab's clouds.yaml, if there is one."""
+    file = LAB / "clouds.yaml"
+    return file if file.is_file() else None
+
+
+def administrator() -> Any:
+    """The lab's administrator."""
+    os.environ.pop("OS_CLOUD", None)
+    from openstack.config import OpenStackConfig
+
+    config = OpenStackConfig(config_files=[str(LAB / "clouds.yaml")], load_envvars=False)
+    return openstack.connection.Connection(config=config.get_one("lab-admin"))
+
+
+QUOTA = {
+    "instances": 50, "cores": 200, "ram": 400 * 1024, "key_pairs": 50, "floatingip": 50,
+    "security_group": 50, "security_group_rule": 500, "port": 100,
+}  # fmt: skip
+
+
+@dataclass
+class Project:
+    """A project with an ordinary user, a private network and a router."""
+
+    admin: Any
+    id: str
+    name: str
+    user: str
+    user_id: str
+    password: str
+    auth_url: str
+    subnet: str
+    router: str
+    network: str
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What its OpenRC would set."""
+        return {
+            "OS_AUTH_URL": self.auth_url,
+            "OS_USERNAME": self.user,
+            "OS_PASSWORD": self.password,
+            "OS_PROJECT_NAME": self.name,
+            "OS_USER_DOMAIN_NAME": "Default",
+            "OS_PROJECT_DOMAIN_NAME": "Default",
+            "OS_REGION_NAME": "RegionOne",
+            "OS_INTERFACE": "public",
+            "OS_IDENTITY_API_VERSION": "3",
+        }
+
+    def connection(self) -> Any:
+        """The project as its own user sees it."""
+        return openstack.connection.Connection(
+            auth={
+                "auth_url": self.auth_url, "username": self.user, "password": self.password,
+                "project_name": self.name, "user_domain_name": "Default",
+                "project_domain_name": "Default",
+            },
+            region_name="RegionOne",
+            app_name="tests",
+        )  # fmt: skip
+
+    @contextmanager
+    def quota(self, **limits: int) -> Iterator[None]:
+        """Other limits for a while; names as Nova and Neutron call them."""
+        nova = {"instances", "cores", "ram", "key_pairs"}
+        self._set({key: value for key, value in limits.items() if key in nova}, True)
+        self._set({key: value for key, value in limits.items() if key not in nova}, False)
+        try:
+            yield
+        finally:
+            self._set({key: QUOTA[key] for key in limits if key in nova}, True)
+            self._set({key: QUOTA[key] for key in limits if key not in nova}, False)
+
+    def _set(self, limits: dict[str, int], compute: bool) -> None:
+        if limits and compute:
+            self.admin.compute.update_quota_set(self.id, **limits)
+        elif limits:
+            self.admin.network.update_quota(self.id, **limits)
+
+    def leftovers(self) -> list[str]:
+        """What is in the project besides its network: what a test must not leave."""
+        own = self.connection()
+        found = [f"server {server.name} {server.status}" for server in own.compute.servers()]
+        found += [f"keypair {pair.name}" for pair in own.compute.keypairs()]
+        found += [f"floating IP {ip.floating_ip_address}" for ip in own.network.ips()]
+        found += [
+            f"group {group.name}" for group in own.network.security_groups(project_id=self.id)
+            if group.name != "default"
+        ]  # fmt: skip
+        found += [
+            f"port {port.name or port.id}" for port in own.network.ports(project_id=self.id)
+            if not port.device_owner.startswith("network:")
+        ]  # fmt: skip
+        return found
+
+
+@contextmanager
+def project() -> Iterator[Project]:
+    """Make a project that the fake hypervisor serves; take all of it away at the end."""
+    admin = administrator()
+    tag = secrets.token_hex(3)
+    name, password = f"launcher-{tag}", secrets.token_urlsafe(12)
+    made = admin.identity.create_project(name=name, domain_id="default")
+    user = admin.identity.create_user(
+        name=f"user-{tag}", password=password, domain_id="default", default_project_id=made.id
+    )
+    member = admin.identity.find_role("member")
+    admin.identity.assign_project_role_to_user(made, user, member)
+    aggregate = _serve_by_fake(admin, made.id, name)
+    network = admin.network
+    private = network.create_network(name="private", project_id=made.id)
+    subnet = network.create_subnet(
+        network_id=private.id, name="private-subnet", ip_version=4, project_id=made.id,
+        cidr="10.77.0.0/24", is_dhcp_enabled=False,
+    )  # fmt: skip
+    external = network.find_network("public")
+    router = network.create_router(
+        name="router", project_id=made.id, external_gateway_info={"network_id": external.id}
+    )
+    network.add_interface_to_router(router, subnet_id=subnet.id)
+    project = Project(
+        admin, made.id, name, user.name, user.id, password,
+        admin.config.config["auth"]["auth_url"], subnet.id, router.id, private.id,
+    )  # fmt: skip
+    try:
+        yield project
+    finally:
+        empty(project)
+        network.remove_interface_from_router(router, subnet_id=subnet.id)
+        network.delete_router(router)
+        network.delete_network(private)
+        for group in network.security_groups(project_id=made.id):
+            network.delete_security_group(group)
+        for host in aggregate.hosts or []:
+            admin.compute.remove_host_from_aggregate(aggregate, host)
+        admin.compute.delete_aggregate(aggregate)
+        admin.identity.delete_user(user)
+        admin.identity.delete_project(made)
+
+
+def _serve_by_fake(admin: Any, project_id: str, name: str) -> Any:
+    """The fake host takes this project's servers too; other projects' hosts stay as they are."""
+    hosts = {
+        service.host
+        for service in admin.compute.services(binary="nova-compute")
+        if "fake" in service.host
+    }
+    aggregate = admin.compute.create_aggregate(name=name)
+    for host in hosts:
+        aggregate = admin.compute.add_host_to_aggregate(aggregate, host)
+    admin.compute.set_aggregate_metadata(aggregate, {"filter_tenant_id": project_id})
+    return aggregate
+
+
+def empty(project: Project) -> None:
+    """Take away all but the network."""
+    own = project.connection()
+    servers = list(own.compute.servers())
+    for server in servers:
+        own.compute.delete_server(server)
+    for server in servers:
+        own.compute.wait_for_delete(server, wait=60)
+    for address in own.network.ips():
+        own.network.delete_ip(address)
+    for port in own.network.ports(project_id=project.id):
+        if not port.device_owner.startswith("network:"):
+            own.network.delete_port(port)
+    for pair in own.compute.keypairs():
+        own.compute.delete_keypair(pair)
+    for group in own.network.security_groups(project_id=project.id):
+        if group.name != "default":
+            own.network.delete_security_group(group)
