@@ -57,7 +57,7 @@ def test_every_setting_of_the_server() -> None:
 def test_every_setting_of_a_deployment() -> None:
     from openstack_client.settings import Settings as Deployment
 
-    assert missing({name.replace("_", "-") for name in Deployment.model_fields}) == []
+    assert missing({"--" + name.replace("_", "-") for name in Deployment.model_fields}) == []
 
 
 def test_every_endpoint() -> None:
