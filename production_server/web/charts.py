@@ -66,7 +66,7 @@ def value_ticks(low: float, high: float) -> list[Tick]:
     """Round numbers that enclose the span, about five of them."""
     # A span near the resolution of a float is a point, and would give no two ticks.
     if high - low <= max(abs(low) * 1e-9, 1e-300):
-        high = low + (abs(low) or 1.0)
+        high = low + (abs(low) if abs(low) > 1e-9 else 1.0)
     rough = (high - low) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
