@@ -1,15 +1,172 @@
-"""placeholder replaced below"""
+"""Building the guest image: packages into a folder, the folder into a bootable disk.
+
+Needs no loop device: the file system is filled by mkfs itself, and the boot loader is
+two files written in front of it.
+"""
 
 from __future__ import annotations
+
+import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from openstack_lab.deployment_settings import apt_proxy
+from openstack_lab.errors import LabError
+from openstack_lab.guest.recipe import DEBIAN, LABEL, SECURITY, SUITE, Recipe, sources
+from openstack_lab.layout import Layout
+from openstack_lab.progress import Progress
+
+SECTOR = 512
+FIRST_SECTOR = 2048
+DISK_MIB = 3072
+# Exactly what the guest's own boot loader reads, whatever this machine's mkfs would choose.
+MKE2FS = """[defaults]
+base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
+blocksize = 4096
+inode_size = 256
+inode_ratio = 16384
+[fs_types]
+ext4 = {
+  features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
+}
+"""
+GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "search", "search_label",
+                "configfile", "serial", "terminal", "echo")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Guest:
-    disk: Path
-    content: str
+    """A built image in the cache: the disk boots by itself; kernel and initrd are copies."""
+
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.qcow2"
+
+    @property
+    def kernel(self) -> Path:
+        return self.folder / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        return self.folder / "initrd.img"
+
+    @property
+    def content(self) -> str:
+        return self.folder.name
 
 
-def ensure_guest(*a):
-    raise NotImplementedError
+def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
+    """The image of this recipe, built now if the cache lacks it."""
+    guest = Guest(layout.images / recipe.content)
+    if guest.disk.exists():
+        return guest
+    work = layout.images / f".{recipe.content}.new"
+    if work.exists():
+        shutil.rmtree(work)
+    work.mkdir(parents=True)
+    log = layout.logs / "guest-image.log"
+    with progress.step("Guest image: packages"):
+        root = _packages(recipe, work, log)
+    with progress.step("Guest image: disk"):
+        _furnish(recipe, root)
+        _disk(root, work, log)
+    shutil.rmtree(root)
+    work.rename(guest.folder)
+    return guest
+
+
+def _run(command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+    with log.open("ab") as sink:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+            check=False)  # fmt: skip
+    if done.returncode:
+        raise LabError(f"Building the guest image failed at {command[0]}.", f"Look into {log}.")
+
+
+def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
+    """Unpack and configure the packages; whatever gets mounted goes with its namespace."""
+    root = work / "root"
+    listing = work / "sources.list"
+    listing.write_text(sources(recipe.mirror, recipe.security))
+    modules, names = recipe.initramfs
+    (work / "modules.conf").write_text(modules)
+    (work / "modules").write_text(names)
+    proxy = apt_proxy()
+    _run(
+        [
+            "unshare", "--mount", "--propagation", "private",
+            "mmdebstrap", "--mode=root", "--variant=minbase", "--architectures=amd64",
+            f"--include={','.join(recipe.packages)}",
+            '--aptopt=Acquire::Languages "none"',
+            *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
+            # In place before the kernel's package makes its initial RAM disk.
+            "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d",
+            f"--essential-hook=cp {work}/modules.conf $1/etc/initramfs-tools/conf.d/lab.conf",
+            f"--essential-hook=cp {work}/modules $1/etc/initramfs-tools/modules",
+            SUITE, str(root), str(listing),
+        ],
+        log,
+    )  # fmt: skip
+    return root
+
+
+def _furnish(recipe: Recipe, root: Path) -> None:
+    """Our files, Debian's own mirrors, and no identity."""
+    for name, text in recipe.files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (root / "etc/apt/sources.list").write_text(sources(DEBIAN, SECURITY))
+    for pattern in ("etc/apt/apt.conf.d/99mmdebstrap", "etc/ssh/ssh_host_*", "var/cache/apt/*.bin",
+                    "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*_*",
+                    "var/lib/dbus/machine-id"):  # fmt: skip
+        for path in root.glob(pattern):
+            path.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+
+
+def _disk(root: Path, work: Path, log: Path) -> None:
+    """A partitioned disk that a BIOS boots, and copies of kernel and initial RAM disk."""
+    for name in ("vmlinuz", "initrd.img"):
+        shutil.copy(_linked(root, name),
+                    work / name)  # fmt: skip
+    grub = root / "usr/lib/grub/i386-pc"
+    _run(
+        ["chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img",
+         "-p", "(hd0,msdos1)/boot/grub", *GRUB_MODULES], log)  # fmt: skip
+    raw = work / "disk.raw"
+    with raw.open("wb") as disk:
+        disk.truncate(DISK_MIB * 2**20)
+    layout = work / "partitions"
+    layout.write_text(f"label: dos\nstart={FIRST_SECTOR}, type=83, bootable\n")
+    with layout.open() as script:
+        subprocess.run(["sfdisk", "--quiet", str(raw)], stdin=script, check=True)
+    configuration = work / "mke2fs.conf"
+    configuration.write_text(MKE2FS)
+    offset = FIRST_SECTOR * SECTOR
+    _run(
+        ["mkfs.ext4", "-q", "-F", "-L", LABEL, "-m", "1", "-d", str(root),
+         "-E", f"offset={offset},lazy_itable_init=1,lazy_journal_init=1", str(raw),
+         f"{DISK_MIB - offset // 2**20}M"],
+        log, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG": str(configuration)},
+    )  # fmt: skip
+    with raw.open("r+b") as disk:
+        # The first 440 bytes are code; then come the disk's signature and the partition table.
+        disk.write((grub / "boot.img").read_bytes()[:440])
+        disk.seek(SECTOR)
+        disk.write((root / "boot/grub/core.img").read_bytes())
+    _run(
+        ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(work / "disk.qcow2")], log
+    )
+    raw.unlink()
+
+
+def _linked(root: Path, name: str) -> Path:
+    """Where a link at the image's top leads, seen from outside it."""
+    return root / (root / name).readlink().as_posix().lstrip("/")
