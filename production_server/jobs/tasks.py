@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from amqp.exceptions import NotFound
 from celery import Celery, Task
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
@@ -120,6 +121,8 @@ def queue_length(app: Celery) -> Callable[[], int]:
             with app.connection_for_write() as connection:
                 queue = app.amqp.queues[JOBS_QUEUE](connection.default_channel)
                 return int(queue.queue_declare(passive=True).message_count)
+        except NotFound:
+            return 0  # the broker has lost its data, and no worker was back yet
         except CONNECTION_ERRORS as error:
             raise QueueError(NO_BROKER, CHECK_BROKER) from error
 

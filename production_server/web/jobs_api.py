@@ -5,6 +5,7 @@ POST /jobs, GET /jobs, GET /jobs/ID, GET /jobs/ID/result, DELETE /jobs/ID.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -28,11 +29,13 @@ from production_server.jobs.acceptance import Upload, accept
 from production_server.jobs.intake import Body, Limits, Media
 from production_server.jobs.records import Job
 from production_server.jobs.store import Store
-from production_server.web.jobs_schema import JobBody, JobList, openapi_paths
-from production_server.web.problems import Problem
+from production_server.web.jobs_schema import JobList, job_body, openapi_paths
+from production_server.web.problems import MEDIA_TYPE, Problem
 from production_server.web.services import Services
 
 __all__ = ["blueprint", "openapi_paths"]
+
+log = logging.getLogger(__name__)
 
 JSON = "application/json"
 MEDIA: dict[str, Media] = {
@@ -58,10 +61,19 @@ def blueprint(services: Services) -> Blueprint:
     limits = Limits(settings.max_job_rows, settings.max_body_bytes, settings.chunk_rows)
     uploads = threading.BoundedSemaphore(MOST_UPLOADS)
 
+    @routes.errorhandler(JobError)
+    def refused(error: JobError) -> Response:
+        return _answer(of_job(error))
+
+    @routes.errorhandler(SQLAlchemyError)
+    def unavailable(error: SQLAlchemyError) -> Response:
+        log.error("the store does not answer", exc_info=error)
+        return _answer(of_store(error))
+
     @routes.post("/jobs")
     def create() -> Response:
         upload = upload_of(settings.max_body_bytes)
-        with _turn(uploads), _told():
+        with _turn(uploads):
             job = accept(store, upload, services.card(), limits, settings.max_queued_jobs)
         return _job_response(job, 202 if job.active else 200)
 
@@ -117,7 +129,7 @@ def upload_of(most_bytes: int) -> Upload:
             "Send the body as it is, not compressed.",
         )
     if (request.content_length or 0) > most_bytes:
-        raise _problem(
+        raise of_job(
             UploadTooLarge(
                 "body_too_large",
                 f"the body is larger than {most_bytes} bytes",
@@ -184,39 +196,6 @@ def check_ready(job: Job) -> None:
         )
 
 
-def job_body(job: Job, now: float) -> JobBody:
-    """A job as the API tells it."""
-    settled = job.rows_done + job.rows_failed
-    seconds = (job.finished or now) - job.started if job.started else 0.0
-    rate = settled / seconds if seconds > 0 and settled else None
-    here = f"/jobs/{job.id}"
-    links = {"self": here}
-    if job.state in ("done", "failed"):
-        links |= {"result_csv": f"{here}/result?format=csv"}
-        links |= {"result_json": f"{here}/result?format=json"}
-    return JobBody(
-        id=job.id,
-        state=job.state,
-        model=job.answer["model"],
-        version=job.version,
-        rows=job.rows,
-        rows_done=job.rows_done,
-        rows_failed=job.rows_failed,
-        chunks=job.chunks,
-        chunks_done=job.chunks_done,
-        chunks_failed=job.chunks_failed,
-        progress=round(settled / job.rows, 4) if job.rows else 0.0,
-        rows_per_second=round(rate, 1) if rate else None,
-        seconds_left=round((job.rows - settled) / rate, 1) if rate and job.active else None,
-        created=job.created,
-        started=job.started,
-        finished=job.finished,
-        warnings=job.warnings,
-        ignored_columns=job.ignored,
-        links=links,
-    )
-
-
 @contextmanager
 def _turn(uploads: threading.BoundedSemaphore) -> Iterator[None]:
     if not uploads.acquire(blocking=False):
@@ -233,24 +212,18 @@ def _turn(uploads: threading.BoundedSemaphore) -> Iterator[None]:
         uploads.release()
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """Turn what can go wrong with an upload into problems."""
-    try:
-        yield
-    except JobError as error:
-        raise _problem(error) from error
-    except SQLAlchemyError as error:
-        raise Problem(
-            503,
-            "store_unavailable",
-            "The store of the jobs does not answer; nothing was kept.",
-            "Send the file again; on the server, look whether the disk is full.",
-            headers={"Retry-After": str(RETRY_SECONDS)},
-        ) from error
+def of_store(_error: SQLAlchemyError) -> Problem:
+    """The database is locked, full or away."""
+    return Problem(
+        503,
+        "store_unavailable",
+        "The store of the jobs does not answer.",
+        "Try again; on the server, look whether its disk is full or its database is down.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
 
 
-def _problem(error: JobError) -> Problem:
+def of_job(error: JobError) -> Problem:
     detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     if isinstance(error, RowsRefused):
         more: dict[str, object] = {"errors": error.errors, "error_count": error.count}
@@ -301,6 +274,10 @@ def _flag(name: str) -> bool:
     if text not in ("true", "false", "1", "0"):
         raise _bad_parameter(name, text, "true or false")
     return text in ("true", "1")
+
+
+def _answer(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
 
 
 def _bad_parameter(name: str, value: str, wanted: str) -> Problem:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from production_server.jobs.records import Job
 
 JSON = "application/json"
 Schema = dict[str, Any]
@@ -30,9 +33,9 @@ class JobBody(BaseModel):
     progress: float = Field(ge=0, le=1, description="share of the rows that is settled")
     rows_per_second: float | None
     seconds_left: float | None = Field(description="at the rate so far")
-    created: float = Field(description="seconds since 1970, as are started and finished")
-    started: float | None
-    finished: float | None
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
     warnings: list[Schema] = Field(description="values out of plausible ranges, counted by field")
     ignored_columns: list[str]
     links: dict[str, str]
@@ -45,6 +48,43 @@ class JobList(BaseModel):
 
     jobs: list[JobBody]
     next: str | None = Field(description="where the next page is; null on the last one")
+
+
+def job_body(job: Job, now: float) -> JobBody:
+    """A job as the API tells it."""
+    settled = job.rows_done + job.rows_failed
+    seconds = (job.finished or now) - job.started if job.started else 0.0
+    rate = settled / seconds if seconds > 0 and settled else None
+    here = f"/jobs/{job.id}"
+    links = {"self": here}
+    if job.state in ("done", "failed"):
+        links |= {"result_csv": f"{here}/result?format=csv"}
+        links |= {"result_json": f"{here}/result?format=json"}
+    return JobBody(
+        id=job.id,
+        state=job.state,
+        model=job.answer["model"],
+        version=job.version,
+        rows=job.rows,
+        rows_done=job.rows_done,
+        rows_failed=job.rows_failed,
+        chunks=job.chunks,
+        chunks_done=job.chunks_done,
+        chunks_failed=job.chunks_failed,
+        progress=round(settled / job.rows, 4) if job.rows else 0.0,
+        rows_per_second=round(rate, 1) if rate else None,
+        seconds_left=round((job.rows - settled) / rate, 1) if rate and job.active else None,
+        created=datetime.fromtimestamp(job.created, UTC),
+        started=_moment(job.started),
+        finished=_moment(job.finished),
+        warnings=job.warnings,
+        ignored_columns=job.ignored,
+        links=links,
+    )
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def openapi_paths() -> dict[str, Any]:
