@@ -38,10 +38,11 @@ def read_model(path: Path, weights: Path | None = None) -> keras.Model:
             f"a file of weights goes with model.json, not with {path.name}",
             "Give model.json first, then model.h5; a .keras or .h5 file stands alone.",
         )
-    if suffix == ".keras":
-        return kerasfiles.load(path)
-    if suffix in _HDF5:
+    # Keras 2.12 wrote HDF5 whatever the name said.
+    if suffix in _HDF5 or (suffix == ".keras" and legacy.is_hdf5(path)):
         return legacy.load_hdf5(path)
+    if suffix == ".keras":
+        return legacy.load_archive(path) if legacy.is_archive(path) else kerasfiles.load(path)
     if suffix == ".json" and weights is not None:
         return legacy.load_pair(path, weights)
     if suffix == ".json":

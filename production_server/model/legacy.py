@@ -1,4 +1,4 @@
-"""Models as Keras 1 and 2 wrote them: one HDF5 file, or model.json beside model.h5.
+"""Models as Keras 1 and 2 wrote them: one HDF5 file, model.json beside model.h5, or .keras.
 
 A JSON description and a file of weights are joined into the one-file form, which Keras 3 still
 reads; what later Keras 2 releases and the oldest ones wrote differently is evened out on the way.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,39 @@ def load_hdf5(path: Path) -> keras.Model:
             return _joined(_described(text, path), file[_WEIGHTS], path)
     except kerasfiles.UNREADABLE as error:
         raise kerasfiles.unreadable(path, error) from error
+
+
+def load_archive(path: Path) -> keras.Model:
+    """A whole model in a .keras file of Keras 2."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = evened(_described(archive.read("config.json"), path))
+            keras = kerasfiles.keras_module()
+            kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
+            model = kind.from_config(config["config"])
+            with tempfile.TemporaryDirectory() as folder:
+                weights = Path(folder) / "model.weights.h5"
+                weights.write_bytes(archive.read(weights.name))
+                model.load_weights(weights)
+            return model
+    except kerasfiles.UNREADABLE as error:
+        raise kerasfiles.unreadable(path, error) from error
+
+
+def is_hdf5(path: Path) -> bool:
+    import h5py
+
+    return bool(h5py.is_hdf5(path))
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a .keras file as Keras 2 wrote it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json")).get("keras_version", "")
+    except kerasfiles.UNREADABLE:
+        return False
+    return str(version).startswith("2.")
 
 
 def load_pair(description: Path, weights: Path) -> keras.Model:

@@ -121,6 +121,14 @@ def test_a_pair_of_keras_3(tmp_path: Path) -> None:
     assert np.abs(np.asarray(again(rows)) - np.asarray(model(rows))).max() < 1e-6
 
 
+def test_hdf5_under_the_newer_name(tmp_path: Path) -> None:
+    old = OLD_MODELS[3]
+    path = tmp_path / "model.keras"
+    shutil.copyfile(old.files[0], path)
+    rows, answers = old.expected()
+    assert np.abs(np.asarray(read_model(path)(rows)) - answers).max() < 1e-5
+
+
 @pytest.mark.parametrize("by_name", [False, True])
 def test_several_inputs_become_one_row(registry: Registry, tmp_path: Path, by_name: bool) -> None:
     import keras

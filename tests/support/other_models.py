@@ -34,6 +34,9 @@ class OldModel:
     @property
     def files(self) -> tuple[Path, Path | None]:
         """What `models import` takes: a whole model, or description and weights."""
+        whole = self._stem.with_suffix(".keras")
+        if whole.exists():
+            return whole, None
         weights = self._stem.with_suffix(".h5")
         description = self._stem.with_suffix(".json")
         return (description, weights) if description.exists() else (weights, None)
@@ -53,6 +56,7 @@ OLD_MODELS = (
     OldModel("keras_2_12", "diabetes", DIABETES, 1),
     OldModel("tf_keras_2_21", "diabetes", DIABETES, 1),
     OldModel("tf_keras_2_21", "flowers", FLOWERS, 3),
+    OldModel("tf_keras_2_21", "power", POWER, 1),
 )
 
 
