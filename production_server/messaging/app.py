@@ -10,7 +10,7 @@ from celery.backends.rpc import RPCBackend
 from celery.platforms import SecurityWarning
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
 
 from production_server.settings import Settings
 
@@ -111,6 +111,12 @@ class PacedQueue(Queue):  # type: ignore[misc]
         return super().consume(*arguments, **more)
 
 
+def unconfirmed(connection: Connection) -> Connection:
+    """For what is asked again when it is lost: the broker's word would double its time."""
+    connection.transport_options = {**connection.transport_options, "confirm_publish": False}
+    return connection
+
+
 class ReplyBackend(RPCBackend):  # type: ignore[misc]
     """Answers go to the queue that the sender named; the sender declared it once, not per call."""
 
@@ -128,6 +134,11 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         this acknowledgement: the worker would idle until the next heartbeat.
         """
         acknowledge(*arguments)
+
+    def connection_for_read(self, heartbeat: float | None = None) -> Connection:
+        """Also answers leave by it."""
+        connection = self.app.connection_for_read(heartbeat=heartbeat)
+        return self.ensure_connected(unconfirmed(connection))
 
     # Without the step of the 28 queues that only delayed tasks would need.
 

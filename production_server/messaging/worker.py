@@ -7,15 +7,14 @@ import os
 import signal
 import socket
 import threading
-import time
 from typing import Any
 
-import numpy as np
 from celery import Celery, bootsteps
 from celery.worker.control import inspect_command
 
-from production_server.messaging.app import JOBS_QUEUE, PREDICT, PREDICT_QUEUE, create_app
+from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, create_app
 from production_server.messaging.models import ModelCache
+from production_server.messaging.predicting import register_predict
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 
@@ -35,18 +34,7 @@ def register_tasks(app: Celery, cache: ModelCache) -> None:
     """Teach `app` to answer: the tasks of this module and the jobs' chunks."""
     from production_server.jobs.tasks import register_worker_tasks
 
-    @app.task(name=PREDICT)  # type: ignore[untyped-decorator]
-    def predict(version: str, rows: bytes, count: int) -> dict[str, Any]:
-        started = time.perf_counter()
-        predictor = cache.get(version)
-        outputs = predictor.predict(np.frombuffer(rows, "<f4").reshape(count, -1))
-        return {
-            "version": predictor.version,
-            "outputs": outputs.tobytes(),
-            "width": outputs.shape[1],
-            "seconds": time.perf_counter() - started,
-        }
-
+    register_predict(app, cache)
     register_worker_tasks(app, cache)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from production_server.errors import QueueError
-from production_server.messaging.lane import Answer, Ask, Lane, Outcome
+from production_server.messaging.lane import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer
 from production_server.web.jobs_api import DISCONNECTED
@@ -36,59 +37,18 @@ BYTES_A_ROW = 1024
 MOST_WAITING = 10_000
 # Threads for Flask's pages and jobs; answer-now requests need none.
 FLASK_THREADS = 16
+# A client that sends nothing for so long in the middle of a body is taken to have gone.
+STALL_SECONDS = 60.0
 
 
-class Coalescer:
-    """Hands the loop's requests to the lane, all that came in one turn of the loop at once."""
-
-    def __init__(self, lane: Lane, loop: asyncio.AbstractEventLoop) -> None:
-        self._lane = lane
-        self._loop = loop
-        self._gathered: list[tuple[str, Rows, asyncio.Future[Answer]]] = []
-        self.waiting = 0
-
-    async def ask(self, version: str, rows: Rows) -> Answer:
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        if not self._gathered:
-            self._loop.call_soon(self._hand_over)
-        self._gathered.append((version, rows, future))
-        self.waiting += 1
-        try:
-            return await future
-        finally:
-            self.waiting -= 1
-
-    def _hand_over(self) -> None:
-        gathered, self._gathered = self._gathered, []
-        until = time.monotonic() + self._lane.deadline
-        while gathered:
-            version = gathered[0][0]
-            group = [item for item in gathered if item[0] == version]
-            gathered = [item for item in gathered if item[0] != version]
-            packed = b"".join([rows.packed for _, rows, _ in group])
-            count = sum(rows.count for _, rows, _ in group)
-            waiters = [(rows.count, future) for _, rows, future in group]
-            self._lane.submit(Ask(version, packed, count, self._teller(waiters), until))
-
-    def _teller(
-        self, waiters: list[tuple[int, asyncio.Future[Answer]]]
-    ) -> Callable[[Outcome], None]:
-        def tell(outcome: Outcome) -> None:
-            self._loop.call_soon_threadsafe(resolve, waiters, outcome)
-
-        return tell
-
-
-def resolve(waiters: list[tuple[int, asyncio.Future[Answer]]], outcome: Outcome) -> None:
-    """Give each waiter its own rows' answers; one that went away is passed over."""
-    first = 0
-    for count, future in waiters:
-        if not future.done():
-            if isinstance(outcome, Answer):
-                future.set_result(outcome.part(first, count))
-            else:
-                future.set_exception(outcome)
-        first += count
+def settle(future: asyncio.Future[Answer], outcome: Outcome) -> None:
+    """Give a waiter its answer; one that went away is passed over."""
+    if future.done():
+        return
+    if isinstance(outcome, Answer):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
 
 
 class Front:
@@ -97,7 +57,7 @@ class Front:
     def __init__(self, services: Services, flask: Flask) -> None:
         self._services = services
         self._rest = WSGIMiddleware(flask, workers=FLASK_THREADS)
-        self._coalescer: Coalescer | None = None
+        self._waiting = 0
         self._max_body = min(
             services.settings.max_body_bytes, services.settings.max_rows * BYTES_A_ROW
         )
@@ -118,7 +78,6 @@ class Front:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                self._coalescer = Coalescer(self._services.lane, asyncio.get_running_loop())
                 self._services.start()
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -156,15 +115,20 @@ class Front:
         return orjson.dumps(await self._ask(pinned, rows))
 
     async def _ask(self, pinned: Pinned, rows: Rows) -> dict[str, Any]:
-        coalescer = self._coalescer
-        if coalescer is None:
-            raise QueueError("the web tier is starting", "Try again in a second.")
-        if coalescer.waiting >= MOST_WAITING:
+        if self._waiting >= MOST_WAITING:
             raise Problem(429, "too_many_waiting", f"{MOST_WAITING} requests wait already.",
                           "Try again later, or use POST /jobs for large tables.",
                           headers={"Retry-After": "1"})  # fmt: skip
-        said = await coalescer.ask(pinned.version, rows)
-        return answer(pinned.card, said.rows(), rows.warnings)
+        lane = self._services.lane
+        said: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        until = time.monotonic() + lane.deadline
+        lane.submit(Ask(pinned.version, rows.packed, rows.count, partial(settle, said), until))
+        self._waiting += 1
+        try:
+            outputs = (await said).rows()
+        finally:
+            self._waiting -= 1
+        return answer(pinned.card, outputs, rows.warnings)
 
     async def _refuse(self, send: Send, problem: Problem) -> None:
         metrics = self._services.metrics
@@ -183,7 +147,11 @@ def for_flask(scope: Scope, receive: Receive) -> Receive:
     """
 
     async def receive_here() -> MutableMapping[str, Any]:
-        message = await receive()
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            message = {"type": "http.disconnect"}
         if message["type"] == "http.disconnect":
             scope[DISCONNECTED] = True
         return message
