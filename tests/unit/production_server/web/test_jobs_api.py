@@ -1,0 +1,130 @@
+"""What the routes of jobs answer when the store is away or full, or all threads are taken."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+
+from production_server.jobs.store import Store
+from production_server.jobs.tables import open_engine
+from production_server.model.registry import SHIPPED, Registry
+from production_server.settings import Settings
+from production_server.web import jobs_api, problems
+from production_server.web.jobs_api import DISCONNECTED, MOST_UPLOADS
+
+CSV = "text/csv"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'jobs.sqlite3'}"
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[FlaskClient]:
+    registry = Registry(SHIPPED)
+    card = registry.card(registry.versions()[-1])
+    store = Store(url)
+    services: Any = SimpleNamespace(
+        store=store, settings=Settings(max_queued_jobs=2), card=lambda: card
+    )
+    app = Flask("jobs")
+    problems.install(app)
+    app.register_blueprint(jobs_api.blueprint(services))
+    yield app.test_client()
+    store.close()
+
+
+@pytest.fixture
+def rows() -> bytes:
+    registry = Registry(SHIPPED)
+    card = registry.card(registry.versions()[-1])
+    values = ",".join(str(feature.default) for feature in card.features)
+    return f"{','.join(card.feature_names)}\n{values}\n".encode()
+
+
+def test_too_many_unfinished_jobs(client: FlaskClient, rows: bytes) -> None:
+    made = [client.post("/jobs", data=rows, content_type=CSV) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [202, 202]
+    refused = client.post("/jobs", data=rows, content_type=CSV)
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert refused.get_json()["code"] == "too_many_jobs"
+    assert client.delete(made[0].headers["Location"]).get_json()["state"] == "cancelled"
+    assert client.post("/jobs", data=rows, content_type=CSV).status_code == 202
+
+
+def test_a_store_that_fails(client: FlaskClient, url: str, rows: bytes) -> None:
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE chunks"))
+        connection.execute(text("DROP TABLE jobs"))
+    engine.dispose()
+    answers = [
+        client.post("/jobs", data=rows, content_type=CSV),
+        client.get("/jobs"),
+        client.get("/jobs/x"),
+        client.delete("/jobs/x"),
+    ]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.get_json()["code"] == "store_unavailable"
+        assert answer.headers["Retry-After"]
+
+
+def test_more_uploads_than_threads(client: FlaskClient, rows: bytes) -> None:
+    waiting, go = threading.Barrier(MOST_UPLOADS + 1), threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            self.left = rows
+
+        def read(self, size: int) -> bytes:
+            if self.left == rows:
+                waiting.wait(10)
+                go.wait(10)
+            piece, self.left = self.left[:size], self.left[size:]
+            return piece
+
+    seen: list[int] = []
+
+    def send() -> None:
+        answer = client.application.test_client().post(
+            "/jobs", data=rows, content_type=CSV, environ_overrides={"wsgi.input": Slow()}
+        )
+        seen.append(answer.status_code)
+
+    threads = [threading.Thread(target=send) for _ in range(MOST_UPLOADS)]
+    for thread in threads:
+        thread.start()
+    waiting.wait(10)
+    refused = client.post("/jobs", data=rows, content_type=CSV)
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_uploads")
+    assert sorted(set(seen)) == [202, 429], "the others are many jobs at once: 2 are allowed"
+    assert seen.count(202) == 2
+
+
+@pytest.mark.parametrize("length", [10_000, None])
+def test_a_body_that_ends_too_early(length: int | None, client: FlaskClient, rows: bytes) -> None:
+    answer = client.post(
+        "/jobs",
+        input_stream=io.BytesIO(rows),
+        content_type=CSV,
+        content_length=length,
+        environ_overrides={"asgi.scope": {DISCONNECTED: True}},
+    )
+    assert answer.status_code == 400
+    assert answer.get_json()["code"] == "incomplete_body"
+    assert client.get("/jobs").get_json()["jobs"] == []
