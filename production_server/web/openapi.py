@@ -122,8 +122,8 @@ def _operation_paths() -> dict[str, Any]:
         told = responses({200: json_answer(summary)}, errors or {})
         return {"get": {"operationId": name, "summary": summary, "responses": told}}
 
-    def text(name: str, summary: str) -> dict[str, Any]:
-        content = {"text/plain": {"schema": {"type": "string"}}}
+    def text(name: str, summary: str, media: str = "text/plain") -> dict[str, Any]:
+        content = {media: {"schema": {"type": "string"}}}
         told = {"200": {"description": summary, "content": content}}
         return {"get": {"operationId": name, "summary": summary, "responses": told}}
 
@@ -135,6 +135,7 @@ def _operation_paths() -> dict[str, Any]:
     predictions["get"]["responses"]["200"] = page
     return {
         "/predictions": predictions,
+        "/predictions/sample.csv": text("sample", "Synthetic rows, for POST /jobs", "text/csv"),
         "/accuracy": get("accuracy", "How good the model is on held-out rows"),
         "/models": get("models", "The versions in the registry"),
         "/alive": get("alive", "The process, its memory, model and versions"),
