@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 import numpy as np
@@ -106,13 +105,12 @@ def _one(card: Card, given: dict[str, str], predictor: Predictor, as_json: bool)
 
 
 def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -> None:
-    """The columns are those of a job's result."""
+    """The columns are those of a job's result; a row that cannot be answered refuses the table."""
     from production_server.jobs.acceptance import answer_of
     from production_server.jobs.intake import Body, Limits, chunks
     from production_server.jobs.ledger import Ledger
-    from production_server.jobs.results import answers, columns
+    from production_server.jobs.results import columns
 
-    how = answer_of(card)
     ledger = Ledger("line", card)
     limits = Limits(rows=sys.maxsize, body=sys.maxsize, chunk_rows=4096)
     writer = csv.writer(output, lineterminator="\n")
@@ -121,9 +119,9 @@ def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -
         parts = chunks(Body(source, limits.body), "csv", card, limits, ledger, ignore_unknown=True)
         for part in parts:
             if not number:
-                writer.writerow(["row", *columns(how)])
-            for row in answers(how, predictor.predict(part)):
-                writer.writerow([number, *_cells(row)])
+                writer.writerow(name for name in columns(answer_of(card)) if name != "error")
+            for outputs in predictor.predict(part).tolist():
+                writer.writerow([number, *cells(card, outputs)])
                 number += 1
     except RowsRefused as refused:
         told = "\n".join(f"  line {error['line']}: {error['detail']}" for error in refused.errors)
@@ -132,5 +130,14 @@ def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -
         click.echo(f"warning: {warning['detail']}", err=True)
 
 
-def _cells(row: list[Any]) -> Iterator[Any]:
-    return (str(cell).lower() if isinstance(cell, bool) else cell for cell in row)
+def cells(card: Card, outputs: list[float]) -> list[str]:
+    """One row's outputs as cells; a float32 has no more than 8 digits to tell."""
+    from production_server.web.answers import prediction
+
+    told = prediction(card, outputs)
+    if card.kind == "regression":
+        return [f"{told['value']:.8g}"]
+    label = [told["label"], f"{told['probability']:.8g}"]
+    if card.kind == "binary":
+        return [*label, "true" if told["positive"] else "false"]
+    return [*label, *(f"{chance:.8g}" for chance in told["probabilities"].values())]
