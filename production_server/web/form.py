@@ -11,6 +11,8 @@ from production_server.web.problems import FieldProblem, Problem
 from production_server.web.rows import Warnings
 from production_server.web.showcase import choose
 
+COMMA = " Write decimals with a point."
+
 
 @dataclass(frozen=True)
 class Field:
@@ -78,17 +80,22 @@ def make_field(
 ) -> Field:
     """The input with what was typed, or the default; with what is wrong about it, if anything."""
     default = f"{feature.default:.{feature.decimals}f}"
+    value = default if submitted is None else submitted.get(feature.name, "")
     label, _, how = feature.title.partition(", ")
+    wrong = ""
+    if error:
+        # It stands between label and hint: the name and the range would be said twice.
+        wrong = sentence(error.detail.removeprefix(error.field).strip())
+        wrong += COMMA if "," in value else ""
     return Field(
         name=feature.name,
         label=label,
         how=how,
         unit=feature.unit,
-        value=default if submitted is None else submitted.get(feature.name, ""),
+        value=value,
         hint=hint(feature),
         keypad=keypad(feature),
-        # It stands between label and hint: the name and the range would be said twice.
-        wrong=sentence(error.detail.removeprefix(error.field).strip()) if error else "",
+        wrong=wrong,
     )
 
 

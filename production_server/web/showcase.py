@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from production_server.web import charts
 COHORT_SIZE = 60
 COHORT_SEED = 2026
 SAMPLE_ROWS = 1000
+# A queue that is down lets each try wait for the deadline: one visitor in a while is enough.
+RETRY_SECONDS = 10.0
 KEPT = 4  # versions; a roll-out looks at two, the rest is for going back
 
 Predict = Callable[[Card, list[list[float]]], Sequence[Sequence[float]]]
@@ -55,23 +58,30 @@ class Sheet:
 
 
 class Showcase:
-    """The sheets of the versions looked at last. A cohort that failed is tried again next time."""
+    """The sheets of the versions looked at last; a cohort that failed is tried again later."""
 
-    def __init__(self, predict: Predict) -> None:
+    def __init__(self, predict: Predict, clock: Callable[[], float] = time.monotonic) -> None:
         self._predict = predict
+        self._clock = clock
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
+        self._failed: tuple[str, float, Sheet] | None = None
         self._lock = threading.Lock()
 
     def sheet(self, card: Card) -> Sheet:
+        key = f"{card.version} {card.model_sha256}"
+        # One request predicts the cohort; those that come meanwhile wait for it.
         with self._lock:
-            key = f"{card.version} {card.model_sha256}"
             if key in self._sheets:
                 self._sheets.move_to_end(key)
                 return self._sheets[key]
+            if self._failed and self._failed[0] == key and self._clock() < self._failed[1]:
+                return self._failed[2]
             try:
                 sheet = make_sheet(card, self._predict)
             except QueueError as error:
-                return make_sheet(card, None, f"{error}. {error.remedy}")
+                sheet = make_sheet(card, None, f"{error}. {error.remedy}")
+                self._failed = key, self._clock() + RETRY_SECONDS, sheet
+                return sheet
             self._sheets[key] = sheet
             while len(self._sheets) > KEPT:
                 self._sheets.popitem(last=False)

@@ -18,6 +18,7 @@ WRONG = {
     "blood_pressure": ("nan", "Is not a number (NaN)."),
     "skin_thickness": ("inf", "Is infinite."),
     "insulin": ("-4", "Cannot be -4"),
+    "bmi": ("33,6", "Is not a number: '33,6'. Write decimals with a point."),
 }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -58,9 +60,14 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def houses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def houses_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with imported(tmp_path_factory.mktemp("houses"), HOUSES, 1) as service:
-        yield service.url
+        yield service
+
+
+@pytest.fixture
+def houses(houses_service: Service) -> str:
+    return houses_service.url
 
 
 def imported(folder: Path, description: dict[str, Any], outputs: int) -> Service:
@@ -118,3 +125,32 @@ def test_a_value_comes_with_its_unit(open_tab: OpenTab, houses: str, javascript:
     expect(page.locator("#answer .value")).to_have_text(f"{value} k€")
     expect(page.locator("#verdict")).to_have_text(f"House price: {value} k€.")
     expect(page.locator("#cohort .chart circle")).to_have_count(60)
+
+
+def test_the_page_follows_the_model_in_force(open_tab: OpenTab, houses_service: Service) -> None:
+    tab = open_tab(houses_service.url)
+    tab.refusals_expected = True
+    page = tab.open()
+    predict(page)
+    try:
+        activate(houses_service, "diabetes-1")
+        page.get_by_role("button", name="Predict", exact=True).click()
+        expect(page.get_by_role("alert").first).not_to_be_empty()
+        expect(page.locator("#outcome")).to_be_hidden()
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Diabetes within five years")
+        expect(page.locator("#cohort .chart .lane").first).to_have_text("drawn as no diabetes")
+    finally:
+        activate(houses_service, "houses-1")
+
+
+def activate(service: Service, version: str) -> None:
+    """Put a version in force and wait until the service says that it answers."""
+    service.verb("models", "activate", version)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        told = httpx.get(f"{service.url}/predictions", headers={"Accept": "application/json"})
+        if told.json()["version"] == version:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{version} did not come into force:\n{service.told()}")

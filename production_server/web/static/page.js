@@ -89,7 +89,8 @@ function showTrouble(problem) {
     const input = inputs.find((one) => one.name === error.field);
     if (!input) continue;
     // It stands between label and hint: the name and the range would be said twice.
-    const words = upper(error.detail.replace(error.field, "").trim());
+    const words = upper(error.detail.replace(error.field, "").trim())
+      + (input.value.includes(",") ? " Write decimals with a point." : "");
     mark(input, words);
     const link = Object.assign(document.createElement("a"),
       { href: `#${input.id}`, textContent: input.labels[0].firstChild.textContent.trim() });
@@ -120,7 +121,9 @@ form.addEventListener("submit", async (event) => {
       headers: { "Content-Type": "application/json", Accept: "application/json" },
     });
     const body = await response.json();
-    show = response.ok ? () => showAnswer(body) : () => showTrouble(body);
+    show = !response.ok ? () => showTrouble(body)
+      : body.model === card.model ? () => showAnswer(body)
+      : () => showTrouble({ detail: "Another model answers now.", remedy: "Load this page again." });
   } catch {
     show = () => showTrouble({ detail: UNREACHED });
   }

@@ -11,6 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from production_server.model.card import Card
+from production_server.web import showcase
 from production_server.web.pages import DISCLAIMER
 from production_server.web.rows import RowSchema
 from production_server.web.showcase import COHORT_SIZE, SAMPLE_ROWS
@@ -157,8 +158,9 @@ def test_the_cohort_is_predicted_once_for_all_requests(diabetes: tuple[FlaskClie
 
 
 def test_without_a_queue_the_page_still_explains_itself(
-    diabetes: tuple[FlaskClient, Queue],
+    diabetes: tuple[FlaskClient, Queue], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(showcase, "RETRY_SECONDS", 0.0)
     browser, queue = diabetes
     queue.broken = True
     page = browser.get("/predictions")

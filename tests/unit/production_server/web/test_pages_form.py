@@ -25,6 +25,12 @@ def test_what_was_typed_stays_and_errors_lose_the_field_name() -> None:
     assert (delta.value, delta.wrong) == ("x", "")
 
 
+def test_a_decimal_comma_is_told() -> None:
+    error = FieldProblem(row=0, field="bill", code="x", detail="bill is not a number", remedy="")
+    bill, _ = form.make_fields(MULTICLASS, {"bill": "39,1"}, [error])
+    assert bill.wrong == "Is not a number. Write decimals with a point."
+
+
 def test_a_keypad_without_minus_only_where_nothing_is_negative() -> None:
     assert [form.keypad(feature) for feature in MULTICLASS.features] == ["decimal", ""]
 

@@ -6,7 +6,7 @@ import pytest
 
 from production_server.errors import QueueError
 from production_server.model.card import Card
-from production_server.web.showcase import COHORT_SIZE, KEPT, Showcase, make_sheet
+from production_server.web.showcase import COHORT_SIZE, KEPT, RETRY_SECONDS, Showcase, make_sheet
 from tests.unit.production_server.web.cards import BINARY, MULTICLASS, REGRESSION
 
 
@@ -30,7 +30,7 @@ def test_each_version_is_predicted_once_and_only_the_last_few_are_kept() -> None
     assert asked[-1] == "diabetes-1" and len(asked) == KEPT + 2
 
 
-def test_a_failed_cohort_is_not_kept() -> None:
+def test_a_failed_cohort_is_tried_again_after_a_while() -> None:
     answers = iter([QueueError("no worker", "Wait."), None])
 
     def predict(card: Card, rows: list[list[float]]) -> list[list[float]]:
@@ -39,10 +39,14 @@ def test_a_failed_cohort_is_not_kept() -> None:
             raise error
         return half(card, rows)
 
-    showcase = Showcase(predict)
+    now = [100.0]
+    showcase = Showcase(predict, lambda: now[0])
     first = showcase.sheet(BINARY)
     assert first.cases == [] and "no worker. Wait." in first.why_no_cases
     assert first.roc is not None and first.tiles
+    now[0] += RETRY_SECONDS - 1
+    assert showcase.sheet(BINARY) is first, "asked a queue again that had just failed"
+    now[0] += 1
     assert len(showcase.sheet(BINARY).cases) == COHORT_SIZE
 
 
