@@ -12,6 +12,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from kombu import Connection, Exchange, Queue
 
+from production_server.messaging import frames
 from production_server.settings import Settings
 
 PREDICT_QUEUE = "stackserve.predict"
@@ -134,6 +135,12 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         this acknowledgement: the worker would idle until the next heartbeat.
         """
         acknowledge(*arguments)
+
+    def connect(self) -> Connection:
+        connection = super().connect()
+        if self.hub:
+            self.hub.add_reader(connection.connection.sock, frames.reader(connection.connection))
+        return connection
 
     def connection_for_read(self, heartbeat: float | None = None) -> Connection:
         """Also answers leave by it."""

@@ -16,6 +16,7 @@ from kombu import Consumer, Queue
 from kombu.exceptions import OperationalError
 from kombu.serialization import dumps
 
+from production_server.messaging import frames
 from production_server.messaging.app import PREDICT, PREDICT_QUEUE, unconfirmed
 from production_server.messaging.batches import Batch
 
@@ -63,30 +64,30 @@ class Link:
         failed: Callable[[Exception], None],
     ) -> None:
         """Call `heard` with the answers as they come; `failed` once, when it is lost."""
-        transport = getattr(self._connection.connection, "transport", None)
+        inner = self._connection.connection
+        sock = getattr(inner, "sock", None)
+        read = self._poll if sock is None else frames.reader(inner)
 
         def look() -> None:
             try:
-                answers = self._drain()
+                read()
             except CONNECTION_ERRORS as error:
                 self.close()
                 failed(error)
-            else:
-                if answers:
-                    heard(answers)
+            answers, self._answers = self._answers, []
+            if answers:
+                heard(answers)
 
         def poll() -> None:
             handles[0] = loop.call_later(POLL_SECONDS, poll)
             look()
 
-        if transport is not None:
-            transport.raise_on_initial_eintr = True  # else an empty socket is read in a busy loop
-            sock = transport.sock
-            loop.add_reader(sock, look)
-            self._unwatch = lambda: loop.remove_reader(sock)
-        else:
+        if sock is None:
             handles = [loop.call_soon(poll)]
             self._unwatch = lambda: handles[0].cancel()  # noqa: PLW0108 - of the moment
+        else:
+            loop.add_reader(sock, look)
+            self._unwatch = lambda: loop.remove_reader(sock)
 
     def send(self, batch: Batch, seconds: float) -> None:
         """Send a batch as one task that is dropped if no worker takes it in time."""
@@ -117,15 +118,12 @@ class Link:
         self._unwatch = lambda: None
         self._connection.collect()
 
-    def _drain(self) -> list[Meta]:
-        """Everything that has arrived."""
+    def _poll(self) -> None:
         try:
             while True:
                 self._connection.drain_events(timeout=0)
         except TimeoutError:
             pass
-        answers, self._answers = self._answers, []
-        return answers
 
 
 def opened(app: Celery) -> Link:
