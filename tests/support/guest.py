@@ -7,12 +7,13 @@ minute, without OpenStack. Ports of the guest appear on 127.0.0.1 alone.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +29,13 @@ def missing_programs() -> list[str]:
     return [program for program in PROGRAMS if shutil.which(program) is None]
 
 
-@dataclass(frozen=True)
-class GuestImage:
-    """An image without a boot loader: kernel and initrd stand beside it."""
+LAB = Path(os.environ.get("STACKSERVE_LAB", "/var/lib/stackserve-lab"))
 
-    disk: Path
-    kernel: Path
-    initrd: Path
+
+def image_of_lab() -> Path | None:
+    """The newest disk of the lab's image: an ordinary cloud image that boots by itself."""
+    disks = (LAB / "cache" / "guest").glob("*/disk.qcow2")
+    return max(disks, key=lambda disk: disk.stat().st_mtime, default=None)
 
 
 @dataclass(frozen=True)
@@ -52,23 +53,32 @@ class Guest:
     """One VM in a folder of its own. Use as a context manager: it is gone afterwards."""
 
     folder: Path
-    image: GuestImage
+    image: Path
     user_data: bytes
     port: int = 5100
+    """Of the service, in the guest. `http_port` leads there from 127.0.0.1."""
+    http_port: int | None = None
+    """A free port is taken when it is not given."""
+    more_ports: tuple[int, ...] = ()
+    """Other ports of the guest to reach; `forwards` tells by which port of 127.0.0.1."""
     memory_mb: int = 3072
     cores: int = 2
     user: str = "debian"
     network: bool = True
     """False: no route out of the guest; its ports can still be reached."""
-    files: Mapping[str, str] = field(default_factory=dict)
+    forwards: dict[int, int] = field(default_factory=dict)
 
     def __enter__(self) -> Guest:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.http_port, self.ssh_port = free_ports(2)
+        ports = free_ports(2 + len(self.more_ports))
+        self.ssh_port = ports.pop()
+        self.http_port = self.http_port or ports.pop()
+        self.forwards = {22: self.ssh_port, self.port: self.http_port}
+        self.forwards |= dict(zip(self.more_ports, ports, strict=False))
         self.key = self.folder / "key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "guest", "-f", str(self.key))
         run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
-            "-b", str(self.image.disk.resolve()), str(self.disk), "12G")  # fmt: skip
+            "-b", str(self.image.resolve()), str(self.disk), "12G")  # fmt: skip
         self._write_seed()
         self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
         return self
@@ -133,6 +143,11 @@ class Guest:
             raise AssertionError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
+    def cpu_seconds(self) -> float:
+        """What the whole guest has cost this machine: comparable, however busy that is."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def _write_seed(self) -> None:
         seed = self.folder / "seed"
         seed.mkdir(exist_ok=True)
@@ -147,16 +162,15 @@ class Guest:
             "-joliet", "-rock", str(seed / "user-data"), str(seed / "meta-data"))  # fmt: skip
 
     def _command(self) -> list[str]:
-        forwards = f"hostfwd=tcp:127.0.0.1:{self.http_port}-:{self.port}"
-        forwards += f",hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"
+        forwards = ",".join(
+            f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in self.forwards.items()
+        )
         closed = "" if self.network else ",restrict=on"
         return [
-            "nice", "-n", "5",
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
+            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi",
+            "-cpu", "Haswell-noTSX",  # the oldest with AVX, which jax and tensorflow need
             "-smp", str(self.cores), "-m", str(self.memory_mb), "-display", "none",
             "-monitor", "none", "-no-user-config", "-nodefaults",
-            "-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd),
-            "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0",
             "-drive", f"file={self.disk},if=virtio,cache=unsafe",
             "-drive", f"file={self.folder / 'seed.iso'},if=virtio,format=raw,readonly=on",
             "-netdev", f"user,id=net0,{forwards}{closed}",

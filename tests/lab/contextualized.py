@@ -1,0 +1,45 @@
+"""Boots guests from this checkout's user data, for the tests of contextualization."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from openstack_client.userdata import Delivery, UserData, UserDataContext, deliver, read_code
+from openstack_client.userdata import render as rendered
+from tests.support.guest import Guest, certificates_of_host, image_of_lab, missing_programs
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# A guest without hardware virtualisation, on a machine that tests something else besides.
+PATIENCE = 1500.0
+
+
+def render(**values: Any) -> UserData:
+    """User data of this checkout, with what a guest on this machine must trust."""
+    given = {"name": "demo", "code": read_code(CHECKOUT), "ca_bundle": certificates_of_host()}
+    return rendered(UserDataContext(**(given | values)))
+
+
+def lab_image(needs: Callable[[object, str], None]) -> Path:
+    programs = missing_programs()
+    needs(not programs, f"missing: {', '.join(programs)}; ./scripts/lab up installs them")
+    image = image_of_lab()
+    needs(image, "there is no guest image: ./scripts/lab up builds it")
+    assert image is not None
+    return image
+
+
+@contextmanager
+def delivered(guest: Guest, user_data: UserData) -> Iterator[Guest]:
+    """The guest, booting, once it has taken its code."""
+    with guest:
+        guest.wait_for("code", "begin", PATIENCE)
+        assert guest.http_port is not None
+        until = time.monotonic() + 300
+        while deliver("127.0.0.1", guest.http_port, user_data.payload) is Delivery.NOT_YET:
+            assert time.monotonic() < until, "the guest does not take its code"
+            time.sleep(1)
+        yield guest

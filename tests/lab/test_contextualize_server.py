@@ -1,0 +1,217 @@
+"""A server from first boot to reboot, in a real guest: QEMU with the lab's image, no OpenStack."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from openstack_client.userdata import Broker, UserData
+from tests.lab.contextualized import PATIENCE, delivered, lab_image, render
+from tests.support.guest import Guest, free_ports
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
+
+STAGES = ["booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready"]
+UNITS = ["rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1"]
+# The password at the broker: the one secret that matters after boot.
+PASSWORD = "sudo sed -n 's#.*amqp://stackserve:\\([^@]*\\)@.*#\\1#p' /etc/stackserve/server.env"
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    """The same inside and outside, so that a worker finds the server's web tier."""
+    return free_ports(1)[0]
+
+
+@pytest.fixture(scope="module")
+def user_data(port: int) -> UserData:
+    return render(port=port)
+
+
+@pytest.fixture(scope="module")
+def server(
+    needs: Callable[[object, str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+    user_data: UserData,
+    port: int,
+) -> Iterator[Guest]:
+    guest = Guest(
+        tmp_path_factory.mktemp("server"), lab_image(needs), user_data.data,
+        port=port, http_port=port, more_ports=(5672,))  # fmt: skip
+    with delivered(guest, user_data):
+        guest.wait_for("ready", "done", PATIENCE)
+        yield guest
+
+
+def ask(guest: Guest, path: str, body: bytes | None = None, **headers: str) -> Any:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{guest.http_port}{path}",
+        data=body,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_every_stage_begins_and_ends_in_order(server: Guest) -> None:
+    markers = server.markers()
+    for state in ("begin", "done"):
+        assert {marker.stage for marker in markers if marker.state == state} == set(STAGES)
+    by_name = {(marker.stage, marker.state): marker.t for marker in markers}
+    assert by_name["packages", "done"] <= by_name["rabbitmq", "begin"]
+    assert by_name["ready", "done"] == max(by_name.values())
+    # Side by side, not one after the other.
+    assert by_name["dependencies", "begin"] < by_name["packages", "done"]
+
+
+def test_it_predicts_and_reports_the_code_on_disk(server: Guest, user_data: UserData) -> None:
+    assert ask(server, "/ready")["ready"] is True
+    assert ask(server, "/alive")["code_hash"] == user_data.code_hash
+    answer = ask(
+        server, "/predict", b'{"glucose": 148, "bmi": 33.6}', Content_Type="application/json"
+    )
+    assert answer["predictions"]
+
+
+def test_cloud_init_is_content(server: Guest) -> None:
+    status = json.loads(server.ssh("cloud-init status --wait --format json || true", timeout=600))
+    assert (status["status"], status["errors"]) == ("done", [])
+
+
+def test_the_units_are_healthy_and_hardened(server: Guest) -> None:
+    for unit in UNITS:
+        shown = server.ssh(
+            f"systemctl show {unit} -p ActiveState,NRestarts,MemoryMax,UnitFileState"
+        )
+        values = dict(line.split("=", 1) for line in shown.splitlines())
+        assert values["ActiveState"] == "active", unit
+        assert values["NRestarts"] == "0", unit
+        assert values["UnitFileState"] == "enabled", unit
+        assert values["MemoryMax"] != "infinity", unit
+    for unit in UNITS[1:]:
+        shown = server.ssh(f"systemctl show {unit} -p User,NoNewPrivileges,ProtectSystem,Restart")
+        assert set(shown.split()) == {
+            "User=stackserve", "NoNewPrivileges=yes", "ProtectSystem=strict", "Restart=always"
+        }  # fmt: skip
+
+
+def test_a_killed_worker_comes_back(server: Guest) -> None:
+    server.ssh("sudo systemctl kill --signal=KILL stackserve-worker@1")
+    deadline = time.monotonic() + 300
+    while server.ssh("systemctl show -p NRestarts --value stackserve-worker@1").strip() == "0":
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    server.ssh("systemctl is-active stackserve-worker@1")
+
+
+def test_only_ssh_and_the_service_can_be_reached_from_outside(server: Guest, port: int) -> None:
+    lines = server.ssh("sudo ss -Hltn").splitlines()
+    sockets = [line.split()[3].rsplit(":", 1) for line in lines]
+    local = ("127.", "[::1]")
+    resolver = "5355"  # systemd's own, there without us
+    outside = {number for address, number in sockets if not address.startswith(local)}
+    assert outside - {resolver} == {"22", str(port)}
+
+
+def test_rabbitmq_has_one_account_that_is_not_guest(server: Guest) -> None:
+    assert server.ssh("sudo rabbitmqctl -q list_users --no-table-headers").split() == [
+        "stackserve", "[]"
+    ]  # fmt: skip
+    assert server.ssh("sudo rabbitmqctl -q list_vhosts --no-table-headers").split() == [
+        "stackserve"
+    ]
+    assert "rabbit@localhost" in server.ssh("sudo rabbitmqctl -q status")
+
+
+def test_no_secret_is_left_for_others(server: Guest, user_data: UserData) -> None:
+    password = server.ssh(PASSWORD).strip()
+    assert len(password) > 30
+    assert password not in user_data.text
+    server.ssh(f"umask 022; {PASSWORD} | sudo tee /run/secret.txt > /dev/null")
+    server.ssh("sudo chmod 0644 /run/secret.txt")
+    places = "/etc /opt /var /run /tmp /home /proc/[0-9]*/environ /proc/[0-9]*/cmdline"
+    found = server.ssh(
+        f"sudo -u nobody grep -rlsF -f /run/secret.txt --exclude=secret.txt {places} || true",
+        timeout=900,
+    )
+    assert found.split() == []
+    # As root the search finds it, so that it would have found it above.
+    sought = server.ssh(
+        "sudo grep -rlsF -f /run/secret.txt /etc/stackserve; sudo rm /run/secret.txt"
+    )
+    assert sought.split() == ["/etc/stackserve/server.env"]
+    for secret in (
+        "/etc/stackserve/server.env",
+        "/etc/rabbitmq/stackserve-definitions.json",
+        "/var/lib/rabbitmq/.erlang.cookie",
+        "/var/lib/cloud/instance/user-data.txt",
+        "/var/lib/stackserve/jobs.sqlite3",
+    ):
+        kept = server.ssh(
+            f"sudo -u nobody cat {secret} 2>&1 || sudo test -e {secret} && echo there"
+        )
+        assert "Permission denied" in kept, secret
+        assert "there" in kept, secret
+
+
+def test_logs_are_bounded_and_updates_left_on(server: Guest) -> None:
+    assert "SystemMaxUse=200M" in server.ssh("systemd-analyze cat-config systemd/journald.conf")
+    assert server.ssh("systemctl is-enabled apt-daily-upgrade.timer").strip() == "enabled"
+
+
+def test_a_worker_vm_joins_and_takes_over(
+    server: Guest,
+    port: int,
+    needs: Callable[[object, str], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Two guests reach each other by this machine's address in their user networks."""
+    host = "10.0.2.2"
+    rendered = render(
+        role="worker", name="w1", port=port, workers=1,
+        broker=Broker(host=host, port=server.forwards[5672]))  # fmt: skip
+    worker = Guest(
+        tmp_path_factory.mktemp("worker"), lab_image(needs), rendered.data,
+        port=port, memory_mb=2048)  # fmt: skip
+    with worker:
+        worker.wait_for("code", "begin", PATIENCE)
+        joined = server.ssh(
+            f"sudo stackserve-add-worker w1 {host} --port {worker.http_port}", timeout=PATIENCE
+        )
+        assert "w1 has joined" in joined
+        worker.wait_for("ready", "done", PATIENCE)
+        assert "worker-w1" in server.ssh("sudo rabbitmqctl -q list_users")
+        # With the server's own worker gone, what answers is the other VM.
+        server.ssh("sudo systemctl stop stackserve-worker@1")
+        assert ask(server, "/predict?glucose=148&bmi=33.6")["predictions"]
+        server.ssh("sudo systemctl start stackserve-worker@1")
+        refused = worker.ssh("sudo -u nobody cat /etc/stackserve/server.env 2>&1 || true")
+        assert "Permission denied" in refused
+
+
+def test_after_a_reboot_it_is_back_by_itself_with_its_jobs(server: Guest) -> None:
+    rows = [{"glucose": 80 + number, "bmi": 20 + number / 10} for number in range(100)]
+    job = ask(server, "/jobs", json.dumps(rows).encode(), Content_Type="application/json")
+    server.ssh("sudo systemctl reboot || true", check=False)
+    time.sleep(10)
+    until = time.monotonic() + PATIENCE
+    ready = False
+    while not ready:
+        assert time.monotonic() < until, "not ready after the reboot"
+        time.sleep(2)
+        try:
+            ready = ask(server, "/ready")["ready"]
+        except (OSError, urllib.error.HTTPError):
+            continue
+    while (told := ask(server, f"/jobs/{job['id']}"))["state"] != "done":
+        assert time.monotonic() < until, told
+        time.sleep(2)
+    result = ask(server, f"/jobs/{job['id']}/result", Accept="application/json")
+    assert len(result["predictions"] if isinstance(result, dict) else result) == len(rows)
+    assert [marker.stage for marker in server.markers()].count("booting") == 2
