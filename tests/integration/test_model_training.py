@@ -130,6 +130,34 @@ def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: 
     assert Registry(registry).versions() == ["diabetes-1"]
 
 
+def test_own_data_with_a_features_file(tmp_path: Path) -> None:
+    described = {
+        "name": "pumps", "kind": "binary", "target": "Pump fails", "outcome": "failed",
+        "classes": ["runs", "fails"],
+        "features": [
+            {"name": "hours", "low": 0, "high": 100, "default": 10, "minimum": 0},
+            {"name": "drift", "low": -5, "high": 5, "default": 0, "decimals": 2},
+        ],
+    }  # fmt: skip
+    features, data = tmp_path / "pumps.json", tmp_path / "pumps.csv"
+    features.write_text(json.dumps(described), encoding="utf-8")
+    random = np.random.default_rng(1)
+    rows = np.column_stack([random.uniform(0, 100, 240).round(), random.normal(0, 2, 240).round(2)])
+    label = np.where(rows[:, 0] / 20 + rows[:, 1] + random.normal(0, 1, 240) > 3, "fails", "runs")
+    lines = [
+        f"{hours:g},{drift:g},{what}" for (hours, drift), what in zip(rows, label, strict=True)
+    ]
+    data.write_text("\n".join(["Hours,Drift,Failed", *lines]), encoding="utf-8")
+    done = run("train", "--data", data, "--features", features, "--folds", 2, "--activate",
+               "--registry", tmp_path / "registry")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    registry = Registry(tmp_path / "registry")
+    assert registry.active() == "pumps-1"
+    answers = Predictor.load(registry, "pumps-1").predict(np.array([[5, -4], [95, 4]], np.float32))
+    assert answers[0, 0] < 0.1
+    assert answers[1, 0] > 0.9
+
+
 def test_too_few_rows_are_told(patients: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     few.write_text("".join(patients.read_text().splitlines(keepends=True)[:30]), encoding="utf-8")
