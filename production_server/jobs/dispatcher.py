@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
-from production_server.jobs.records import Payload
+from production_server.jobs.records import Outcome, Payload
 from production_server.jobs.store import Store
+from production_server.jobs.tasks import verdict
 
 log = logging.getLogger(__name__)
 
@@ -70,12 +71,20 @@ class Dispatcher:
         *,
         retention: float,
         in_flight: int = IN_FLIGHT,
+        one_process: bool = False,
     ) -> None:
+        """`one_process`: the worker lives in this process, and takes it along when it dies.
+
+        Then no broker counts deliveries; the store does, and what was on its way when the process
+        died is tried alone first, so that the chunk that kills is told from its neighbours.
+        """
         self._store = store
         self._publish = publish
         self._queued = queued
         self._retention = retention
         self._in_flight = in_flight
+        self._one_process = one_process
+        self._suspects: deque[tuple[str, int, int]] | None = None if one_process else deque()
         self._flying: dict[Chunk, Flight] = {}
         self._checked = self._pruned = 0.0
         self._wake = threading.Event()
@@ -89,6 +98,9 @@ class Dispatcher:
         self._stopping.set()
         self._wake.set()
         self._thread.join(timeout=10)
+        if self._one_process:
+            for job, number in self._flying:
+                self._store.attempt(job, [number], -1)
 
     def wake(self) -> None:
         """Something was recorded or accepted: look at once."""
@@ -121,6 +133,8 @@ class Dispatcher:
         if self._flying and now - self._checked > RECHECK:
             self._checked = now
             self._forget_lost(now)
+        if not self._suspects_settled(now):
+            return
         flying = Counter(job for job, _ in self._flying)
         more = waiting
         # A job with few chunks leaves its share to the others: deal again until all is dealt.
@@ -152,10 +166,25 @@ class Dispatcher:
                     self._publish_one(job, number)
                     flight.sent, flight.times = now, flight.times + 1
 
+    def _suspects_settled(self, now: float) -> bool:
+        if self._suspects is None:
+            self._suspects = deque(self._store.suspects())
+        while self._suspects and not self._flying:
+            job, number, attempts = self._suspects.popleft()
+            if error := verdict(attempts):
+                self._store.record(job, number, Outcome(**error))
+                continue
+            self._store.attempt(job, [number])
+            self._publish_one(job, number)
+            self._flying[job, number] = Flight(now)
+        return not self._suspects
+
     def _send(self, job: str, count: int, now: float) -> int:
         skip = [number for other, number in self._flying if other == job]
         began = time.time()
         numbers = self._store.pending(job, skip, count)
+        if numbers and self._one_process:
+            self._store.attempt(job, numbers)
         for number in numbers:
             self._publish_one(job, number)
             self._flying[job, number] = Flight(now)

@@ -22,7 +22,11 @@ class Recorder:
         self._app = app
         self._store = Store(settings.store)
         self._dispatcher = Dispatcher(
-            self._store, publisher(app), queue_length(app), retention=settings.job_retention
+            self._store,
+            publisher(app),
+            queue_length(app),
+            retention=settings.job_retention,
+            one_process=settings.embedded,
         )
 
     def register_tasks(self) -> None:

@@ -203,6 +203,27 @@ class Store:
             row = connection.execute(query).first()
         return Payload(job, number, *row) if row else None
 
+    def suspects(self) -> list[tuple[str, int, int]]:
+        """Pending chunks that were tried before: job, number, how often."""
+        query = (
+            select(chunks.c.job, chunks.c.number, chunks.c.attempts)
+            .join_from(chunks, jobs)
+            .where(jobs.c.state.in_(ACTIVE), chunks.c.state == "pending", chunks.c.attempts > 0)
+            .order_by(chunks.c.attempts.desc(), chunks.c.job, chunks.c.number)
+        )
+        with self._read() as connection:
+            return [(row.job, row.number, row.attempts) for row in connection.execute(query)]
+
+    def attempt(self, job: str, numbers: Sequence[int], change: int = 1) -> None:
+        """Count that these chunks are tried, or (with -1) that they were not after all."""
+        query = (
+            chunks.update()
+            .where(_pending(job), chunks.c.number.in_(numbers))
+            .values(attempts=chunks.c.attempts + change)
+        )
+        with self._write() as connection:
+            connection.execute(query)
+
     def start(self, job: str, when: float) -> None:
         """Its first chunk is on its way."""
         with self._write() as connection:

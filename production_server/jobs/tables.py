@@ -70,6 +70,7 @@ chunks = Table(
     Column("number", Integer, primary_key=True),
     Column("state", String(8), nullable=False),
     Column("count", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),  # counted only in one process
     Column("rows", LargeBinary),  # float32, row-major; emptied when the chunk is recorded
     Column("outputs", LargeBinary),
     Column("reason", Text),

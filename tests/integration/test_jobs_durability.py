@@ -22,6 +22,7 @@ from production_server.local.supervisor import Supervisor
 from production_server.settings import load_settings
 from tests.support.poisoned_worker import DEADLY, FAILING
 from tests.support.rows import shipped
+from tests.support.service import Service
 from tests.support.tables import (
     check_result,
     csv_body,
@@ -36,6 +37,7 @@ from tests.support.tables import (
 
 # Small chunks make a job of many messages, long enough to be interrupted.
 CHUNK, ROWS = 100, 60_000
+POISONED = "tests.support.poisoned_worker"
 
 
 class Parts:
@@ -56,7 +58,7 @@ class Parts:
         self.supervisor = Supervisor(self.settings.environment(), logs, Console())
         own = [sys.executable, "-m", "production_server"]
         for number in ("1", "2"):
-            self.supervisor.add(f"worker-{number}", [sys.executable, "-c", START, number])
+            self.supervisor.add(f"worker-{number}", [sys.executable, "-m", POISONED, number])
         self.supervisor.add("recorder", [*own, "recorder"])
         self.supervisor.add("web", [*own, "web"])
         self._thread = threading.Thread(target=self.supervisor.run, daemon=True)
@@ -71,10 +73,6 @@ class Parts:
         self.supervisor.stop_soon()
         self._thread.join(timeout=60)
         self.broker.stop()
-
-
-# Run as a module of the checkout, which is the supervisor's working folder.
-START = "import runpy; runpy.run_module('tests.support.poisoned_worker', run_name='__main__')"
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +128,7 @@ def kill_all(parts: Parts) -> None:
     parts.broker.start()
 
 
+@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 @pytest.mark.parametrize(
     "interrupt",
     [
@@ -161,6 +160,7 @@ def test_a_job_survives(
     check_result(client, job, expected)
 
 
+@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.Client) -> None:
     registry, card = shipped()
     values = table(card, 12 * CHUNK)
@@ -169,7 +169,7 @@ def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.C
     ended = follow(client, job, patience=100)
     assert ended["state"] == "failed"
     assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
-    check_failed(client, job, values, 5, "each time the worker died")
+    check_failed(client, job, values, 5, "given to a worker 3 times and each time the worker died")
     assert client.get("/ready").status_code == 200 or wait_until_ready(parts.url, 60)
     healthy = submit(client, csv_body(card, table(card, 500)))["id"]
     assert follow(client, healthy)["state"] == "done"
@@ -219,3 +219,60 @@ def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
     assert follow(client, small)["state"] == "done"
     assert look(client, large)["state"] == "running"
     client.delete(f"/jobs/{large}")
+
+
+@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
+def test_in_one_process_a_job_survives_a_kill(
+    tmp_path: Path, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> None:
+    _, card = shipped()
+    with (
+        Service(tmp_path, settings={"STACKSERVE_CHUNK_ROWS": str(CHUNK)}) as service,
+        httpx.Client(base_url=service.url, timeout=30) as client,
+    ):
+        job = submit(client, csv_body(card, table(card, ROWS)))["id"]
+        wait_for_chunks(client, job, 20)
+        kill(service)
+        service.start()
+        ended = follow(client, job)
+        assert (ended["state"], ended["rows_done"]) == ("done", ROWS)
+        check_result(client, job, expected)
+
+
+@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
+def test_in_one_process_a_deadly_chunk_fails_alone_in_the_end(tmp_path: Path) -> None:
+    _, card = shipped()
+    values = table(card, 12 * CHUNK)
+    values[5 * CHUNK + 3, 4] = DEADLY
+    settings = {"STACKSERVE_CHUNK_ROWS": str(CHUNK)}
+    service = Service(tmp_path, settings=settings, command=("-m", POISONED))
+    with service, httpx.Client(base_url=service.url, timeout=30) as client:
+        job = submit(client, csv_body(card, values))["id"]
+        deaths = 0
+        while True:
+            try:
+                ended = follow(client, job)
+                break
+            except httpx.HTTPError:
+                deaths += restart(service)
+        assert deaths == 3
+        assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
+        check_failed(client, job, values, 5, "each time the worker died")
+
+
+def kill(service: Service) -> None:
+    assert service.process is not None
+    service.process.kill()
+    service.process.wait()
+
+
+def restart(service: Service) -> int:
+    """How often it had died until it stayed."""
+    deaths = 1
+    while deaths < 9:
+        try:
+            service.start()
+            break
+        except AssertionError:
+            deaths += 1
+    return deaths

@@ -1,4 +1,8 @@
-"""A worker whose model dies of one value and fails on another: `python poisoned_worker.py N`."""
+"""A worker whose model dies of one value and fails on another.
+
+python -m tests.support.poisoned_worker 1        worker number 1
+python -m tests.support.poisoned_worker serve    any other verb of production_server
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import sys
 import numpy as np
 from numpy.typing import NDArray
 
+from production_server.cli import main
 from production_server.messaging.worker import run_worker
 from production_server.model.predictor import Predictor
 from production_server.settings import load_settings, set_up_logging
@@ -28,6 +33,9 @@ def predict(self: Predictor, rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 if __name__ == "__main__":
     Predictor.predict = predict  # type: ignore[method-assign]
+    if not sys.argv[1].isdigit():
+        main()
+        raise SystemExit
     settings = load_settings()
     set_up_logging(settings.log_level)
     run_worker(settings, int(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
@@ -158,3 +159,37 @@ def test_a_broken_broker_loses_nothing(store: Store, queue: Queue, dispatcher: D
     queue.broken = False
     dispatcher.tick(2)
     assert queue.take() == [(job, 0), (job, 1)]
+
+
+def test_in_one_process_the_chunk_that_kills_is_found_and_fails(store: Store, queue: Queue) -> None:
+    job = made(store, 6)
+    poison = (job, 2)
+    deaths = 0
+    lives = 0
+    while store.get(job).active:  # type: ignore[union-attr]
+        lives += 1
+        assert lives < 10
+        life = Dispatcher(
+            store, queue.publish, lambda: 0, retention=30, in_flight=4, one_process=True
+        )
+        for now in range(20):
+            life.tick(now)
+            taken = queue.take()
+            if poison in taken:
+                deaths += 1
+                break
+            for chunk in taken:
+                store.record(*chunk, GOOD)
+    found = store.get(job)
+    assert found is not None
+    assert (found.state, found.chunks_done, found.chunks_failed, deaths) == ("failed", 5, 1, 3)
+
+
+def test_in_one_process_a_clean_stop_counts_against_nobody(store: Store, queue: Queue) -> None:
+    made(store, 3)
+    life = Dispatcher(store, queue.publish, lambda: 0, retention=30, one_process=True)
+    life.start()
+    while not queue.sent:
+        time.sleep(0.01)
+    life.stop()
+    assert store.suspects() == []
