@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -210,6 +211,24 @@ def test_a_cancelled_job_stops_and_makes_room(parts: Parts, client: httpx.Client
     small = submit(client, csv_body(card, table(card, 100)))["id"]
     assert follow(client, small, patience=10)["state"] == "done"
     assert look(client, job)["chunks_done"] == done
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_a_job_survives_the_loss_of_all_messages(
+    parts: Parts,
+    client: httpx.Client,
+    expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> None:
+    _, card = shipped()
+    job = submit(client, csv_body(card, table(card, ROWS)))["id"]
+    wait_for_chunks(client, job, 20)
+    parts.broker.kill()
+    shutil.rmtree(parts.broker.folder / "data")
+    parts.broker.start()
+    ended = follow(client, job, patience=300)
+    assert (ended["state"], ended["rows_done"]) == ("done", ROWS)
+    check_result(client, job, expected)
 
 
 def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
