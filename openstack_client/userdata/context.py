@@ -26,7 +26,7 @@ def _plain(value: str) -> str:
     return value
 
 
-def _open(value: str) -> str:
+def _without_password(value: str) -> str:
     """User data can be read at the VM's metadata address for as long as the VM lives."""
     if re.search(r"://[^/]*@", value):
         raise ValueError(
@@ -38,7 +38,7 @@ def _open(value: str) -> str:
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
         raise ValueError("must be an address that starts with http:// or https://")
-    return _open(_plain(value))
+    return _without_password(_plain(value))
 
 
 def _host(value: str) -> str:
@@ -66,7 +66,7 @@ def _public_key(value: str) -> str:
 
 
 Plain = Annotated[str, AfterValidator(_plain)]
-Setting = Annotated[str, AfterValidator(_plain), AfterValidator(_open)]
+Setting = Annotated[str, AfterValidator(_plain), AfterValidator(_without_password)]
 SettingName = Annotated[str, Field(pattern=r"^STACKSERVE_[A-Z_]+$")]
 Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, AfterValidator(_host)]

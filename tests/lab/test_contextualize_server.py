@@ -178,7 +178,7 @@ def test_a_worker_vm_joins_and_takes_over(
         broker=Broker(host=host, port=server.forwards[5672]))  # fmt: skip
     worker = Guest(
         tmp_path_factory.mktemp("worker"), lab_image(needs), rendered.data,
-        port=port, memory_mb=2048)  # fmt: skip
+        port=port, memory_mb=1536)  # fmt: skip
     with worker:
         worker.wait_for("code", "begin", PATIENCE)
         joined = server.ssh(
@@ -191,6 +191,9 @@ def test_a_worker_vm_joins_and_takes_over(
         server.ssh("sudo systemctl stop stackserve-worker@1")
         assert ask(server, "/predict?glucose=148&bmi=33.6")["predictions"]
         server.ssh("sudo systemctl start stackserve-worker@1")
+        # It has little memory, so it got a swap file; the server did not.
+        assert "/swap.stackserve" in worker.ssh("cat /proc/swaps")
+        assert "/swap.stackserve" not in server.ssh("cat /proc/swaps")
         refused = worker.ssh("sudo -u nobody cat /etc/stackserve/server.env 2>&1 || true")
         assert "Permission denied" in refused
 
