@@ -1,0 +1,1 @@
+"""Measures this service and its peers: `scripts/bench serving`, `scripts/bench jobs`."""

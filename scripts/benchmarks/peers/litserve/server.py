@@ -1,0 +1,52 @@
+"""LitServe with onnxruntime; BENCH_BATCH rows at most are gathered, 1 gathers none."""
+
+from __future__ import annotations
+
+import os
+
+import litserve
+import numpy as np
+import onnxruntime as ort
+
+BATCH = int(os.environ["BENCH_BATCH"])
+
+
+class Model(litserve.LitAPI):
+    def setup(self, device):
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = ort.InferenceSession(os.environ["BENCH_ONNX"], options)
+
+    def decode_request(self, request):
+        return np.array([list(row.values()) for row in request["rows"]], np.float32)
+
+    def batch(self, inputs):
+        self.ends = np.cumsum([len(rows) for rows in inputs])[:-1]
+        return np.concatenate(inputs)
+
+    def predict(self, rows):
+        return self.session.run(None, {"measurements": rows})[0][:, 0]
+
+    def unbatch(self, output):
+        return np.split(output, self.ends)
+
+    def encode_response(self, output):
+        return {"probability": output.tolist()}
+
+
+if __name__ == "__main__":
+    gathering = {"max_batch_size": BATCH, "batch_timeout": 0.002} if BATCH > 1 else {}
+    server = litserve.LitServer(
+        Model(**gathering),
+        accelerator="cpu",
+        workers_per_device=int(os.environ["BENCH_WORKERS"]),
+        fast_queue=bool(os.environ.get("BENCH_FAST_QUEUE")),
+    )
+    server.run(
+        host="127.0.0.1",
+        port=int(os.environ["BENCH_PORT"]),
+        num_api_servers=int(os.environ.get("BENCH_SERVERS", "0")) or None,
+        generate_client_file=False,
+        log_level="warning",
+        access_log=False,
+    )

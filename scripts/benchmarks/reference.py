@@ -1,0 +1,69 @@
+"""What every peer is given and held to: the shipped model, 64 rows and the right answers to them.
+
+Run as a program of its own, so that Keras and its backend never live in the process that measures.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from production_server.model import kerasfiles
+from production_server.model.cohort import sample
+from production_server.model.predictor import Predictor
+from production_server.model.registry import Registry
+
+SHIPPED = Path(kerasfiles.__file__).parent.parent / "shipped"
+ROWS = 64
+SEED = 20
+KERAS_FILE = "model.keras"
+ONNX_FILE = "model.onnx"
+DESCRIPTION = "reference.json"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Rows as JSON objects, and the probability that Keras gives each of them."""
+
+    version: str
+    rows: list[dict[str, float]]
+    expected: list[float]
+
+    @classmethod
+    def read(cls, folder: Path) -> Reference:
+        return cls(**json.loads((folder / DESCRIPTION).read_text()))
+
+
+def write(folder: Path) -> None:
+    """The model's file, config and weights, the rows and the right answers."""
+    registry = Registry(SHIPPED)
+    version = registry.versions()[0]
+    path = registry.checked_model_path(version)
+    card = registry.card(version)
+    model = kerasfiles.load(path)
+    rows: list[dict[str, Any]] = [dict(row) for row, _ in sample(card, ROWS, SEED)]
+    matrix = np.array([list(row.values()) for row in rows], np.float32)
+    expected = Predictor.of(model, card).predict(matrix)[:, 0].tolist()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / KERAS_FILE).write_bytes(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        (folder / "config.json").write_bytes(archive.read("config.json"))
+    weights = {
+        f"{layer.name}/{number}": value
+        for layer in model.layers
+        for number, value in enumerate(layer.get_weights())
+    }
+    np.savez(folder / "weights.npz", allow_pickle=False, **weights)
+    (folder / DESCRIPTION).write_text(
+        json.dumps({"version": version, "rows": rows, "expected": expected})
+    )
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))
