@@ -24,11 +24,13 @@ KEY_BLOCK = re.compile(
     r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL
 )
 KEY_LINE = re.compile(r"((?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*)")
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+# Nova takes the escape character out of terminal codes and leaves the rest of them.
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:[0-9;?]+[mHKJh]|[HKJ])|\r")
 # What a kernel, systemd or cloud-init prefixes its lines with.
 PREFIX = re.compile(r"^(?:\[\s*\d+\.\d+\]\s*)?(?:cloud-init\[\d+\]:\s*)?(?:ci-info:\s*)?")
 DULL = re.compile(
-    r"^$|^\[\s*OK\s*\]|login:|^-+$|^\++[-+]*\+$|^\|.*\|$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE"
+    r"^$|^\[\s*OK\s*\]|^(?:Start|Stopp|Mount)ing |login:|^-+$|^\++[-+]*\+$|^\+[-+].*[-+]\+$|^\|.*\|$"
+    r"|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^\+-+\["
 )
 
 

@@ -81,18 +81,30 @@ class Remover:
 
     def _wait_for_servers(self, ids: set[str]) -> None:
         until = time.monotonic() + SERVER_PATIENCE
-        while ids:
-            left = {server.id: server for server in gather.servers(self.cloud) if server.id in ids}
+        left = set(ids)
+        while left:
+            there = {server_id: self._status(server_id) for server_id in left}
+            left = {server_id for server_id, status in there.items() if status}
             if not left:
                 return
             if time.monotonic() > until:
-                names = ", ".join(f"{server.name} ({server.status})" for server in left.values())
+                names = ", ".join(f"{entry} ({there[entry]})" for entry in sorted(left))
                 raise TimedOut(
                     f"Nova took the deletion, but still has after {SERVER_PATIENCE:.0f} s: "
                     f"{names}.",
                     "Run the same command again; if it stays, ask the cloud's operators.",
                 )
             self.sleep(PAUSE)
+
+    def _status(self, server_id: str) -> str:
+        """Nova's word on a server, empty when it is gone."""
+        try:
+            status = gather.server(self.cloud, server_id).status
+        except CloudError as error:
+            if error.status == 404:
+                return ""
+            raise
+        return "" if status == "DELETED" else status
 
     def _delete_group(self, group_id: str, name: str) -> None:
         network = self.cloud.connection.network

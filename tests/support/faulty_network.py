@@ -105,6 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers = [
                 ("Content-Type", "application/json"),
                 ("x-openstack-request-id", "req-fault"),
+                ("x-compute-request-id", "req-fault"),
             ]
             self._answer(rule.status, headers, rule.body.encode())
             return

@@ -41,6 +41,12 @@ def faults(_proxy: FaultyNetwork) -> Iterator[FaultyNetwork]:
     _proxy.clear()
 
 
+def _is_about_clouds(name: str) -> bool:
+    return name.startswith(("OS_", "STACKSERVE_DEPLOY")) or name.lower() in {
+        "no_proxy", "http_proxy", "https_proxy", "xdg_config_home",
+    }  # fmt: skip
+
+
 @dataclass
 class Launcher:
     """Runs verbs as a person would, in this process or in one of its own."""
@@ -56,7 +62,8 @@ class Launcher:
         return ended
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        env = {**os.environ, **self.env, "PYTHONUNBUFFERED": "1"}
+        kept = {key: value for key, value in os.environ.items() if not _is_about_clouds(key)}
+        env = {**kept, **self.env, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, str(ROOT / "openstack_client" / "start_instance.py")]
         return subprocess.Popen(
             [*command, *arguments], env=env, cwd=self.folder, text=True,
@@ -66,6 +73,11 @@ class Launcher:
     def words(self, ended: Result) -> str:
         """All that a person sees, on one line, so that wrapping does not matter."""
         return " ".join((ended.stdout + ended.stderr).split())
+
+
+def launcher_of(project: Project, faults: FaultyNetwork, folder: Path) -> Launcher:
+    """A person with an empty home, whose way to the cloud leads through `faults`."""
+    return Launcher({**project.env, "HOME": str(folder), "http_proxy": faults.url}, folder)
 
 
 @pytest.fixture
@@ -79,13 +91,13 @@ def launcher(
             monkeypatch.delenv(name)
     # Patience that suits a lab on this machine; what is waited for stays the same.
     monkeypatch.setattr("openstack_client.cloud.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("openstack_client.lease.SETTLE", 0.2)
     monkeypatch.setattr("openstack_client.waiting.POLL", 0.3)
     monkeypatch.setattr("openstack_client.waiting.CONSOLE_EVERY", 0.5)
     monkeypatch.setattr("openstack_client.waiting.DELIVERY_PATIENCE", 1.0)
     monkeypatch.setattr("openstack_client.removal.PAUSE", 0.3)
     monkeypatch.chdir(tmp_path)
-    home = {"HOME": str(tmp_path), "http_proxy": faults.url}
-    return Launcher({**project.env, **home}, tmp_path)
+    return launcher_of(project, faults, tmp_path)
 
 
 @pytest.fixture

@@ -80,7 +80,8 @@ def test_expired_token(launcher: Launcher, project: Project) -> None:
 @pytest.fixture
 def credential(project: Project) -> Iterator[Callable[..., dict[str, str | None]]]:
     """Makes application credentials; gives the variables that use one instead of a password."""
-    own, made = project.connection(), []
+    own = project.connection()
+    made: list[Any] = []
 
     def make(minutes: int = 600) -> dict[str, str | None]:
         ends = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from openstack_client import console
 from openstack_client.console import Mark
 
@@ -88,6 +90,22 @@ def test_the_last_line_that_matters() -> None:
     assert console.last_line(FAILED) == "Get:1 http://deb.debian.org bookworm InRelease"
     assert console.last_line("") == ""
     assert console.last_line("FAKE CONSOLE OUTPUT\nANOTHER\nLAST LINE") == "LAST LINE"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("[[0;32m  OK  [0m] Started [0;1;39mssh.service[0m - OpenBSD.", ""),
+        ("[K         Starting [0;1;39mcloud-init.servic…", ""),
+        ("[H[J[1;1H", ""),
+        ("+++++++++++++++++++Route IPv6 info+++++++++++++++++++", ""),
+        ("+--[ED25519 256]--+", ""),
+        ("[   14.2] cloud-init[312]: Get:7 http://deb.debian.org [12.3 kB]",
+         "Get:7 http://deb.debian.org [12.3 kB]"),
+    ],
+)  # fmt: skip
+def test_the_noise_of_a_boot_is_not_shown(line: str, shown: str) -> None:
+    assert console.last_line(line) == shown
 
 
 def test_host_keys_of_our_own_lines() -> None:
