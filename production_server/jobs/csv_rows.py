@@ -1,7 +1,8 @@
 """CSV, block by block, to checked numbers.
 
 A block of whole lines is parsed at once by numpy; a block that numpy refuses (or that holds
-quotes) is read line by line, which is slower and can name the line, the column and the cause.
+quotes) is read line by line; a line that is wrong is looked at cell by cell, to name the line,
+the column and the cause.
 A cell never spans lines; the separator is a comma, semicolon or tab, found from the header.
 """
 
@@ -23,6 +24,7 @@ from production_server.model.card import Card
 
 BLOCK = 1 << 20
 LONGEST_LINE = 1 << 20  # a "line" beyond this is not a table; it bounds the memory
+MOST_COLUMNS = 10_000
 _ABSENT = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 
 
@@ -113,7 +115,11 @@ def read_header(
         cells = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter), [])]
     except csv.Error as error:
         raise UploadMalformed("malformed_csv", f"line {number}: {error}", wanted) from None
-    if not any(_plain(cell) in map(_plain, names) for cell in cells):
+    if len(cells) > MOST_COLUMNS:
+        raise UploadMalformed(
+            "malformed_csv", f"the header has more than {MOST_COLUMNS} columns", wanted
+        )
+    if not any(feature_of(cell, card) for cell in cells):
         ledger.problem("missing_header", number, None, wanted)
         return None
     columns = _columns(cells, number, card, ledger, ignore_unknown)
@@ -211,15 +217,35 @@ def _where(block: bytes, number: int, rows: int) -> NDArray[np.int64]:
 def slow(
     block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger
 ) -> tuple[Values, NDArray[np.int64]]:
-    """Line by line, telling the ledger what is wrong."""
-    rows: list[list[float]] = []
-    where: list[int] = []
-    for at, line in enumerate(block.decode("utf-8", "replace").split("\n"), number):
-        if line.strip():
-            rows.append(_row(line.rstrip("\r"), at, header, bounds, ledger))
-            where.append(at)
-    shape = (len(rows), len(header.columns))
-    return np.array(rows, dtype=np.float64).reshape(shape), np.array(where, dtype=np.int64)
+    """Line by line; whatever is wrong or doubtful is looked at closely, and told to the ledger."""
+    text = block.decode("utf-8", "replace")
+    lines = [
+        (at, line.rstrip("\r")) for at, line in enumerate(text.split("\n"), number) if line.strip()
+    ]
+    rows = [_quick(line, header) for _, line in lines]
+    blank = [0.0] * len(header.columns)
+    values = np.array([row or blank for row in rows], dtype=np.float64).reshape(-1, len(blank))
+    doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
+    for index in np.flatnonzero(doubtful):
+        at, line = lines[index]
+        values[index] = _row(line, at, header, bounds, ledger)
+    return values, np.array([at for at, _ in lines], dtype=np.int64)
+
+
+def _quick(line: str, header: Header) -> list[float] | None:
+    """The numbers of an ordinary line; None for one that has to be looked at closely."""
+    # Python reads 1_000 and digits of other scripts as numbers; a table that holds them is wrong.
+    if "_" in line or not line.isascii():
+        return None
+    try:
+        cells = line.split(header.delimiter)
+        if '"' in line:
+            cells = next(csv.reader([line], delimiter=header.delimiter, strict=True))
+        if len(cells) != header.width:
+            return None
+        return [float(cells[column]) for column in header.columns]
+    except (ValueError, csv.Error):
+        return None
 
 
 def _row(line: str, at: int, header: Header, bounds: Bounds, ledger: Ledger) -> list[float]:
@@ -251,7 +277,6 @@ def _row(line: str, at: int, header: Header, bounds: Bounds, ledger: Ledger) -> 
 
 
 def _number(text: str) -> float | None:
-    # Python reads 1_000 and digits of other scripts as numbers; a table that holds them is wrong.
     if "_" in text or not text.isascii():
         return None
     try:

@@ -110,11 +110,13 @@ def _table(
 ) -> Values:
     values = fast(batch, bounds.features)
     if values is None or bounds.refused(values).any():
-        rows = [
-            _row(element, at, bounds, ledger, ignore_unknown)
-            for at, element in enumerate(batch, number)
-        ]
-        values = np.array(rows, dtype=np.float64)
+        names = [feature.name for feature in bounds.features]
+        rows = [_quick(element, names) for element in batch]
+        blank = [0.0] * len(names)
+        values = np.array([row or blank for row in rows], dtype=np.float64)
+        doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
+        for index in np.flatnonzero(doubtful):
+            values[index] = _row(batch[index], number + int(index), bounds, ledger, ignore_unknown)
     if not ledger.count:
         bounds.count_odd(values, np.arange(number, number + len(batch)), ledger)
     return values
@@ -138,6 +140,22 @@ def fast(batch: list[Any], features: list[Feature]) -> Values | None:
         return None
     try:
         return np.array(batch, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _quick(element: Any, names: list[str]) -> list[float] | None:
+    """The numbers of an ordinary row; None for one that has to be looked at closely."""
+    if type(element) is dict:
+        if len(element) != len(names):
+            return None
+        element = [element.get(name) for name in names]
+    if type(element) is not list or len(element) != len(names):
+        return None
+    if not set(map(type, element)) <= {int, float}:
+        return None
+    try:
+        return [float(value) for value in element]
     except OverflowError:
         return None
 

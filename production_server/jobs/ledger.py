@@ -16,6 +16,8 @@ from production_server.model.card import Card, Feature
 Unit = Literal["line", "row"]
 SHOWN = 20  # problems told in full: enough to see a pattern, and the answer stays small
 
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # from here on a number rounds to infinity as float32
+
 Values = NDArray[np.float64]
 
 
@@ -134,9 +136,8 @@ def judge(feature: Feature, value: float) -> tuple[str, str] | None:
     shown = f"{value:g}"
     if value != value:  # noqa: PLR0124 - the one number that differs from itself
         return "nan", f"{feature.name} is NaN"
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.float32(value)):
-            return "infinite", f"{feature.name} is {shown}: infinite or too large"
+    if abs(value) >= FLOAT32_LIMIT:
+        return "infinite", f"{feature.name} is {shown}: infinite or too large"
     if value == 0 and feature.zero_is_missing:
         return None
     if feature.minimum is not None and value < feature.minimum:
