@@ -16,7 +16,7 @@ def file_of(layout: Layout, server: str) -> Path:
     servers = [s for s in admin.compute.servers(all_projects=True) if server in (s.name, s.id)]
     if not servers:
         raise LabError(f"No server is called '{server}'.", "`openstack server list` shows them.")
-    path = layout.data("nova") / "instances" / servers[0].id / "console.log"
+    path = layout.data("nova") / "instances" / str(servers[0].id) / "console.log"
     if not path.exists():
         raise LabError(
             f"Server '{server}' has no console.",

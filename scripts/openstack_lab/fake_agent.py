@@ -33,7 +33,7 @@ def state(host: str, first: bool) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """`python -m openstack_lab.fake_agent NEUTRON_CONF HOST`."""
-    import oslo_messaging
+    import oslo_messaging  # type: ignore[import-not-found]  # of the lab's own environment
     from oslo_config import cfg
 
     config, host = arguments

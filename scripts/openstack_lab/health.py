@@ -22,6 +22,8 @@ def passes(check: Check) -> bool:
             return _connects(check.target)
         case "http":
             return _answers(check.target)
+        case "consumer":
+            return _listens(check.target, check.queue)
 
 
 def _connects(target: str) -> bool:
@@ -44,3 +46,19 @@ def _answers(target: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _listens(name: str, broker: str) -> bool:
+    """Whether somebody consumes the queue: only then is a call to it answered."""
+    import amqp
+
+    host, user, password = broker.split()
+    connection = amqp.Connection(host, user, password, connect_timeout=PATIENCE)
+    try:
+        connection.connect()
+        declared = connection.channel().queue_declare(name, passive=True)
+    except (OSError, amqp.AMQPError):
+        return False
+    finally:
+        connection.close()
+    return bool(declared.consumer_count)

@@ -70,6 +70,11 @@ class Lab:
         return f"rabbit://openstack:{self.secrets.queue}@127.0.0.1:5672/"
 
     @property
+    def broker(self) -> str:
+        """The same queue for a health check."""
+        return f"127.0.0.1:5672 openstack {self.secrets.queue}"
+
+    @property
     def real_host(self) -> str:
         return HOST
 

@@ -24,7 +24,8 @@ TICK = 0.1
 # How often a ready daemon is asked again; a loaded machine makes it miss a beat, not three.
 RECHECK = 10.0
 MISSES = 3
-PATIENCE_AT_STOP = 15.0
+# For guests and what else daemons left behind, once the daemons are gone.
+LAST_PATIENCE = 5.0
 
 
 class Supervisor:
@@ -89,7 +90,9 @@ class Supervisor:
                     self._advance(running)
             time.sleep(TICK)
         with self.lock:
-            self._end(list(reversed(self.running.values())))
+            self._end([r for r in self.running.values() if not r.unit.keeps_data])
+            self._end([r for r in self.running.values() if r.unit.keeps_data])
+            self._end_all()
 
     def _advance(self, running: Running) -> None:
         now = time.monotonic()
@@ -151,17 +154,28 @@ class Supervisor:
                 running.again()
 
     def _end(self, ending: list[Running]) -> None:
-        """SIGTERM to each in turn, all wait together, SIGKILL to what is left."""
+        """SIGTERM to all at once, SIGKILL to each whose patience is over."""
+        began = time.monotonic()
         for running in ending:
             running.enter(State.STOPPED)
             running.kill(signal.SIGTERM)
-        deadline = time.monotonic() + PATIENCE_AT_STOP
-        while any(running.pid for running in ending) and time.monotonic() < deadline:
-            self._reap_ending(ending)
+        while left := [running for running in ending if running.pid]:
+            self._reap_ending(left)
+            for running in left:
+                if time.monotonic() - began > running.unit.patience:
+                    running.kill(signal.SIGKILL)
             time.sleep(0.05)
-        for running in ending:
-            running.kill(signal.SIGKILL)
-        self._reap_ending(ending)
+
+    def _end_all(self) -> None:
+        """Guests write their disks back and go; what stays goes with this process."""
+        os.kill(-1, signal.SIGTERM)
+        deadline = time.monotonic() + LAST_PATIENCE
+        while time.monotonic() < deadline:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.05)
+            except ChildProcessError:
+                return
 
     def _reap_ending(self, ending: list[Running]) -> None:
         for running in ending:

@@ -8,15 +8,18 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-CheckKind = Literal["none", "tcp", "http", "path"]
+CheckKind = Literal["none", "tcp", "http", "path", "consumer"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """When a daemon counts as ready: it runs, its port answers, its path exists."""
+    """When a daemon counts as ready: it runs, its port answers, its path exists, it listens."""
 
     kind: CheckKind = "none"
+    # host:port, host:port/path, a file, or a queue's name.
     target: str = ""
+    # Where the queue is: host:port user password.
+    queue: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Unit:
     check: Check = field(default_factory=Check)
     # A loaded two-core machine needs minutes for what takes seconds on a free one.
     timeout: float = 240
+    # Seconds between the polite and the last signal; only what keeps data is worth a wait.
+    patience: float = 3
     # A task of every start of the lab (bridges), not of its first start only (schemas).
     each_start: bool = False
     # Content of the config files that it reads: another content means a restart.
@@ -49,6 +54,11 @@ class Unit:
     @property
     def is_task(self) -> bool:
         return bool(self.steps)
+
+    @property
+    def keeps_data(self) -> bool:
+        """Databases end last, after those who write to them."""
+        return self.patience > 3
 
     @property
     def fingerprint(self) -> str:

@@ -53,7 +53,8 @@ def _endpoints(identity: Any, service: Any, url: str, known: dict[tuple[str, str
 
 def main(arguments: list[str]) -> None:
     """`python -m openstack_lab.cloud.catalog FOLDER CACHE NETWORK`."""
-    layout = Layout(from_environment(*arguments, environment={}))
+    folder, cache, network = arguments
+    layout = Layout(from_environment(folder, cache, network, environment={}))
     fill(Lab(layout, load_secrets(layout), Choices()))
 
 

@@ -49,7 +49,9 @@ FILES = {
 # a compression that an emulated processor undoes quickly.
 INITRAMFS = (
     "MODULES=list\nCOMPRESS=lz4\n",
-    "virtio_pci\nvirtio_blk\nvirtio_scsi\nvirtio_net\nsd_mod\next4\ncrc32c_generic\n",
+    "virtio_pci\nvirtio_blk\nvirtio_scsi\nvirtio_net\nsd_mod\next4\ncrc32c_generic\n"
+    # The config drive is a CD; cloud-init looks for it before udev has found its bus.
+    "ata_piix\nahci\nsr_mod\nisofs\n",
 )
 
 

@@ -35,6 +35,7 @@ def units(lab: Lab) -> list[Unit]:
             user="mysql",
             requires=("database-files",),
             check=Check("tcp", "127.0.0.1:3306"),
+            patience=20,
             config=config_of(conf),
         ),
     ]  # fmt: skip

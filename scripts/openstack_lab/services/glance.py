@@ -9,12 +9,13 @@ from openstack_lab.unit import Step, Unit
 
 def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("glance")
+    config = ("--config-file", str(conf / "glance-api.conf"))
     return [
         Unit(
             name="glance-schema",
             title="Glance's tables",
             steps=(
-                Step((lab.layout.bin("glance-manage"), "--config-file", str(conf / "glance-api.conf"), "db_sync")),
+                Step((lab.layout.bin("glance-manage"), *config, "db_sync")),
             ),
             environment=environment(lab),
             requires=("database",),
@@ -22,6 +23,6 @@ def units(lab: Lab) -> list[Unit]:
         api(
             lab, "glance", "Glance", "glance.wsgi.api:application",
             {"OS_GLANCE_CONFIG_DIR": str(conf), "OS_GLANCE_CONFIG_FILES": "glance-api.conf"},
-            ("glance-schema", "keystone"), config=config_of(conf), path="/healthcheck",
+            ("glance-schema",), config=config_of(conf), path="/healthcheck",
         ),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("keystone")
     manage = (lab.layout.bin("keystone-manage"), "--config-file", str(conf / "keystone.conf"))
     keys = ("--keystone-user", "root", "--keystone-group", "root")
+    url = f"{lab.url('keystone')}/v3"
     return [
         Unit(
             name="keystone-schema",
@@ -27,7 +28,7 @@ def units(lab: Lab) -> list[Unit]:
                         *(
                             part
                             for interface in ("admin", "internal", "public")
-                            for part in (f"--bootstrap-{interface}-url", f"{lab.url('keystone')}/v3")
+                            for part in (f"--bootstrap-{interface}-url", url)
                         ),
                     )
                 ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openstack_lab.lab import Lab
 from openstack_lab.services.common import api, config_of, environment
-from openstack_lab.unit import Step, Unit
+from openstack_lab.unit import Check, Step, Unit
 
 AGENTS = {
     "openvswitch": ("neutron-openvswitch-agent", "Neutron's switch agent", "openvswitch_agent.ini"),
@@ -36,14 +36,16 @@ def units(lab: Lab) -> list[Unit]:
                 "OS_NEUTRON_CONFIG_DIR": str(conf),
                 "OS_NEUTRON_CONFIG_FILES": "neutron.conf;ml2_conf.ini",
             },
-            ("neutron-schema", "queue", "catalog"), config=config_of(conf),
+            ("neutron-schema", "queue"), config=config_of(conf),
         ),
         Unit(
             name="neutron-rpc",
             title="Neutron's server for agents",
             command=(lab.layout.bin("neutron-rpc-server"), *server),
             environment=environment(lab),
-            requires=("neutron-schema", "queue", "catalog"),
+            requires=("neutron-schema", "queue"),
+            # An agent that calls before somebody listens waits a minute for its answer.
+            check=Check("consumer", "q-reports-plugin", lab.broker),
             config=config_of(conf),
         ),
         *(_agent(lab, name) for name in AGENTS),
@@ -61,7 +63,7 @@ def _agent(lab: Lab, name: str) -> Unit:
             "--config-file", str(conf / file),
         ),
         environment=environment(lab),
-        requires=("bridges", "queue", "neutron-schema", "catalog"),
+        requires=("bridges", "neutron-rpc"),
         config=config_of(conf),
     )  # fmt: skip
 

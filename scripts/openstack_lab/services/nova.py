@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from openstack_lab.lab import Lab
 from openstack_lab.services.common import api, config_of, environment
-from openstack_lab.unit import Step, Unit
+from openstack_lab.unit import Check, Step, Unit
 
 # `create_cell` of a cell that an interrupted start has made already.
 CELL_EXISTS = 2
@@ -14,6 +14,7 @@ def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("nova")
     main = ("--config-file", str(conf / "nova.conf"))
     manage = (lab.layout.bin("nova-manage"), *main)
+    cells = (*manage, "cell_v2")
     ready = ("nova-schema", "queue", "catalog")
     variables = {"OS_NOVA_CONFIG_DIR": str(conf)}
     return [
@@ -22,8 +23,8 @@ def units(lab: Lab) -> list[Unit]:
             title="Nova's API tables",
             steps=(
                 Step((*manage, "api_db", "sync")),
-                Step((*manage, "cell_v2", "map_cell0")),
-                Step((*manage, "cell_v2", "create_cell", "--name", "cell1"), accept=(0, CELL_EXISTS)),
+                Step((*cells, "map_cell0")),
+                Step((*cells, "create_cell", "--name", "cell1"), accept=(0, CELL_EXISTS)),
             ),
             environment=environment(lab),
             requires=("database",),
@@ -46,6 +47,7 @@ def units(lab: Lab) -> list[Unit]:
                 command=(lab.layout.bin(f"nova-{name}"), *main),
                 environment=environment(lab),
                 requires=ready,
+                check=Check("consumer", name, lab.broker),
                 config=config_of(conf),
             )
             for name in ("conductor", "scheduler")

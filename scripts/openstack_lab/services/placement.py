@@ -9,12 +9,13 @@ from openstack_lab.unit import Step, Unit
 
 def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("placement")
+    config = ("--config-file", str(conf / "placement.conf"))
     return [
         Unit(
             name="placement-schema",
             title="Placement's tables",
             steps=(
-                Step((lab.layout.bin("placement-manage"), "--config-file", str(conf / "placement.conf"), "db", "sync")),
+                Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),
             ),
             environment=environment(lab),
             requires=("database",),
@@ -22,6 +23,6 @@ def units(lab: Lab) -> list[Unit]:
         api(
             lab, "placement", "Placement", "placement.wsgi.api:application",
             {"OS_PLACEMENT_CONFIG_DIR": str(conf)},
-            ("placement-schema", "keystone"), config=config_of(conf),
+            ("placement-schema",), config=config_of(conf),
         ),
     ]  # fmt: skip

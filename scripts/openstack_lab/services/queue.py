@@ -32,11 +32,14 @@ def units(lab: Lab) -> list[Unit]:
                 RABBITMQ_MNESIA_BASE=str(data / "mnesia"),
                 RABBITMQ_LOG_BASE=str(data / "log"),
                 # Two scheduler threads without busy waiting: the default takes a core to idle.
-                RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+                RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(
+                    "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
+                ),
             ),
             user="rabbitmq",
             requires=("queue-files",),
             check=Check("tcp", "127.0.0.1:5672"),
+            patience=10,
             config=config_of(conf),
         ),
     ]  # fmt: skip
