@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 
 from production_server.local import rabbitmq
@@ -182,7 +183,7 @@ def test_a_chunk_that_the_model_cannot_do_fails_at_once(client: httpx.Client) ->
     values = table(card, 12 * CHUNK)
     values[2 * CHUNK, 4] = FAILING
     job = submit(client, csv_body(card, values))["id"]
-    ended = follow(client, job, patience=20)
+    ended = follow(client, job)
     assert (ended["state"], ended["chunks_failed"]) == ("failed", 1)
     check_failed(client, job, values, 2, "ZeroDivisionError: this model divides by zero")
 
@@ -229,6 +230,15 @@ def test_a_job_survives_the_loss_of_all_messages(
     ended = follow(client, job, patience=300)
     assert (ended["state"], ended["rows_done"]) == ("done", ROWS)
     check_result(client, job, expected)
+
+
+def test_an_idle_recorder_costs_next_to_nothing(parts: Parts, client: httpx.Client) -> None:
+    assert not [job for job in client.get("/jobs").json()["jobs"] if job["finished"] is None]
+    recorder = psutil.Process(parts.supervisor.pids()["recorder"])
+    before, began = sum(recorder.cpu_times()[:2]), time.monotonic()
+    time.sleep(20)
+    used = sum(recorder.cpu_times()[:2]) - before
+    assert used / (time.monotonic() - began) < 0.005
 
 
 def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
