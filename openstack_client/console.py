@@ -29,8 +29,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:[0-9;?]+[mHKJh]|[HKJ])|\r")
 # What a kernel, systemd or cloud-init prefixes its lines with.
 PREFIX = re.compile(r"^(?:\[\s*\d+\.\d+\]\s*)?(?:cloud-init\[\d+\]:\s*)?(?:ci-info:\s*)?")
 DULL = re.compile(
-    r"^$|^\[\s*OK\s*\]|^(?:Start|Stopp|Mount)ing |login:|^-+$|^\++[-+]*\+$|^\+[-+].*[-+]\+$|^\|.*\|$"
-    r"|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^\+-+\["
+    r"^$|^\[\s*OK\s*\]|^(?:Start|Stopp|Mount)ing |login:|^-+$|^\++[-+]*\+$|^\|.*\|$"
+    r"|^\+[-+].*[-+]\+$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^\+-+\["
 )
 
 

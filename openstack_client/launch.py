@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from openstack_client import gather, inventory, keys, userdata
+from openstack_client import baked, gather, inventory, keys, userdata
 from openstack_client.cloud import Cloud
 from openstack_client.errors import (
     LauncherError,
@@ -80,10 +80,13 @@ class Result:
         }  # fmt: skip
 
 
-def parcel(settings: Settings) -> Parcel | list[Problem]:
+def parcel(
+    settings: Settings, role: userdata.Role = userdata.Role.SERVER
+) -> Parcel | list[Problem]:
     """The user data for these settings, or why there can be none."""
     try:
         context = userdata.UserDataContext(
+            role=role,
             name=settings.name,
             code=userdata.read_code(CHECKOUT),
             model=_model(settings.model) if settings.model else None,
@@ -108,7 +111,13 @@ def parcel(settings: Settings) -> Parcel | list[Problem]:
         ]
     except (OSError, UnicodeDecodeError) as error:
         return [Problem("user data", f"a file cannot be read: {error}.")]
-    return Parcel(rendered.data, rendered.code_hash, rendered.payload)
+    recipe = baked.recipe(
+        rendered.payload,
+        rendered.code_hash,
+        userdata.lock_file(context.code),
+        userdata.template_files(),
+    )
+    return Parcel(rendered.data, rendered.code_hash, rendered.payload, recipe)
 
 
 def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
@@ -136,6 +145,7 @@ def make_plan(
     folder: Path,
     ssh_folder: Path,
     recreate: bool = False,
+    role: userdata.Role = userdata.Role.SERVER,
 ) -> tuple[Plan, Facts, Inventory]:
     """Ask the cloud, then decide."""
     facts = gather.gather(cloud)
@@ -147,8 +157,8 @@ def make_plan(
         settings.key, settings.name, facts.keypairs, ssh_folder=ssh_folder, folder=folder
     )
     plan = decide(
-        settings, facts, mine, identity=identity, key=key, parcel=parcel(settings),
-        recreate=recreate,
+        settings, facts, mine, identity=identity, key=key, parcel=parcel(settings, role),
+        recreate=recreate, stock_only=role is userdata.Role.IMAGE,
     )  # fmt: skip
     return plan, facts, mine
 
@@ -199,24 +209,7 @@ class Launch:
         return result
 
     def _deploy(self) -> Result:
-        port = self.maker.port()
-        self.lease.wish(port.id)
-        group = self.maker.group()
-        self.maker.protect(port, group)
-        self.lease.hold(self.options.take_over)
-        self.maker.keypair()
-        server = self._server(port)
-        self.progress.stage("requested", "done", server.id)
-        floating = self.maker.address(port)
-        address = floating.address if floating else port.address
-        server = until_active(
-            self.cloud,
-            server,
-            timeout=self.settings.timeout_build,
-            progress=self.progress,
-            meanwhile=self.lease.renew,
-            sleep=self.sleep,
-        )
+        server, address = self._active_server()
         self.stays = True
         self.progress.stage("addressed", "done", address)
         way = self._way(address)
@@ -238,6 +231,29 @@ class Launch:
             self.progress.note("Not waiting: run the same command again to hand over the code.")
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
+
+    def _active_server(self) -> tuple[Server, str]:
+        """Make what the plan says, up to a server that Nova calls ACTIVE; and its address."""
+        port = self.maker.port()
+        self.lease.wish(port.id)
+        # A group of one's own can be made meanwhile; one that is there may be a rival's.
+        fresh = None if self.plan.group else self.maker.group()
+        self.lease.hold(self.options.take_over)
+        self.maker.protect(port, fresh or self.maker.group())
+        self.maker.keypair()
+        server = self._server(port)
+        self.progress.stage("requested", "done", server.id)
+        floating = self.maker.address(port)
+        address = floating.address if floating else port.address
+        server = until_active(
+            self.cloud,
+            server,
+            timeout=self.settings.timeout_build,
+            progress=self.progress,
+            meanwhile=self.lease.renew,
+            sleep=self.sleep,
+        )
+        return server, address
 
     def _server(self, port: Port) -> Server:
         plan = self.plan

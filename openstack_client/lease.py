@@ -1,22 +1,23 @@
 """One deploy of a name at a time, told by tags on the deployment's port.
 
 OpenStack has no lock. A run first says that it wants the deployment, waits until any other
-run that began at the same moment can be seen, and then the lowest run wins and says that it
-holds it. A holder renews its tag, so a killed run is forgotten after STALE seconds.
+run that began at the same moment can be seen, and then one of them wins and says that it
+holds it: the one that made the port, for it takes its port away when it loses, and of
+several the lowest. A holder renews its tag, so a killed run is forgotten after STALE seconds.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from openstack_client import gather
 from openstack_client.cloud import Cloud
 from openstack_client.errors import Busy
 from openstack_client.facts import Port
-from openstack_client.inventory import marked_name
+from openstack_client.inventory import marked_name, marked_run
 
 TAG = re.compile(r"stackserve-(?P<state>wants|holds)-(?P<run>[0-9a-f]+)-(?P<at>\d+)")
 SETTLE = 1.5
@@ -27,11 +28,16 @@ STALE_WISH = 30.0
 
 @dataclass(frozen=True)
 class Claim:
-    """A run's word on a deployment, as a tag says it."""
+    """A run's word on a deployment, as a tag says it; `maker` if the run made the port."""
 
     state: str
     run: str
     at: int
+    maker: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, str]:
+        return not self.maker, self.run
 
     @property
     def tag(self) -> str:
@@ -41,20 +47,23 @@ class Claim:
         return now - self.at < (STALE if self.state == "holds" else STALE_WISH)
 
 
-def claims(tags: Iterable[str]) -> list[Claim]:
+def claims(port: Port) -> list[Claim]:
     """The claims among a port's tags."""
-    matches = [TAG.fullmatch(tag) for tag in tags]
-    return [Claim(m["state"], m["run"], int(m["at"])) for m in matches if m]
+    matches = [TAG.fullmatch(tag) for tag in port.tags]
+    maker = marked_run(port.description)
+    return [Claim(m["state"], m["run"], int(m["at"]), maker == m["run"]) for m in matches if m]
 
 
-def rival(run: str, present: Iterable[Claim], now: float) -> Claim | None:
+def rival(run: str, present: Sequence[Claim], now: float) -> Claim | None:
     """The other run that goes first, or None when this one may go on."""
     others = [claim for claim in present if claim.run != run and claim.counts(now)]
     holder = next((claim for claim in others if claim.state == "holds"), None)
     if holder:
         return holder
-    before = [claim for claim in others if claim.run < run]
-    return min(before, key=lambda claim: claim.run) if before else None
+    own = next((claim for claim in present if claim.run == run), None)
+    rank = own.rank if own else (True, run)
+    before = [claim for claim in others if claim.rank < rank]
+    return min(before, key=lambda claim: claim.rank) if before else None
 
 
 def busy(name: str, claim: Claim, now: float) -> Busy:
@@ -113,7 +122,7 @@ class Lease:
 
     def _present(self) -> list[Claim]:
         ports = [p for p in gather.ports(self.cloud) if marked_name(p.description) == self.name]
-        return [claim for port in ports for claim in claims(port.tags)]
+        return [claim for port in ports for claim in claims(port)]
 
     def _put(self, state: str) -> None:
         old, new = self.mine, Claim(state, self.run, int(time.time()))
@@ -138,5 +147,7 @@ class Lease:
 
 def held_by_another(name: str, ports: Iterable[Port], now: float) -> Claim | None:
     """The live claim of a deploy under way, if there is one."""
-    tags = [tag for port in ports if marked_name(port.description) == name for tag in port.tags]
-    return next((claim for claim in claims(tags) if claim.counts(now)), None)
+    present = [
+        claim for port in ports if marked_name(port.description) == name for claim in claims(port)
+    ]
+    return next((claim for claim in present if claim.counts(now)), None)

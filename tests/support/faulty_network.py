@@ -15,6 +15,7 @@ import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
         if rule and rule.reset == "after":
             self._break()
             return
-        if rule and rule.change and content:
+        if rule and rule.change and content and status == HTTPStatus.OK:
             content = json.dumps(rule.change(json.loads(content))).encode()
         self._answer(status, headers, content)
 

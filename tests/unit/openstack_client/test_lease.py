@@ -27,7 +27,11 @@ def claim(state: str, run: str, age: float = 0) -> Claim:
 
 def test_tags_are_read_back() -> None:
     made = [claim("wants", "0a"), claim("holds", "ff", 5)]
-    assert claims([entry.tag for entry in made] + ["other", "stackserve-wants-x-1"]) == made
+    tags = (*(entry.tag for entry in made), "other", "stackserve-wants-x-1")
+    assert claims(Port("p", "x", mark("web", "0b"), tags=tags)) == made
+    assert [entry.maker for entry in claims(Port("p", "x", mark("web", "0a"), tags=tags))] == [
+        True, False,
+    ]  # fmt: skip
 
 
 def test_alone_one_goes_on() -> None:
@@ -44,6 +48,13 @@ def test_of_those_that_want_exactly_one_goes_on(runs: tuple[str, ...]) -> None:
     present = [claim("wants", run) for run in runs]
     winners = [run for run in runs if rival(run, present, NOW) is None]
     assert winners == ["a1"]
+
+
+@pytest.mark.parametrize(("maker", "guest"), [("a1", "b2"), ("b2", "a1")])
+def test_the_maker_of_the_port_goes_before_one_that_found_it(maker: str, guest: str) -> None:
+    present = [Claim("wants", maker, int(NOW), maker=True), claim("wants", guest)]
+    assert rival(maker, present, NOW) is None
+    assert rival(guest, present, NOW) == present[0]
 
 
 def test_a_killed_run_is_forgotten() -> None:
