@@ -15,7 +15,7 @@ def _begin() -> Settings:
 
 @click.command()
 def web() -> None:
-    """Run the web tier: granian with as many processes as STACKSERVE_WEB_PROCESSES says."""
+    """Run the web tier: as many processes as STACKSERVE_WEB_PROCESSES says."""
     settings = _begin()
     from production_server.web.server import run_web
 

@@ -9,11 +9,12 @@ import asyncio
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import uvicorn
 from celery import Celery
 from celery.worker import state
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from production_server.jobs.recorder import Recorder
 from production_server.local.console import Console
@@ -22,6 +23,7 @@ from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_Q
 from production_server.messaging.worker import make_cache, register_tasks, start_consuming
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
+from production_server.web.server import server_config
 
 # Threads share one interpreter: hand it over quickly, or each hop of a request waits 5 ms.
 SWITCH_SECONDS = 0.0005
@@ -43,7 +45,9 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     recorder.start()
     console.step("Starting the web tier")
     try:
-        asyncio.run(_serve(settings, console))
+        server = OneServer(server_config(create_front(settings), settings))
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(server, settings, console))
     finally:
         console.step("Stopping")
         recorder.stop()
@@ -51,24 +55,24 @@ def serve_embedded(settings: Settings, console: Console) -> None:
         worker.join(timeout=5)
 
 
+class OneServer(uvicorn.Server):
+    """Leaves the signals to this process, which has more to stop than the web tier."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 def _consume(app: Celery) -> None:
     start_consuming(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
 
 
-async def _serve(settings: Settings, console: Console) -> None:
-    server = Server(
-        create_front(settings),
-        settings.host,
-        settings.port,
-        interface=Interfaces.ASGI,
-        websockets=False,
-        log_enabled=False,
-    )
+async def _serve(server: OneServer, settings: Settings, console: Console) -> None:
     stopping = threading.Event()
 
     def stop() -> None:
         stopping.set()
-        server.stop()
+        server.should_exit = True
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -51,7 +51,7 @@ def create_front(settings: Settings) -> Front:
 
 
 def from_environment() -> Front:
-    """What granian's processes call."""
+    """What the processes of the web tier call."""
     settings = load_settings()
     set_up_logging(settings.log_level)
     return create_front(settings)

@@ -140,10 +140,9 @@ class Front:
 
 
 def for_flask(scope: Scope, receive: Receive) -> Receive:
-    """A receive that WSGIMiddleware can schedule, and that leaves word of a client that went away.
+    """A receive that leaves word of a client that went away.
 
-    Granian's own returns a future, which run_coroutine_threadsafe refuses; and to WSGI a broken
-    body of unknown length looks like one that has ended.
+    To WSGI a broken body of unknown length looks like one that has ended.
     """
 
     async def receive_here() -> MutableMapping[str, Any]:

@@ -17,7 +17,7 @@ from production_server.errors import StackserveError
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
-LIBRARIES = ("celery", "flask", "granian", "jax", "keras", "numpy")
+LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
 
 def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

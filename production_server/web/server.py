@@ -1,11 +1,12 @@
-"""Granian in front of the application: the master process and its web processes."""
+"""Uvicorn in front of the application: the parent process and its web processes."""
 
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
-from granian import Granian
-from granian.constants import Interfaces, Loops
+import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from production_server.model.registry import Registry
 from production_server.settings import Settings
@@ -20,17 +21,33 @@ def run_web(settings: Settings) -> None:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir(parents=True)
     settings.share_with_children()
-    Granian(
+    config = server_config(
         "production_server.web.app:from_environment",
+        settings,
         factory=True,
-        address=settings.host,
-        port=settings.port,
-        interface=Interfaces.ASGI,
         workers=settings.web_process_count,
-        loop=Loops.uvloop,
-        websockets=False,
-        respawn_failed_workers=True,
-        workers_kill_timeout=10,
-        backlog=2048,
-        log_level=settings.log_level.lower(),
-    ).serve()
+    )
+    if settings.web_process_count == 1:
+        uvicorn.Server(config).run()
+    else:
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+
+
+def server_config(app: Any, settings: Settings, **more: Any) -> uvicorn.Config:
+    """How HTTP is served, here and in one process with everything else."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        # Whether there is a proxy to be believed is not known here.
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+        log_config=None,
+        log_level="warning",
+        **more,
+    )
