@@ -107,12 +107,16 @@ class Dispatcher:
         self._wake.set()
 
     def _run(self) -> None:
+        well = True
         while not self._stopping.is_set():
             try:
                 self.tick(time.monotonic())
+                well = True
                 self._rest()
-            except (QueueError, SQLAlchemyError) as error:
-                log.warning("chunks cannot be sent now, trying again: %s", error)
+            except Exception as error:  # a dispatcher that ends leaves every job waiting for ever
+                if well or not isinstance(error, (QueueError, SQLAlchemyError)):
+                    log.exception("chunks cannot be sent now; trying again every %g s", RETRY)
+                well = False
                 self._stopping.wait(RETRY)
 
     def _rest(self) -> None:

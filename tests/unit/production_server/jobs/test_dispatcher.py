@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import QueueError
+from production_server.jobs import dispatcher as dispatcher_module
 from production_server.jobs.dispatcher import PATIENCE, Dispatcher, share
 from production_server.jobs.records import Outcome, Payload, Receipt
 from production_server.jobs.store import Store
@@ -193,3 +194,24 @@ def test_in_one_process_a_clean_stop_counts_against_nobody(store: Store, queue: 
         time.sleep(0.01)
     life.stop()
     assert store.suspects() == []
+
+
+def test_nothing_ends_the_dispatcher(
+    store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher_module, "RETRY", 0.01)
+    errors = [QueueError("away", "wait"), ZeroDivisionError("a mistake of ours"), QueueError("x")]
+
+    def publish(payload: Payload) -> None:
+        if errors:
+            raise errors.pop(0)
+        queue.publish(payload)
+
+    life = Dispatcher(store, publish, lambda: 0, retention=30)
+    life.start()
+    job = made(store, 1)
+    give_up = time.monotonic() + 10
+    while not queue.sent and time.monotonic() < give_up:
+        time.sleep(0.01)
+    life.stop()
+    assert queue.take() == [(job, 0)]
