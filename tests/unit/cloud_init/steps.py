@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
 
 def load(name: str) -> Any:
     """A step program as a module of its own; nothing of it runs."""
-    spec = importlib.util.spec_from_file_location(f"step_{Path(name).stem}", FILES / name)
+    title = f"step_{Path(name).stem.replace('-', '_')}"
+    loader = SourceFileLoader(title, str(FILES / name))  # some have no .py in their names
+    spec = importlib.util.spec_from_loader(title, loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

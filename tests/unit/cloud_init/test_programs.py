@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 from tests.unit.cloud_init.steps import FILES, load
 
 SHELL = sorted(
@@ -161,3 +163,54 @@ class TestFetchUv:
             assert address.startswith("https://files.pythonhosted.org/")
             assert len(bytes.fromhex(digest)) == 32
         assert {line.split()[0].rsplit("_", 1)[1] for line in lines} == {"64.whl", "aarch64.whl"}
+
+
+class TestAddWorker:
+    """bin/stackserve-add-worker"""
+
+    @pytest.fixture
+    def program(self) -> Any:
+        return load("bin/stackserve-add-worker")
+
+    def test_sends_the_code_and_goes_on_where_a_worker_has_it(
+        self, program: Any, receiver: Callable[..., Receiver]
+    ) -> None:
+        path = f"/stackserve-payload/{hashlib.sha256(PAYLOAD).hexdigest()}"
+        good = program.DELIVERED + program.HAS_ITS_CODE
+        for vm in (receiver("payload"), receiver("password")):
+            program.send("127.0.0.1", vm.port, path, PAYLOAD, good, time.monotonic() + 10)
+
+    def test_a_worker_that_wants_other_code_is_named(
+        self, program: Any, receiver: Callable[..., Receiver]
+    ) -> None:
+        with pytest.raises(SystemExit, match="other code than this server runs"):
+            program.send(
+                "127.0.0.1",
+                receiver().port,
+                "/stackserve-payload/0",
+                b"old",
+                (201,),
+                time.monotonic() + 10,
+            )
+
+    def test_a_worker_that_never_answers_is_named(self, program: Any) -> None:
+        with pytest.raises(SystemExit, match=r"127\.0\.0\.1 port 9 took nothing"):
+            program.send("127.0.0.1", 9, "/x", b"", (201,), time.monotonic() + 0.2)
+
+    def test_an_account_that_is_there_gets_a_new_password(
+        self, program: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[tuple[tuple[str, ...], str]] = []
+
+        def rabbitmqctl(*arguments: str, given: str = "") -> str:
+            asked.append((arguments, given))
+            return "stackserve\t[]\nworker-w1\t[]\n"
+
+        monkeypatch.setattr(program, "rabbitmqctl", rabbitmqctl)
+        old, new = program.make_account("worker-w1"), program.make_account("worker-w2")
+        commands = [arguments[:2] for arguments, _ in asked]
+        assert ("change_password", "worker-w1") in commands
+        assert ("add_user", "worker-w2") in commands
+        # By standard input alone: arguments can be read by everybody on the server.
+        assert not any(old in arguments or new in arguments for arguments, _ in asked)
+        assert {old, new} <= {given for _, given in asked}

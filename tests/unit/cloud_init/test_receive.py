@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,68 +14,7 @@ import pytest
 from openstack_client.errors import ContextualizationError
 from openstack_client.userdata import Delivery, deliver
 from tests.support.guest import free_ports
-from tests.unit.cloud_init.steps import FILES
-
-PAYLOAD = bytes(range(256)) * 400
-
-
-class Receiver:
-    """receive.py as the VM runs it."""
-
-    def __init__(self, kind: str = "payload") -> None:
-        (self.port,) = free_ports(1)
-        settings = {
-            "PAYLOAD_SHA256": hashlib.sha256(PAYLOAD).hexdigest(),
-            "PAYLOAD_SIZE": str(len(PAYLOAD)),
-            "PORT": str(self.port),
-        }
-        self.out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the fixture
-        self.process = subprocess.Popen(
-            [sys.executable, str(FILES / "receive.py"), kind],
-            env=settings,
-            stdout=self.out,
-            stderr=subprocess.DEVNULL,
-        )
-        self.ask("GET", "/")  # until it listens
-
-    def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
-        for _ in range(200):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-            try:
-                connection.request(method, path, body=body)
-                answer = connection.getresponse()
-                return answer.status, answer.read().decode()
-            except ConnectionError:
-                time.sleep(0.02)
-            finally:
-                connection.close()
-        raise AssertionError("receive.py does not listen")
-
-    def deliver(self, payload: bytes) -> Delivery:
-        return deliver("127.0.0.1", self.port, payload)
-
-    def written(self) -> bytes:
-        assert self.process.wait(10) == 0
-        self.out.seek(0)
-        return self.out.read()
-
-    def waits(self) -> bool:
-        return self.process.poll() is None
-
-
-@pytest.fixture
-def receiver() -> Iterator[Callable[..., Receiver]]:
-    made: list[Receiver] = []
-
-    def make(*how: str) -> Receiver:
-        made.append(Receiver(*how))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.process.kill()
-        one.process.wait()
-        one.out.close()
+from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 
 
 def test_what_is_delivered_is_what_arrives(receiver: Callable[..., Receiver]) -> None:

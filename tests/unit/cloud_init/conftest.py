@@ -1,0 +1,24 @@
+"""Fixtures for the programs of cloud-init/files/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.unit.cloud_init.receiver import Receiver
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[..., Receiver]]:
+    made: list[Receiver] = []
+
+    def make(*how: str) -> Receiver:
+        made.append(Receiver(*how))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+        one.out.close()
