@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
@@ -55,14 +55,14 @@ class Progress:
     display: Display
     clock: Callable[[], float] = time.monotonic
     steps: dict[str, Step] = field(default_factory=dict)
-    began: float = field(init=False)
+    began: float | None = None
 
     def __post_init__(self) -> None:
-        self.began = self.clock()
+        self.start = self.clock() if self.began is None else self.began
 
     @property
     def elapsed(self) -> float:
-        return self.clock() - self.began
+        return self.clock() - self.start
 
     def stage(self, stage: str, state: str = "done", detail: str = "") -> None:
         before = self.steps.get(stage)
@@ -147,9 +147,17 @@ class PlainDisplay:
 class LiveDisplay:
     """A table that moves, with the last console line under it."""
 
-    def __init__(self, console: Console, title: str) -> None:
+    def __init__(
+        self,
+        console: Console,
+        title: str,
+        stages: Sequence[str] = STAGES,
+        *,
+        began: float | None = None,
+    ) -> None:
         self.title = title
-        self.began = time.monotonic()
+        self.stages = stages
+        self.began = time.monotonic() if began is None else began
         self.steps: dict[str, Step] = {}
         self.last = ""
         self.spinner = Spinner("dots")
@@ -174,7 +182,7 @@ class LiveDisplay:
         table.add_column(width=13)
         table.add_column(justify="right", width=9)
         table.add_column()
-        for stage in STAGES:
+        for stage in self.stages:
             step = self.steps.get(stage)
             if step is None:
                 table.add_row("", Text(stage, style="dim"), "", "")
@@ -192,10 +200,17 @@ class LiveDisplay:
         return Group(*parts)
 
 
-def display(as_json: bool, stream: TextIO, title: str) -> Display:
+def display(
+    as_json: bool,
+    stream: TextIO,
+    title: str,
+    stages: Sequence[str] = STAGES,
+    *,
+    began: float | None = None,
+) -> Display:
     """The display that fits where the output goes."""
     if as_json:
         return JsonDisplay(stream)
     if stream.isatty():
-        return LiveDisplay(Console(file=stream), title)
+        return LiveDisplay(Console(file=stream), title, stages, began=began)
     return PlainDisplay(stream)

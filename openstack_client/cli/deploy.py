@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import click
@@ -60,12 +61,11 @@ def deploy(
 
 def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
     """The verb's work once a cloud is meant."""
-    notes: list[str] = []
-    desk = open_desk(flags, notes.append)
+    began = time.monotonic()
+    desk = open_desk(flags)
     interrupts = Interrupts()
     with interrupts.installed():
-        say_retry = _begin(desk)
-        desk.cloud.note = say_retry
+        _say_ignored(desk)
         identity = desk.login()
         plan, _, _ = make_plan(
             desk.cloud,
@@ -81,7 +81,8 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
             desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
             show_plan(desk.console, plan)
         refuse(plan.problems)
-        progress = Progress(display(desk.as_json, sys.stdout, f"Deploying {desk.name!r}"))
+        title = f"Deploying {desk.name!r}"
+        progress = Progress(display(desk.as_json, sys.stdout, title, began=began), began=began)
         desk.cloud.note = interrupts.note = progress.note
         launch = Launch(
             desk.cloud,
@@ -101,11 +102,10 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
     _end(desk, result)
 
 
-def _begin(desk: Desk) -> Any:
+def _say_ignored(desk: Desk) -> None:
     ignored = desk.source.ignored
     if ignored and not desk.as_json:
         click.echo(f"Not used beside it: {', '.join(ignored)}.", err=True)
-    return lambda text: click.echo(text, err=True)
 
 
 def _end(desk: Desk, result: Result) -> None:
