@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from openstack_client import baked
 from openstack_client.errors import Problem
 from openstack_client.facts import Facts, Flavor, Image, Network
 from openstack_client.names import listed, nearest, resolve
@@ -67,7 +68,7 @@ def ssh_user(image: Image) -> str:
 
 
 def image(wanted: str | None, facts: Facts) -> Choice[Image]:
-    """The named image, or the newest of a supported system."""
+    """The named image, or the newest of a supported system; baked ones are chosen in baked.py."""
     if wanted is not None:
         found = resolve("image", wanted, facts.images)
         if isinstance(found, Problem):
@@ -80,7 +81,11 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
             "the steps on the server may fail.",
         )  # fmt: skip
         return Choice(found, "as asked", warnings=warnings)
-    fitting = [entry for entry in facts.images if entry.status == "active" and is_supported(entry)]
+    fitting = [
+        entry
+        for entry in facts.images
+        if entry.status == "active" and is_supported(entry) and not baked.claims_to_be(entry)
+    ]
     if not fitting:
         names = listed(entry.name for entry in facts.images)
         return Choice(problems=(Problem(

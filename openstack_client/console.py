@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 STAGES = ("booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready")
+# The last stage of a machine that becomes an image.
+CLEAN = "clean"
 MARKER = re.compile(
     r"STACKSERVE stage=(?P<stage>[a-z]+) state=(?P<state>begin|done|failed)"
     r"(?: t=(?P<t>\d+(?:\.\d+)?))?(?: detail=\"(?P<detail>(?:[^\"\\]|\\.)*)\")?"
@@ -54,7 +56,7 @@ def marks(text: str) -> list[Mark]:
     found = []
     for line in clean(text):
         match = MARKER.search(line)
-        if match and match["stage"] in STAGES:
+        if match and match["stage"] in (*STAGES, CLEAN):
             detail = re.sub(r"\\(.)", r"\1", match["detail"] or "")
             found.append(Mark(match["stage"], match["state"], float(match["t"] or 0), detail))
     return found

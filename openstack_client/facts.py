@@ -20,6 +20,7 @@ class Image:
     architecture: str = ""
     created: str = ""
     default_user: str = ""
+    owner: str = ""
     properties: Mapping[str, object] = field(default_factory=dict)
 
 

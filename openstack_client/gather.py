@@ -210,6 +210,7 @@ def image_of(raw: Any) -> Image:
         architecture=str(raw.architecture or ""),
         created=str(raw.created_at or ""),
         default_user=str(user),
+        owner=str(getattr(raw, "owner_id", None) or ""),
         properties=properties,
     )
 

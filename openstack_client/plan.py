@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from openstack_client import choices, firewall, inventory, keys, quota
+from openstack_client import baked, choices, firewall, inventory, keys, quota
 from openstack_client.choices import Choice
 from openstack_client.errors import Problem
 from openstack_client.facts import (
@@ -74,6 +74,8 @@ class Parcel:
     data: bytes
     code_hash: str
     payload: bytes = b""
+    recipe: baked.Recipe | None = None
+    """What a baked image must have been made of."""
 
     @property
     def digest(self) -> str:
@@ -89,6 +91,7 @@ class Plan:
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     image: Image | None = None
+    image_why: str = ""
     flavor: Flavor | None = None
     network: Network | None = None
     external: Network | None = None
@@ -121,15 +124,19 @@ def decide(
     key: KeyPlan | Problem,
     parcel: Parcel | Sequence[Problem],
     recreate: bool = False,
+    stock_only: bool = False,
 ) -> Plan:
-    """The whole plan, with every problem that can be known before anything is made."""
+    """The whole plan, with every problem that can be known before anything is made.
+
+    `stock_only`: no baked image, as `bake` itself wants it.
+    """
     plan = Plan(settings.name, floating=settings.floating_ip != "none", key=None)
     _check_access(plan, facts, identity)
     _check_patience(plan, settings)
     plan.parcel = parcel if isinstance(parcel, Parcel) else None
     _decide_server(plan, settings, mine, recreate)
     if plan.server_action in {Action.MAKE, Action.REPLACE}:
-        _decide_build(plan, settings, facts)
+        _decide_build(plan, settings, facts, None if stock_only else identity.project_id)
         if not isinstance(parcel, Parcel):
             plan.problems += parcel
         _decide_key(plan, key)
@@ -216,8 +223,8 @@ def _decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: bo
         ))  # fmt: skip
 
 
-def _decide_build(plan: Plan, settings: Settings, facts: Facts) -> None:
-    plan.image = _take(plan, choices.image(settings.image, facts))
+def _decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
+    _decide_image(plan, settings, facts, baked_in)
     choice = choices.flavor(settings.flavor, facts, plan.image, settings.volume_size)
     plan.flavor = _take(plan, choice)
     plan.network = _take(plan, choices.network(settings.network, facts))
@@ -226,6 +233,20 @@ def _decide_build(plan: Plan, settings: Settings, facts: Facts) -> None:
         plan.problems.append(Problem(
             "volume size", "the cloud offers no volumes.", "Leave --volume-size out.",
         ))  # fmt: skip
+
+
+def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
+    """The named image; or a baked one of project `baked_in` that fits; or a stock one."""
+    choice = choices.image(settings.image, facts)
+    plan.image, plan.image_why = _take(plan, choice), choice.why
+    recipe = plan.parcel.recipe if plan.parcel else None
+    if settings.image is not None or plan.image is None or recipe is None or baked_in is None:
+        return
+    image, why = baked.choose(facts.images, recipe, plan.image, baked_in)
+    if choices.flavor(settings.flavor, facts, image, settings.volume_size).problems:
+        plan.image_why += f"; baked {image.name!r} needs a larger flavor"
+        return
+    plan.image, plan.image_why = image, why
 
 
 def _decide_key(plan: Plan, key: KeyPlan | Problem) -> None:

@@ -30,6 +30,9 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
         "code_hash": plan.parcel.code_hash if plan.parcel else None,
+        "image": plan.image and {
+            "id": plan.image.id, "name": plan.image.name, "why": plan.image_why,
+        },
         "user_data_bytes": len(plan.parcel.data) if plan.parcel else None,
     }  # fmt: skip
 
@@ -46,6 +49,9 @@ def show_plan(console: Console, plan: Plan) -> None:
             Text(item.detail),
         )  # fmt: skip
     console.print(table)
+    if plan.image:
+        words = f"Image {plan.image.name!r}: {plan.image_why}."
+        console.print(words, markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
     for problem in plan.problems:

@@ -28,6 +28,7 @@ LOGS = Path("/var/log/stackserve")
 DONE = Path("/etc/stackserve/contextualized")
 CONSOLE = Path("/dev/console")
 LINES_SHOWN = 12
+TIME_TO_READ = 20  # seconds, before a machine that becomes an image is switched off
 LINE_LENGTH = 240
 WORTH_TELLING = re.compile(
     r"^(E:|error|fatal|.*\b(error|failed|cannot|unable to)\b)", re.IGNORECASE
@@ -52,20 +53,21 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
     base = ("booting",) if sys.version_info >= (3, 11) else ("booting", "packages")
     # However long it takes: a launcher that was interrupted delivers at its next run.
     patience = 7 * 24 * 3600
+    prepare = [
+        Step("booting", "host.sh", (), 300),
+        Step("packages", "packages.sh", ("booting",), 1800),
+        Step("dependencies", "dependencies.sh", base, 1800),
+        Step("code", "code.py", ("booting",), patience),
+        Step("model", "model.sh", ("dependencies", "code"), 600),
+    ]
+    if role == "image":
+        return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900)]
     broker = (
         Step("rabbitmq", "rabbitmq.py", ("packages",), 900)
         if role == "server"
         else Step("rabbitmq", "join.py", ("code",), patience)
     )
-    return [
-        Step("booting", "host.sh", (), 300),
-        Step("packages", "packages.sh", ("booting",), 1800),
-        Step("dependencies", "dependencies.sh", base, 1800),
-        Step("code", "code.py", ("booting",), patience),
-        broker,
-        Step("model", "model.sh", ("dependencies", "code"), 600),
-        Step("ready", "ready.sh", ("rabbitmq", "model"), ready_timeout + 60),
-    ]
+    return [*prepare, broker, Step("ready", "ready.sh", ("rabbitmq", "model"), ready_timeout + 60)]
 
 
 def main() -> int:
@@ -77,6 +79,11 @@ def main() -> int:
     failed = run(plan, environment)
     if failed:
         return 1
+    if environment["ROLE"] == "image":
+        # The launcher reads on the console that all is clean before it takes the image.
+        time.sleep(TIME_TO_READ)
+        subprocess.run(["systemctl", "poweroff"], check=True)
+        return 0
     DONE.write_text(f"{time.monotonic() - started:.1f} s\n")
     # What nobody waits for; see host.sh.
     subprocess.run(["systemd-run", "--quiet", "--nice=19", "update-ca-certificates"], check=True)

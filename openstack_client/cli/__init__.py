@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from openstack_client.cli.bake import bake
 from openstack_client.cli.delete import delete
 from openstack_client.cli.deploy import deploy
 from openstack_client.cli.list import list_
@@ -30,5 +31,5 @@ def main() -> None:
     """Deploy Stackserve to OpenStack, look at it, take it away."""
 
 
-for command in (deploy, plan, status, logs, ssh, open_, list_, delete):
+for command in (deploy, plan, status, logs, ssh, open_, list_, bake, delete):
     main.add_command(command)

@@ -22,8 +22,8 @@ from openstack_client.userdata.context import (
     UserDataContext,
 )
 from openstack_client.userdata.delivery import Delivery, deliver
-from openstack_client.userdata.payload import code_hash, read_code, read_model
-from openstack_client.userdata.render import render
+from openstack_client.userdata.payload import code_hash, lock_file, read_code, read_model
+from openstack_client.userdata.render import render, template_files
 
 __all__ = [
     "NOVA_LIMIT",
@@ -38,7 +38,9 @@ __all__ = [
     "cloud_init_schema",
     "code_hash",
     "deliver",
+    "lock_file",
     "read_code",
     "read_model",
     "render",
+    "template_files",
 ]

@@ -66,7 +66,7 @@ class CloudConfig(_Strict):
     apt: _Apt | None = None
     bootcmd: list[Command]
     write_files: list[_WrittenFile]
-    runcmd: list[Command]
+    runcmd: list[Command] | None = None
 
 
 def check_size(data: bytes, parts: dict[str, int]) -> None:

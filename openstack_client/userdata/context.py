@@ -80,10 +80,12 @@ class Frozen(BaseModel):
 
 
 class Role(StrEnum):
-    """What the VM does: everything, or nothing but predict for a server elsewhere."""
+    """What the VM does: everything, or nothing but predict for a server elsewhere; or nothing at
+    all, because it becomes an image."""
 
     SERVER = "server"
     WORKER = "worker"
+    IMAGE = "image"
 
 
 class CarriedFile(Frozen):
@@ -149,9 +151,9 @@ class UserDataContext(Frozen):
     def _fits_role(self) -> Self:
         if self.role is Role.WORKER and self.broker is None:
             raise ValueError("a worker needs the address of its server: broker")
-        if self.role is Role.SERVER and self.broker is not None:
+        if self.role is not Role.WORKER and self.broker is not None:
             raise ValueError("a server has its own RabbitMQ: broker belongs to the role worker")
-        if self.role is Role.WORKER and self.workers_join:
+        if self.role is not Role.SERVER and self.workers_join:
             raise ValueError("workers join a server: workers_join belongs to the role server")
         return self
 

@@ -23,6 +23,16 @@ def carried_text(name: str) -> str:
     return (FILES / name).read_text("utf-8")
 
 
+def template_files() -> dict[str, bytes]:
+    """Every file of cloud-init/, by its path there: all that user data is made of."""
+    paths = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
+    return {
+        path.relative_to(TEMPLATES).as_posix(): path.read_bytes()
+        for path in paths
+        if not any(part.startswith((".", "__pycache__")) for part in path.parts[-2:])
+    }
+
+
 def render(context: UserDataContext) -> UserData:
     """The user data of one VM; refuses (PreflightError) what Nova or cloud-init would refuse."""
     payload = pack(carried(context))

@@ -11,9 +11,10 @@ install -d -m 0755 /etc/stackserve
 # update-ca-certificates does takes long and can wait until the service is up.
 added=/etc/stackserve/certificates-added
 if [ ! -e "$added" ]; then
+    # Its size before, for clean.sh.
+    stat -c %s /etc/ssl/certs/ca-certificates.crt > "$added"
     find /usr/local/share/ca-certificates -name 'stackserve-*.crt' -exec cat {} + \
         >> /etc/ssl/certs/ca-certificates.crt
-    touch "$added"
 fi
 
 memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)

@@ -3,11 +3,8 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
-# apt's mirrors and proxy are set by cloud-init's next stage: wait for that.
-systemctl start cloud-config.service || true
-
 wanted=$EXTRA_PACKAGES
-[ "$ROLE" != server ] || wanted="$wanted rabbitmq-server"
+[ "$ROLE" = worker ] || wanted="$wanted rabbitmq-server"
 # Ubuntu 22.04: the dependencies need a newer Python than its own.
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || wanted="$wanted python3.11"
 
@@ -17,6 +14,9 @@ for package in $wanted; do
         missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
+
+# apt's mirrors and proxy are set by cloud-init's next stage: wait for that.
+systemctl start cloud-config.service || true
 
 apt() {
     # Another apt may run at first boot: wait for its lock. Sources and translations are

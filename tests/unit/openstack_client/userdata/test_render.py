@@ -65,8 +65,8 @@ def test_data_is_the_text_compressed_without_a_date() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"role": "worker", "broker": Broker(host="10.0.0.3")}],
-    ids=["server", "worker"],
+    [{}, {"role": "worker", "broker": Broker(host="10.0.0.3")}, {"role": "image"}],
+    ids=["server", "worker", "image"],
 )
 def test_the_real_thing_stays_under_32_kib(values: dict[str, object]) -> None:
     rendered = render(context(code=read_code(CHECKOUT), **values))
@@ -88,8 +88,17 @@ def test_written_files_are_the_files_of_the_checkout() -> None:
     files = written(context())
     source = CHECKOUT / "cloud-init" / "files"
     for path in (source / "steps").glob("*"):
-        if path.name != "join.py":
+        if path.name not in {"join.py", "clean.sh"}:
             assert files[f"/opt/stackserve/contextualize/{path.name}"] == path.read_text()
+
+
+def test_an_image_is_cleaned_and_is_given_no_service() -> None:
+    files = written(context(role="image"))
+    source = CHECKOUT / "cloud-init" / "files" / "steps" / "clean.sh"
+    assert files["/opt/stackserve/contextualize/clean.sh"] == source.read_text()
+    kept = [path for path in files if path.startswith("/etc/systemd/system/stackserve-")]
+    assert kept == ["/etc/systemd/system/stackserve-.service.d/common.conf"]
+    assert "/opt/stackserve/contextualize/rabbitmq.py" not in files
 
 
 def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:

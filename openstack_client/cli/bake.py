@@ -1,0 +1,159 @@
+"""bake: make an image that servers start from in a fraction of the time; remove stale ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from openstack_client import baked, baking, choices, gather, launch
+from openstack_client.baked import Match, Recipe, Stale
+from openstack_client.cli.edge import Desk, edge, open_desk
+from openstack_client.cli.options import cloud_flags, settings_flags
+from openstack_client.errors import Interrupted, PreflightError, SettingsError
+from openstack_client.facts import Facts, Image
+from openstack_client.interrupts import Interrupts
+from openstack_client.launch import Options, make_plan, refuse
+from openstack_client.login import Identity
+from openstack_client.plan import Parcel
+from openstack_client.progress import Progress, display
+from openstack_client.report import plan_json, show_plan, table_of
+from openstack_client.settings import Settings
+from openstack_client.userdata import Role
+
+# What a builder has no use for.
+UNUSED = {"name", "volume_size", "workers", "security_group"}
+COLUMNS = ["name", "id", "created", "size_mb", "why"]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("image_name", metavar="[NAME]", required=False)
+@settings_flags(name for name in Settings.model_fields if name not in UNUSED)
+@cloud_flags
+@click.option("--again", is_flag=True, help="Even if there is an image of this very code.")
+@click.option("--keep", is_flag=True, help="Leave the builder, to look around.")
+@click.option("--prune", is_flag=True, help="Bake nothing; remove images that no deploy would use.")
+@click.option("--yes", "-y", is_flag=True, help="With --prune: do not ask.")
+@edge
+def bake(
+    *, image_name: str | None, again: bool, keep: bool, prune: bool, yes: bool, **flags: Any
+) -> None:
+    """Prepare an image, called NAME, that deploy then uses by itself.
+
+    A server is made of the image that deploy would choose, prepared up to RabbitMQ, Python,
+    dependencies and code, cleaned of all that is its own, and taken as a snapshot. A deploy
+    from it downloads nothing, and makes its own keys and passwords.
+    """
+    desk = open_desk(flags)
+    interrupts = Interrupts()
+    with interrupts.installed():
+        identity = desk.login()
+        if prune:
+            _prune(desk, identity, yes)
+        else:
+            _bake(desk, identity, image_name, interrupts, again, Options(keep=keep))
+
+
+def _bake(
+    desk: Desk, identity: Identity, name: str | None, interrupts: Interrupts, again: bool,
+    options: Options,
+) -> None:  # fmt: skip
+    settings = baking.builder_settings(desk.settings)
+    plan, facts, _ = make_plan(
+        desk.cloud,
+        settings,
+        identity=identity,
+        folder=desk.folder,
+        ssh_folder=desk.ssh_folder,
+        role=Role.IMAGE,
+    )
+    recipe = plan.parcel.recipe if plan.parcel else None
+    if recipe and plan.image and not again:
+        found = baked.best(facts.images, recipe, plan.image, identity.project_id)
+        if found and found[1] is Match.ALL:
+            _found(desk, found[0].image)
+            return
+    if desk.as_json:
+        click.echo(json.dumps({"event": "plan", **plan_json(plan, desk.source.words)}))
+    else:
+        desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
+        show_plan(desk.console, plan)
+    refuse(plan.problems)
+    assert plan.image and recipe, "a plan without problems has an image and user data"
+    name = name or baking.image_name(plan.image, recipe)
+    shown = display(desk.as_json, sys.stdout, f"Baking {name!r}", stages=baking.STAGES)
+    progress = Progress(shown)
+    desk.cloud.note = interrupts.note = progress.note
+    work = baking.Bake(
+        desk.cloud,
+        settings=settings,
+        plan=plan,
+        folder=desk.folder,
+        progress=progress,
+        interrupts=interrupts,
+        options=options,
+    )
+    try:
+        result = work.bake(name)
+    except KeyboardInterrupt as stop:
+        raise Interrupted("Stopped by Ctrl-C.") from stop
+    finally:
+        progress.close()
+    if desk.as_json:
+        click.echo(json.dumps(result.as_json()))
+    else:
+        desk.say(f"\nImage {name!r} is ready after {result.seconds:.0f} s.", "bold")
+        desk.say(f"  {result.image.id}, {result.image.size_bytes / 1e6:,.0f} MB")
+        desk.say("  Deploy uses it by itself, as long as the dependencies are the same.")
+
+
+def _found(desk: Desk, image: Image) -> None:
+    if desk.as_json:
+        desk.answer({
+            "event": "result", "image": image.id, "name": image.name, "found": True,
+            "size_bytes": image.size_bytes, "properties": baking.told(image),
+        })  # fmt: skip
+    else:
+        desk.say(
+            f"Image {image.name!r} ({image.id}) has this very code already; --again bakes another."
+        )
+
+
+def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
+    facts = gather.gather(desk.cloud)
+    stale = _stale(desk.settings, facts, identity.project_id)
+    rows = [
+        {"name": entry.image.name, "id": entry.image.id, "created": entry.image.created,
+         "size_mb": round(entry.image.size_bytes / 1e6), "why": entry.why}
+        for entry in stale
+    ]  # fmt: skip
+    if not rows:
+        desk.answer({"deleted": []}) if desk.as_json else desk.say("No baked image is stale.")
+        return
+    if not desk.as_json:
+        desk.say("These go:")
+        desk.console.print(table_of(rows, COLUMNS))
+    if not yes:
+        if desk.as_json or not sys.stdin.isatty():
+            raise SettingsError("Nobody is there to be asked.", "Add --yes to delete them.")
+        if not click.confirm("Delete them?"):
+            desk.say("Nothing was deleted.")
+            return
+    for entry in stale:
+        baking.remove(desk.cloud, entry.image.id)
+    if desk.as_json:
+        desk.answer({"deleted": rows})
+    else:
+        desk.say(f"Deleted: {len(stale)}.")
+
+
+def _stale(settings: Settings, facts: Facts, project: str) -> list[Stale]:
+    base = choices.image(settings.image, facts)
+    parcel = launch.parcel(settings)
+    problems = list(base.problems) + ([] if isinstance(parcel, Parcel) else parcel)
+    recipe: Recipe | None = parcel.recipe if isinstance(parcel, Parcel) else None
+    if base.thing is None or recipe is None:
+        raise PreflightError("It cannot be told which images are stale.", problems=problems)
+    return baked.stale(facts.images, recipe, base.thing, project)
