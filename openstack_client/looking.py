@@ -30,6 +30,10 @@ ASK = (
 )
 
 
+# rabbitmqctl starts an Erlang machine of its own for each call.
+PATIENCE = 60.0
+
+
 @dataclass(frozen=True)
 class Unit:
     """A systemd unit on the server."""
@@ -59,14 +63,25 @@ def ask_inside(way: Way, vhost: str = "stackserve") -> Inside:
     if not way.known_hosts.is_file():
         return Inside(problem="the server's host key is not known yet (see `ssh`)")
     try:
-        done = way.run(ASK.format(vhost=vhost))
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = way.run(ASK.format(vhost=vhost), PATIENCE)
+    except OSError as error:
         return Inside(problem=f"ssh: {error}")
+    except subprocess.TimeoutExpired as slow:
+        return parse_inside(_text(slow.stdout), f"ssh: not all was told within {PATIENCE:.0f} s")
     if done.returncode == 255:
         said = done.stderr.strip().splitlines()
         return Inside(problem=f"ssh: {said[-1] if said else 'no connection'}")
-    systemd, _, queues = done.stdout.partition("\n---\n")
-    return Inside(parse_units(systemd), parse_queues(queues))
+    return parse_inside(done.stdout)
+
+
+def parse_inside(text: str, problem: str = "") -> Inside:
+    """What came back, even if it is not all."""
+    systemd, _, queues = text.partition("\n---\n")
+    return Inside(parse_units(systemd), parse_queues(queues), problem)
+
+
+def _text(output: str | bytes | None) -> str:
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
 
 
 def parse_units(text: str) -> tuple[Unit, ...]:

@@ -81,5 +81,5 @@ def _show(desk: Desk, content: dict[str, Any]) -> None:
         desk.console.print(
             table_of(content["units"], ["name", "active", "sub", "restarts", "memory_mb"])
         )
-    elif content["inside_problem"]:
-        desk.say(f"Units are not known: {content['inside_problem']}.", "yellow")
+    if content["inside_problem"]:
+        desk.say(f"Units and queues: {content['inside_problem']}.", "yellow")

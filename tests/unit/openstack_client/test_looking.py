@@ -10,6 +10,7 @@ from openstack_client.looking import (
     Unit,
     deployments,
     drift,
+    parse_inside,
     parse_queues,
     parse_units,
     status_json,
@@ -54,6 +55,12 @@ def test_queues_without_those_of_replies() -> None:
     text = '[{"name": "stackserve.jobs", "messages": 3}, {"name": "amq.gen-x", "messages": 9}]'
     assert parse_queues(text) == {"stackserve.jobs": 3}
     assert parse_queues("") == {} and parse_queues("Error: x") == {}
+
+
+def test_what_came_before_a_timeout_counts() -> None:
+    inside = parse_inside(SHOW + "\n---\n[{", "ssh: too slow")
+    assert len(inside.units) == 3 and inside.queues == {} and inside.problem == "ssh: too slow"
+    assert parse_inside("Id=half") == Inside((Unit("half", "unknown"),))
 
 
 def test_drift() -> None:
