@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--folder", help=f"where the lab lives ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB_FOLDER)"
+        "--folder", help=f"where the lab lives ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB)"
     )
     common.add_argument(
         "--cache", help="environment and guest image (FOLDER/cache; STACKSERVE_LAB_CACHE)"

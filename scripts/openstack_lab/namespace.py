@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -11,8 +12,8 @@ import time
 from pathlib import Path
 
 from openstack_lab import control
-from openstack_lab.errors import BrokenServiceError, NotRunningError
-from openstack_lab.layout import SCRIPTS, Layout
+from openstack_lab.errors import BrokenServiceError, NotRunningError, RefusedError
+from openstack_lab.layout import PACKAGE, SCRIPTS, Layout
 
 HOSTNAME = "lab"
 KINDS = ("mount", "net", "pid", "uts", "ipc")
@@ -47,7 +48,11 @@ def start(layout: Layout) -> None:
         process = subprocess.Popen(
             command, env=base_environment(layout), stdin=subprocess.DEVNULL, stdout=sink,
             stderr=sink, cwd="/", start_new_session=True)  # fmt: skip
-    layout.process.write_text(json.dumps({"pid": process.pid, "started": _start_time(process.pid)}))
+    record = {
+        "pid": process.pid, "started": _start_time(process.pid), "version": version(),
+        "network": str(layout.settings.network),
+    }  # fmt: skip
+    layout.process.write_text(json.dumps(record))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -82,6 +87,26 @@ def _start_time(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def version() -> str:
+    """A fingerprint of the code that runs as process 1 and reads the declarations."""
+    digest = hashlib.sha256()
+    for name in ("supervisor.py", "running.py", "unit.py", "health.py", "control.py", "inside.py"):
+        digest.update((PACKAGE / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def refuse_other(layout: Layout) -> None:
+    """A running lab of another version or network cannot be changed into this one."""
+    if not process_one(layout):
+        return
+    record = json.loads(layout.process.read_text())
+    again = f"Stop it first: scripts/lab down --folder {layout.folder}; then `up` again."
+    if record.get("version") != version():
+        raise RefusedError("The running lab was started by another version of scripts/lab.", again)
+    if record.get("network") != str(layout.settings.network):
+        raise RefusedError(f"The running lab has the network {record.get('network')}.", again)
 
 
 def _recorded(layout: Layout) -> int:

@@ -95,7 +95,7 @@ def from_environment(
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
     """Flags first, then STACKSERVE_LAB_* variables, then the defaults."""
-    home = Path(folder or environment.get("STACKSERVE_LAB_FOLDER") or DEFAULT_FOLDER).resolve()
+    home = Path(folder or environment.get("STACKSERVE_LAB") or DEFAULT_FOLDER).resolve()
     kept = cache or environment.get("STACKSERVE_LAB_CACHE")
     return Settings(
         folder=home,

@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from openstack_lab import (
     access,
@@ -23,17 +22,16 @@ from openstack_lab import (
     resolvers,
     uplink,
 )
-from openstack_lab.cloud import flavors, images, networks, projects, readiness
-from openstack_lab.cloud.connection import as_admin
 from openstack_lab.errors import BrokenServiceError, RefusedError
+from openstack_lab.furnish import furnish
 from openstack_lab.guest import kvm, recipe
 from openstack_lab.guest.build import Guest, ensure_guest
-from openstack_lab.lab import Choices, Lab, load_choices, load_secrets, save_choices
+from openstack_lab.lab import Choices, Lab, load_choices, load_secrets, save_choices, write_private
 from openstack_lab.layout import Layout
 from openstack_lab.progress import Progress
-from openstack_lab.services import declare
+from openstack_lab.services import control_plane, declare
 from openstack_lab.settings import Hypervisor
-from openstack_lab.unit import to_json
+from openstack_lab.unit import Unit, to_json
 
 # After so many deaths of one daemon the others need not be waited for.
 TOO_MANY_RESTARTS = 6
@@ -55,6 +53,7 @@ def check_machine(request: Request) -> None:
     wanted = request.hypervisor or Hypervisor.QEMU
     facts = machine.gather(layout.folder)
     machine.refuse(machine.refusals(facts, real=wanted.real, fresh=not running))
+    namespace.refuse_other(layout)
     if not running:
         uplink.refuse_overlap(layout.settings)
 
@@ -88,38 +87,41 @@ def run(request: Request, progress: Progress) -> Lab:
     layout = request.layout
     for folder in (layout.logs, layout.state, layout.images):
         folder.mkdir(parents=True, exist_ok=True)
+    for folder in (layout.logs, layout.run):
+        folder.chmod(0o700)
     kept = load_choices(layout)
     choices = Choices(request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU))
+    lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest") as pool:
         guest: Future[Guest] | None = None
         if choices.hypervisor.real:
             guest = pool.submit(ensure_guest, layout, recipe.of_host(), progress)
-        hardware = False
-        if choices.hypervisor.real and request.accelerator != "tcg" and kvm.present():
-            # Only a boot tells whether it works, and that takes the guest's kernel.
-            assert guest is not None
-            hardware = kvm.works(guest.result(), layout)
-        lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers(), hardware)
-        _start_services(lab, progress)
-        _furnish(lab, guest, progress)
+            hardware = kvm.known(layout) if request.accelerator == "auto" else False
+            if hardware is None:
+                # Only a boot tells, and that takes the guest's kernel: begin with the rest.
+                _apply(lab, control_plane(lab))
+                hardware = kvm.probe(guest.result(), layout)
+            lab = replace(lab, kvm=hardware)
+        with progress.step("Services"):
+            _apply(lab, declare(lab))
+            _wait_for_units(layout, progress)
+        furnish(lab, guest, progress)
     save_choices(layout, choices)
     return lab
 
 
-def _start_services(lab: Lab, progress: Progress) -> None:
+def _apply(lab: Lab, units: list[Unit]) -> None:
+    """Give the supervisor this set of units, and start it where there is none."""
     layout = lab.layout
     rendering.render_all(lab)
-    layout.units.write_text(to_json(declare(lab)))
-    layout.units.chmod(0o600)
-    with progress.step("Services"):
-        if namespace.process_one(layout):
-            control.ask(layout.control, "apply", timeout=300)
-        else:
-            namespace.start(layout)
-        uplink.connect(layout, namespace.process_one(layout))
-        access.write_all(lab)
-        deployment_settings.write(lab)
-        _wait_for_units(layout, progress)
+    write_private(layout.units, to_json(units))
+    if namespace.process_one(layout):
+        control.ask(layout.control, "apply", timeout=300)
+    else:
+        namespace.start(layout)
+    uplink.connect(layout, namespace.process_one(layout))
+    access.write_all(lab)
+    deployment_settings.write(lab)
 
 
 def _wait_for_units(layout: Layout, progress: Progress) -> None:
@@ -148,29 +150,6 @@ def tail(path: Path, lines: int = 15) -> str:
     if not path.exists():
         return ""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-
-
-def _furnish(lab: Lab, guest: Future[Guest] | None, progress: Progress) -> None:
-    """Projects, sizes, networks and the image, through the cloud's own APIs."""
-    admin: Any = as_admin(lab)
-    with progress.step("Agents and hosts"):
-        readiness.wait_for_agents(admin, lab)
-        readiness.wait_for_mapped_hosts(admin, lab)
-    with progress.step("Projects, flavors, networks"):
-        ids = projects.make_projects(admin, lab)
-        projects.assign_hosts(admin, lab, ids)
-        flavors.make_flavors(admin)
-        networks.make_external(admin, lab)
-        for project_id in ids.values():
-            networks.make_private(admin, project_id)
-    with progress.step("Image"):
-        if guest is None:
-            images.make_stand_in(admin)
-        else:
-            built = guest.result()
-            images.make_real(admin, built.disk, built.content)
-    with progress.step("DHCP"):
-        networks.wait_for_dhcp(admin, list(ids.values()))
 
 
 def how_to_use(lab: Lab, elapsed: float) -> str:

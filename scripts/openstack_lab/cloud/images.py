@@ -34,6 +34,10 @@ def make_real(admin: Any, disk: Path, content: str) -> None:
             admin.image.delete_image(image)
 
 
+def present(admin: Any) -> bool:
+    return bool(_named(admin))
+
+
 def _named(admin: Any) -> list[Any]:
     found = list(admin.image.images(name=NAME, visibility="public"))
     for image in [image for image in found if image.status != "active"]:

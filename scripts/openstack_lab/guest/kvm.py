@@ -19,21 +19,25 @@ PATIENCE = 25
 SIGN = b"Kernel panic - not syncing: VFS"
 
 
-def present() -> bool:
-    return DEVICE.exists()
-
-
-def works(guest: Guest, layout: Layout) -> bool:
-    """Boot the guest's kernel on KVM once in each boot of the machine."""
+def known(layout: Layout) -> bool | None:
+    """The answer of this boot of the machine; None when nobody has asked yet."""
+    if not DEVICE.exists():
+        return False
     kept = layout.settings.cache / "kvm"
-    now = BOOT_ID.read_text().strip()
     if kept.exists():
         boot, _, answer = kept.read_text().partition(" ")
-        if boot == now:
+        if boot == BOOT_ID.read_text().strip():
             return answer == "works"
-    answer = "works" if _boots(guest) else "hangs"
-    kept.write_text(f"{now} {answer}")
-    return answer == "works"
+    return None
+
+
+def probe(guest: Guest, layout: Layout) -> bool:
+    """Boot the guest's kernel on it, and remember what came of it."""
+    answer = _boots(guest)
+    (layout.settings.cache / "kvm").write_text(
+        f"{BOOT_ID.read_text().strip()} {'works' if answer else 'hangs'}"
+    )
+    return answer
 
 
 def _boots(guest: Guest) -> bool:

@@ -18,13 +18,20 @@ from openstack_lab.services import (
 from openstack_lab.unit import Unit, in_order
 
 
+def control_plane(lab: Lab) -> list[Unit]:
+    """Everything but the hosts of servers."""
+    return in_order(
+        [
+            *database.units(lab), *queue.units(lab), *keystone.units(lab), *catalog.units(lab),
+            *glance.units(lab), *placement.units(lab), *switch.units(lab), *neutron.units(lab),
+            *nova.units(lab),
+        ]
+    )  # fmt: skip
+
+
 def declare(lab: Lab) -> list[Unit]:
     """Every unit that this lab should run."""
-    units = [
-        *database.units(lab), *queue.units(lab), *keystone.units(lab), *catalog.units(lab),
-        *glance.units(lab), *placement.units(lab), *switch.units(lab), *neutron.units(lab),
-        *nova.units(lab),
-    ]  # fmt: skip
+    units = control_plane(lab)
     if lab.choices.hypervisor.real:
         units += [*virtualization.units(lab), *nova.real_compute(lab)]
     if lab.choices.hypervisor.fake:

@@ -1,0 +1,49 @@
+"""One lab for all tests in this folder: found running, or started here and stopped at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from openstack_lab.settings import Hypervisor
+
+from tests.support.cloud import FRESH, LabCloud, ensure, the_lab
+
+HERE = Path(__file__).resolve().parent
+# Tests that boot the lab's image, in the lab or beside it.
+REAL = ("test_contextualize", "test_lab_guest", "test_lab_down", "test_real")
+
+
+def _wants_real(item: pytest.Item) -> bool:
+    return "real_lab" in getattr(item, "fixturenames", ()) or item.path.name.startswith(REAL)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test here waits for the lab: that is not its own time."""
+    first = next((item for item in items if item.path.is_relative_to(HERE)), None)
+    if first is not None:
+        own = first.get_closest_marker("timeout")
+        limit = float(own.args[0]) if own and own.args else 120
+        first.add_marker(pytest.mark.timeout(FRESH + limit), append=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_cloud(
+    request: pytest.FixtureRequest, needs: Callable[[object, str], None]
+) -> Iterator[LabCloud]:
+    """A running lab with the fake hypervisor; with real guests too when a chosen test boots one."""
+    cloud = the_lab()
+    was_running = cloud.running
+    here = [item for item in request.session.items if item.path.is_relative_to(HERE)]
+    ensure(cloud, Hypervisor.BOTH if any(map(_wants_real, here)) else Hypervisor.FAKE, needs)
+    yield cloud
+    if not was_running:
+        cloud.lab("down")
+
+
+@pytest.fixture(scope="session")
+def real_lab(lab_cloud: LabCloud) -> LabCloud:
+    """The same lab; its project demo (OS_CLOUD=lab) boots real guests."""
+    return lab_cloud

@@ -1,0 +1,115 @@
+"""A second lab beside the first: interrupted, killed, repaired, and gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openstack_lab import namespace
+
+from tests.support.cloud import SCRIPT, LabCloud, another_lab
+
+FOLDER = Path("/var/lib/stackserve-lab-of-tests")
+NETWORK = "172.24.12.0/22"
+
+
+def output(*command: str) -> list[str]:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def machine_state(mark: str) -> dict[str, list[str]]:
+    """All that a lab of the name `mark` could leave behind."""
+    processes = [
+        line for line in output("ps", "-eo", "args") if mark in line and "pytest" not in line
+    ]
+    rules = [line for line in output("iptables-save") if not line.startswith("#")]
+    return {
+        "processes": processes,
+        "links": sorted(line.split()[0] for line in output("ip", "-brief", "link")),
+        "routes": output("ip", "route"),
+        "namespaces": output("ip", "netns"),
+        "rules": [line.partition(" [")[0] for line in rules],
+        "tables": output("nft", "list", "tables"),
+        "mounts": sorted(Path("/proc/mounts").read_text().splitlines()),
+        "settings": output("sysctl", "-n", "net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"),
+        "run": sorted(path.name for path in Path("/run").glob("*stackserve-lab*")),
+    }
+
+
+@pytest.fixture(scope="module")
+def before(real_lab: LabCloud) -> dict[str, list[str]]:
+    """The machine with the first lab alone."""
+    return machine_state(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def second(before: dict[str, list[str]]) -> Iterator[LabCloud]:
+    cloud = another_lab(FOLDER, NETWORK)
+    cloud.lab("down", "--purge")
+    yield cloud
+    cloud.lab("down", "--purge")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+@pytest.mark.timeout(600)
+def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
+    started = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "up", *second.flags, "--hypervisor", "fake"],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (second.layout.markers / "database-files").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.killpg(started.pid, signal.SIGINT)
+    assert started.wait(30) == 130
+    second.up("--hypervisor", "fake", timeout=500)
+    assert second.report()["healthy"]
+
+
+@pytest.mark.timeout(600)
+def test_a_lab_whose_processes_were_all_killed_comes_back(second: LabCloud) -> None:
+    """What a reboot does to it."""
+    inner = namespace.process_one(second.layout)
+    os.kill(inner, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while second.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert second.lab("status").code == 3
+    second.up(timeout=500)
+    listed = second.rows("network", "list")
+    assert {row["Name"] for row in listed} >= {"public", "private"}
+
+
+@pytest.mark.timeout(600)
+def test_real_guests_are_added_to_a_running_lab(second: LabCloud) -> None:
+    second.up("--hypervisor", "both", timeout=500)
+    made = second.openstack(
+        "server", "create", "--flavor", "tiny", "--image", "debian-12", "--network", "private",
+        "--wait", "passing", timeout=200,
+    )  # fmt: skip
+    assert made.code == 0, made.errors
+
+
+@pytest.mark.timeout(300)
+def test_down_leaves_nothing(second: LabCloud, before: dict[str, list[str]]) -> None:
+    during = machine_state(str(FOLDER))
+    assert during["links"] != before["links"] and during["processes"]
+    ended = second.lab("down")
+    assert ended.code == 0, ended.errors
+    assert machine_state(str(FOLDER)) == before
+
+
+@pytest.mark.timeout(300)
+def test_purge_removes_the_files_but_not_a_cache_elsewhere(second: LabCloud) -> None:
+    second.lab("down", "--purge")
+    assert not FOLDER.exists()
+    assert second.layout.python.exists()

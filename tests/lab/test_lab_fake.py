@@ -1,0 +1,92 @@
+"""The pretended hypervisor: many servers quickly, and the errors that a real cloud gives."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cloud import Ended, LabCloud
+
+CLOUD = "lab-fake"
+MANY = 20
+
+
+@pytest.fixture
+def tag(lab_cloud: LabCloud) -> Iterator[str]:
+    """A name for what one test makes; all of that name is deleted at the end."""
+    name = f"fake-{time.monotonic_ns()}"
+    yield name
+    servers = lab_cloud.rows("server", "list", cloud=CLOUD)
+    mine = [row["ID"] for row in servers if row["Name"].startswith(name)]
+    if mine:
+        lab_cloud.openstack("server", "delete", "--wait", *mine, cloud=CLOUD)
+
+
+def create(cloud: LabCloud, name: str, *more: str, image: str = "debian-12") -> Ended:
+    return cloud.openstack(
+        "server", "create", "--flavor", "tiny", "--image", image, "--network", "private", *more,
+        name, cloud=CLOUD,
+    )  # fmt: skip
+
+
+def test_twenty_servers_are_active_in_a_minute(lab_cloud: LabCloud, tag: str) -> None:
+    assert create(lab_cloud, tag, "--min", str(MANY), "--max", str(MANY)).code == 0
+    deadline = time.monotonic() + 60
+    states: list[str] = []
+    while states != ["ACTIVE"] * MANY and time.monotonic() < deadline:
+        servers = lab_cloud.rows("server", "list", cloud=CLOUD)
+        states = [row["Status"] for row in servers if row["Name"].startswith(tag)]
+    assert states == ["ACTIVE"] * MANY
+
+
+def test_a_floating_ip_is_attached_and_detached(lab_cloud: LabCloud, tag: str) -> None:
+    assert create(lab_cloud, tag, "--wait").code == 0
+    made = lab_cloud.rows("floating", "ip", "create", "public", cloud=CLOUD)
+    address = made["floating_ip_address"]
+    try:
+        added = lab_cloud.openstack("server", "add", "floating", "ip", tag, address, cloud=CLOUD)
+        assert added.code == 0, added.errors
+        shown = lab_cloud.rows("server", "show", tag, cloud=CLOUD)
+        assert address in json.dumps(shown["addresses"])
+    finally:
+        lab_cloud.openstack("floating", "ip", "delete", address, cloud=CLOUD)
+
+
+def test_a_quota_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
+    refused = create(lab_cloud, tag, "--min", "61", "--max", "61")
+    assert refused.code != 0
+    assert "Quota exceeded" in refused.errors and "403" in refused.errors
+
+
+def test_a_wrong_image_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
+    refused = create(lab_cloud, tag, image="no-such-image")
+    assert refused.code != 0 and "No Image found for no-such-image" in refused.errors
+
+
+def test_no_valid_host_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
+    """A flavor that no host can hold: accepted first, then the server is in ERROR."""
+    name = f"{tag}-huge"
+    made = lab_cloud.openstack(
+        "flavor", "create", "--vcpus", "8", "--ram", "4096", "--disk", "60000000", name,
+        cloud="lab-admin",
+    )  # fmt: skip
+    assert made.code == 0, made.errors
+    try:
+        created = lab_cloud.openstack(
+            "server", "create", "--flavor", name, "--image", "debian-12", "--network", "private",
+            "--wait", tag, cloud=CLOUD,
+        )  # fmt: skip
+        assert created.code != 0
+        shown = lab_cloud.rows("server", "show", tag, cloud=CLOUD)
+        assert shown["status"] == "ERROR"
+        assert "No valid host was found" in json.dumps(shown["fault"])
+    finally:
+        lab_cloud.openstack("flavor", "delete", name, cloud="lab-admin")
+
+
+def test_the_user_is_no_administrator(lab_cloud: LabCloud) -> None:
+    refused = lab_cloud.openstack("hypervisor", "list", cloud=CLOUD)
+    assert refused.code != 0 and "403" in refused.errors

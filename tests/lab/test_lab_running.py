@@ -1,0 +1,151 @@
+"""A running lab: quick to confirm, small, private, and repaired by `up`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openstack_lab import namespace
+from openstack_lab.memory import namespace_of
+
+from tests.support.cloud import LabCloud
+
+GIB = 1024
+
+
+def members(cloud: LabCloud) -> Iterator[Path]:
+    """The /proc folder of every process of the lab."""
+    where = namespace_of(namespace.process_one(cloud.layout))
+    for entry in Path("/proc").glob("[0-9]*"):
+        if namespace_of(int(entry.name)) == where:
+            yield entry
+
+
+def test_a_second_up_takes_seconds(lab_cloud: LabCloud) -> None:
+    assert lab_cloud.up().seconds < 10
+
+
+def test_status_shows_every_service_for_people_and_programs(lab_cloud: LabCloud) -> None:
+    report = lab_cloud.report()
+    table = lab_cloud.lab("status")
+    assert report["healthy"] and table.code == 0
+    daemons = [unit["name"] for unit in report["units"] if not unit["task"]]
+    assert {"database", "queue", "keystone", "glance", "nova", "neutron"} < set(daemons)
+    for name in daemons:
+        assert f"\n{name} " in table.output
+
+
+def test_the_control_plane_takes_less_than_five_gib(lab_cloud: LabCloud) -> None:
+    guests = sum(
+        int(line.split()[1]) // 1024
+        for entry in members(lab_cloud)
+        if b"qemu-system" in (entry / "cmdline").read_bytes()
+        for line in (entry / "smaps_rollup").read_text().splitlines()
+        if line.startswith("Pss:")
+    )
+    assert lab_cloud.report()["memory_mib"] - guests < 5 * GIB
+
+
+def test_a_killed_service_comes_back(lab_cloud: LabCloud) -> None:
+    victim = "neutron-metadata"
+    before = next(unit for unit in lab_cloud.report()["units"] if unit["name"] == victim)
+    killed = lab_cloud.lab("exec", "kill", "-9", str(before["pid"]))
+    assert killed.code == 0
+    lab_cloud.up()
+    after = next(unit for unit in lab_cloud.report()["units"] if unit["name"] == victim)
+    assert after["state"] == "ready" and after["pid"] not in (0, before["pid"])
+
+
+def test_logs_are_found_by_name(lab_cloud: LabCloud) -> None:
+    assert "keystone" in lab_cloud.lab("logs").output.split()
+    assert "uWSGI" in lab_cloud.lab("logs", "keystone", "--lines", "100000").output
+    wrong = lab_cloud.lab("logs", "cinder")
+    assert wrong.code == 1 and "keystone" in wrong.errors
+
+
+def test_nothing_listens_on_the_machine_itself(lab_cloud: LabCloud) -> None:
+    """The lab's sockets are in its own network, on its loopback or its own addresses."""
+    shown = lab_cloud.lab("exec", "ss", "-Hltn").output
+    own = lab_cloud.layout.settings
+    listening = {line.split()[3].rpartition(":")[0] for line in shown.splitlines()}
+    allowed = {"127.0.0.1", "[::1]", str(own.api_address)}
+    # Erlang's port mapper and distribution take any address, of which the lab has only its own.
+    assert listening - allowed - {"0.0.0.0", "*", "[::]"} == set()
+    outside = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
+    for program in ("uwsgi", "mariadbd", "ovsdb-server"):
+        assert program not in outside
+
+
+def test_the_world_does_not_get_in(lab_cloud: LabCloud) -> None:
+    """A neighbour of the machine that routes to the lab's addresses is turned away."""
+    wire = lab_cloud.layout.settings.interface
+    table = subprocess.run(
+        ["nft", "list", "table", "ip", wire], capture_output=True, text=True, check=True
+    ).stdout
+    assert f'oifname "{wire}" drop' in table
+
+
+def test_secrets_are_private(lab_cloud: LabCloud) -> None:
+    layout = lab_cloud.layout
+    secrets = list(json.loads(layout.secrets.read_text()).values())
+    files = [layout.secrets, layout.units, layout.folder / "clouds.yaml"]
+    files += [*layout.folder.glob("*-openrc.sh"), layout.logs, layout.run]
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 for path in files)
+    for path in layout.config.rglob("*"):
+        if path.is_file() and any(secret in path.read_text() for secret in secrets):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    for entry in members(lab_cloud):
+        line = (entry / "cmdline").read_bytes().decode(errors="replace")
+        assert not any(secret in line for secret in secrets), line
+
+
+def test_openrc_works_in_a_plain_shell(lab_cloud: LabCloud) -> None:
+    """Sourced as its user would, and it asks for nothing."""
+    layout = lab_cloud.layout
+    script = (
+        f"set -eu; source {layout.folder}/demo-openrc.sh; {layout.bin('openstack')} token issue"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    done = subprocess.run(
+        ["bash", "-c", script], env=clean, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, check=False, timeout=60)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_at_once_are_refused(lab_cloud: LabCloud) -> None:
+    holder = subprocess.Popen(
+        ["flock", str(lab_cloud.layout.lock), "sleep", "30"], start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while lab_cloud.lab("up").code == 0 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        refused = lab_cloud.lab("up")
+    finally:
+        os.killpg(holder.pid, signal.SIGKILL)
+        holder.wait()
+    assert refused.code == 1 and "Another `scripts/lab` is at work" in refused.errors
+
+
+def test_a_lab_on_taken_addresses_is_refused(lab_cloud: LabCloud, tmp_path: Path) -> None:
+    refused = lab_cloud.lab(
+        "up", "--folder", str(tmp_path / "lab"), "--hypervisor", "fake",
+        "--network", str(lab_cloud.layout.settings.network),
+    )  # fmt: skip
+    assert refused.code == 1
+    assert "in use on this machine" in refused.errors and "--network" in refused.errors
+    assert not (tmp_path / "lab").exists()
+
+
+@pytest.mark.parametrize("verb", ["status", "logs"])
+def test_where_no_lab_is_the_answer_says_so(verb: str, lab_cloud: LabCloud, tmp_path: Path) -> None:
+    ended = lab_cloud.lab(verb, "--folder", str(tmp_path / "none"))
+    assert ended.code == 3
+    assert "scripts/lab up" in ended.output + ended.errors
