@@ -12,6 +12,7 @@ import click
 
 from benchmarks import environments, load, results
 from benchmarks.chart import draw
+from benchmarks.jobs import measure as measure_jobs
 from benchmarks.load import Cell
 from benchmarks.reference import KERAS_FILE, ONNX_FILE, Reference
 from benchmarks.serving import Plan, measure
@@ -27,6 +28,11 @@ cache_option = click.option(
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the results here."
 )
+
+nice_option = click.option(
+    "--nice", "niceness", type=click.IntRange(-20, 19),
+    help="Run all systems and the load at this niceness, where others use the machine.",
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -105,6 +111,25 @@ def serving(
         chart.write_text(draw(report))
     if OURS in measured.failures:
         raise SystemExit(1)
+
+
+@main.command()
+@click.option("--rows", type=click.IntRange(1000), default=100_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@nice_option
+@cache_option
+@json_option
+def jobs(rows: int, rounds: int, niceness: int | None, cache: Path, json_file: Path | None) -> None:
+    """Rows per second of one large job, against Keras in process on the same rows."""
+    machine = results.machine()
+    report = measure_jobs(rows, rounds, cache, prepare_model(cache), niceness)
+    click.echo(f"POST /jobs: {report['job_rows_per_s']:,} rows/s, from the upload's first byte "
+               f"until the job is done (upload {report['upload_s']} s of it)")  # fmt: skip
+    for name, speed in report["keras_rows_per_s"].items():
+        click.echo(f"Keras in process, {name.replace('_', ' ')}: {speed:,} rows/s; "
+                   f"ours over it: {report['ratios'][name]:.2f}")  # fmt: skip
+    if json_file:
+        json_file.write_text(json.dumps({"machine": machine, **report}, indent=2) + "\n")
 
 
 def chosen(quick: bool, only: tuple[str, ...]) -> list[System]:

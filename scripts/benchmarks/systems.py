@@ -7,6 +7,7 @@ Processes and workers are set for 4 cores, of which the load generator takes one
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +74,9 @@ class System:
         return json.dumps(one(rows[0]) if one else self.body(rows)).encode()
 
     def env(self, place: Place) -> dict[str, str]:
-        return {"BENCH_PORT": str(place.port), **self.environment(place), **self.extra}
+        path = f"{place.venv / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        own = {"PATH": path, "VIRTUAL_ENV": str(place.venv), "BENCH_PORT": str(place.port)}
+        return {**own, **self.environment(place), **self.extra}
 
 
 def _requirements(name: str) -> Path:
