@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import io
+import re
 import shutil
 import stat
 import subprocess
@@ -40,6 +42,14 @@ def test_shellcheck_finds_nothing(script: Path, needs: Callable[[object, str], N
         ["shellcheck", "--shell=sh", str(script)], capture_output=True, text=True, check=False
     )
     assert done.stdout == ""
+
+
+def test_what_is_warmed_is_what_the_units_run() -> None:
+    """warm.py imports the modules of the service's processes; they must still be there."""
+    source = (FILES / "steps" / "warm.py").read_text()
+    modules = re.findall(r'"(production_server\.[a-z_.]+)"', source)
+    assert len(modules) == 4
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
 
 
 class TestAccount:
