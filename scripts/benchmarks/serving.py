@@ -117,6 +117,8 @@ def visit(plan: Plan, system: System, place: Place) -> Visit:
             found.idle = watch(running)
         load.run(system, place.port, WARM_UP, plan.reference, WARM_UP_SECONDS, plan.niceness)
         for cell in plan.cells:
+            # What the load before left in the system's queues is not this one's.
+            load.answers(system, place.port, plan.reference)
             found.seen[cell] = load.run(
                 system, place.port, cell, plan.reference, plan.seconds, plan.niceness
             )

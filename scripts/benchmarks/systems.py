@@ -45,7 +45,7 @@ class Place:
         return str(self.model / KERAS_FILE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """One way to serve the model."""
 
@@ -61,7 +61,6 @@ class System:
     body: Callable[[list[Row]], Any] = lambda rows: {"rows": rows}
     body_one: Callable[[Row], Any] | None = None
     read: Callable[[Any], list[float]] = lambda answer: list(answer["probability"])
-    needs_broker: bool = False
     prepare: Callable[[Place], list[str]] | None = None
     """A command to run once before the first start."""
     extra: dict[str, str] = field(default_factory=dict)
@@ -124,7 +123,6 @@ tutorial = System(
         "TF_CPP_MIN_LOG_LEVEL": "3",
     },
     body=lambda rows: rows,
-    needs_broker=True,
 )  # fmt: skip
 
 fastapi_onnx = System(
