@@ -86,7 +86,9 @@ def ours(case: str, image: str | None, patience: float) -> Line:
     try:
         result = next((event for event in events if event.get("event") == "result"), None)
         if result is None:
-            failure = next((event for event in events if event.get("event") == "error"), {})
+            failure: dict[str, Any] = next(
+                (event for event in events if event.get("event") == "error"), {}
+            )
             raise SystemExit(f"{case}: the deploy failed: {failure.get('message', ended.stdout)}")
         guest = Guest(result["address"], guests.login_of(result["ssh"]), began)
         plan = next(event for event in events if event.get("event") == "plan")
