@@ -142,6 +142,10 @@ def _status(layout: Layout, options: argparse.Namespace, _given: list[str]) -> i
 
 def _logs(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
     names = sorted(path.stem for path in layout.logs.glob("*.log"))
+    if not names:
+        raise NotRunningError(
+            f"There is no lab in {layout.folder}.", "Start one: sudo scripts/lab up"
+        )
     if not options.name:
         print("\n".join(names))
         return

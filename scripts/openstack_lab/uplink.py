@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ def _run(*command: str, feed: str = "") -> str:
     return done.stdout
 
 
-def overlap(network: IPv4Network, routes: list[dict[str, Any]], own: str) -> str:
+def overlap(network: IPv4Network, routes: list[dict[str, Any]]) -> str:
     """The machine's route that the lab's network would take over, '' when there is none."""
     for route in routes:
         target = str(route.get("dst", ""))
-        if target == "default" or route.get("dev") == own:
+        if target == "default":
             continue
         if IPv4Network(target, strict=False).overlaps(network):
             return f"{target} dev {route.get('dev', '?')}"
@@ -39,9 +40,14 @@ def overlap(network: IPv4Network, routes: list[dict[str, Any]], own: str) -> str
 
 
 def refuse_overlap(settings: Settings) -> None:
-    routes = json.loads(_run("ip", "-json", "-4", "route", "show") or "[]")
-    taken = overlap(settings.network, routes, settings.interface)
-    if taken:
+    """Refuse addresses that are taken; those of a lab that was just killed go in a moment."""
+    deadline = time.monotonic() + 5
+    while taken := overlap(
+        settings.network, json.loads(_run("ip", "-json", "-4", "route", "show") or "[]")
+    ):
+        if time.monotonic() < deadline:
+            time.sleep(0.5)
+            continue
         raise RefusedError(
             f"The lab's network {settings.network} is in use on this machine: {taken}.",
             "Another lab may be running (`scripts/lab status --folder ITS_FOLDER`); "
