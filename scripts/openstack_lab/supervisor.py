@@ -92,7 +92,8 @@ class Supervisor:
         with self.lock:
             self._end([r for r in self.running.values() if not r.unit.keeps_data])
             self._end([r for r in self.running.values() if r.unit.keeps_data])
-            self._end_all()
+            if os.getpid() == 1:
+                self._end_all()
 
     def _advance(self, running: Running) -> None:
         now = time.monotonic()

@@ -1,0 +1,164 @@
+"""Process 1 of the lab with small units: order, restarts, changes, and the end of all."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openstack_lab import control
+from openstack_lab.errors import NotRunningError
+from openstack_lab.unit import Check, Step, Unit, to_json
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def daemon(name: str, command: str, **more: Any) -> Unit:
+    return Unit(
+        name=name, title=name, command=("sh", "-c", command), environment=ENVIRONMENT, **more
+    )
+
+
+def task(name: str, command: str, **more: Any) -> Unit:
+    steps = (Step(("sh", "-c", command)),)
+    return Unit(name=name, title=name, steps=steps, environment=ENVIRONMENT, **more)
+
+
+@dataclass
+class Supervised:
+    """A supervisor in a process namespace of its own."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def apply(self, *units: Unit) -> None:
+        (self.folder / "units").write_text(to_json(units))
+        control.ask(self.folder / "socket", "apply")
+
+    def units(self) -> dict[str, dict[str, Any]]:
+        return {unit["name"]: unit for unit in control.ask(self.folder / "socket", "status")}
+
+    def wait(self, name: str, state: str, seconds: float = 15) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while (unit := self.units()[name])["state"] != state:
+            assert time.monotonic() < deadline, unit
+            time.sleep(0.05)
+        return unit
+
+
+@pytest.fixture
+def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator[Supervised]:
+    needs(os.geteuid() == 0, "a process namespace needs root")
+    (tmp_path / "units").write_text(json.dumps([]))
+    (tmp_path / "logs").mkdir()
+    process = subprocess.Popen(
+        ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL",
+         sys.executable, "-m", "openstack_lab.supervisor", str(tmp_path / "units"),
+         str(tmp_path / "socket"), str(tmp_path / "logs"), str(tmp_path / "markers")],
+        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT / "scripts")})  # fmt: skip
+    made = Supervised(tmp_path, process)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            made.units()
+            break
+        except NotRunningError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    yield made
+    process.kill()
+    process.wait()
+
+
+def test_units_start_after_what_they_require(supervised: Supervised) -> None:
+    file = supervised.folder / "made"
+    supervised.apply(
+        daemon("second", f"test -e {file} && exec sleep 60", requires=("first",)),
+        task("first", f"sleep 0.3; touch {file}"),
+    )
+    assert supervised.wait("second", "ready")["restarts"] == 0
+    assert supervised.units()["first"]["state"] == "done"
+
+
+def test_a_task_is_done_once_but_again_when_it_changes(supervised: Supervised) -> None:
+    counted = supervised.folder / "counted"
+    supervised.apply(task("count", f"echo >> {counted}"))
+    supervised.wait("count", "done")
+    supervised.apply()
+    supervised.apply(task("count", f"echo >> {counted}"))
+    supervised.wait("count", "done")
+    assert counted.read_text() == "\n"
+    supervised.apply(task("count", f"echo  >> {counted}"))
+    supervised.wait("count", "done")
+    assert counted.read_text() == "\n\n"
+
+
+def test_a_failed_task_says_why_and_is_tried_again(supervised: Supervised) -> None:
+    file = supervised.folder / "wanted"
+    waiting = task("fragile", f"test -e {file}")
+    supervised.apply(waiting)
+    assert "code 1" in supervised.wait("fragile", "failed")["reason"]
+    file.touch()
+    supervised.apply(waiting)
+    supervised.wait("fragile", "done")
+
+
+def test_a_dead_daemon_is_restarted_and_what_it_lost_is_made_again(supervised: Supervised) -> None:
+    counted = supervised.folder / "counted"
+    supervised.apply(
+        daemon("switch", "exec sleep 60"),
+        task("bridges", f"echo >> {counted}", requires=("switch",), each_start=True),
+    )
+    supervised.wait("bridges", "done")
+    # Seen from outside, the pid is another one: find the daemon by what it runs.
+    inner = subprocess.run(
+        ["pgrep", "--ns", str(_child(supervised.process.pid)), "--nslist", "pid", "-f", "sleep 60"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    os.kill(int(inner[0]), 9)
+    deadline = time.monotonic() + 15
+    while counted.read_text() != "\n\n":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert supervised.wait("switch", "ready")["restarts"] == 1
+
+
+def _child(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def test_a_daemon_that_never_answers_is_told(supervised: Supervised) -> None:
+    supervised.apply(
+        daemon("deaf", "exec sleep 60", check=Check("tcp", "127.0.0.1:1"), timeout=1),
+        daemon("next", "exec sleep 60", requires=("deaf",)),
+    )
+    assert "no answer" in supervised.wait("deaf", "failed")["reason"]
+    assert supervised.units()["next"]["state"] == "waiting"
+
+
+def test_what_is_no_longer_wanted_is_stopped(supervised: Supervised) -> None:
+    stubborn = daemon("stubborn", "trap '' TERM; while true; do sleep 0.1; done", patience=0.5)
+    supervised.apply(stubborn, daemon("stays", "exec sleep 60"))
+    supervised.wait("stubborn", "ready")
+    kept = supervised.wait("stays", "ready")["pid"]
+    supervised.apply(daemon("stays", "exec sleep 60"))
+    assert set(supervised.units()) == {"stays"} and supervised.units()["stays"]["pid"] == kept
+
+
+def test_at_the_end_nothing_stays(supervised: Supervised) -> None:
+    """Not even what a daemon left in the background."""
+    mark = "61.125"
+    supervised.apply(daemon("leaves", f"(setsid sleep {mark} &) ; exec sleep 60"))
+    supervised.wait("leaves", "ready")
+    os.kill(_child(supervised.process.pid), 15)
+    assert supervised.process.wait(20) == 0
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert f"sleep {mark}" not in listed.stdout

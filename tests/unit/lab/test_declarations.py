@@ -1,0 +1,146 @@
+"""The declarations: complete, in an order that can start, and without secrets on command lines."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import jinja2
+import pytest
+from openstack_lab.lab import FAKE_HOST, HOST, Choices, Lab, Secrets
+from openstack_lab.layout import TEMPLATES, Layout
+from openstack_lab.rendering import FILES
+from openstack_lab.services import control_plane, declare
+from openstack_lab.services.database import DATABASES
+from openstack_lab.settings import Hypervisor, from_environment
+from openstack_lab.unit import Step, Unit, dependents, from_json, in_order, to_json
+
+SECRETS = Secrets(
+    admin="admin-secret", demo="demo-secret", service="service-secret",
+    database="database-secret", queue="queue-secret", metadata="metadata-secret",
+)  # fmt: skip
+
+
+def lab(hypervisor: Hypervisor, folder: Path) -> Lab:
+    layout = Layout(from_environment(str(folder), environment={}))
+    return Lab(layout, SECRETS, Choices(hypervisor), ("192.0.2.53",))
+
+
+@pytest.mark.parametrize("hypervisor", list(Hypervisor))
+def test_every_requirement_is_declared_and_comes_first(
+    hypervisor: Hypervisor, tmp_path: Path
+) -> None:
+    units = declare(lab(hypervisor, tmp_path))
+    names = [unit.name for unit in units]
+    assert len(set(names)) == len(names)
+    for place, unit in enumerate(units):
+        assert set(unit.requires) <= set(names[:place])
+        assert unit.title and (unit.command or unit.steps)
+
+
+def test_the_hypervisor_decides_on_the_hosts(tmp_path: Path) -> None:
+    names = {kind: {unit.name for unit in declare(lab(kind, tmp_path))} for kind in Hypervisor}
+    common = {unit.name for unit in control_plane(lab(Hypervisor.FAKE, tmp_path))}
+    assert names[Hypervisor.FAKE] - common == {"nova-compute-fake", "neutron-fake-agent"}
+    assert names[Hypervisor.QEMU] - common == {"nova-compute-qemu", "libvirt", "hardware"}
+    assert names[Hypervisor.BOTH] == names[Hypervisor.FAKE] | names[Hypervisor.QEMU]
+
+
+def test_no_secret_is_on_a_command_line(tmp_path: Path) -> None:
+    for unit in declare(lab(Hypervisor.BOTH, tmp_path)):
+        words = " ".join([*unit.command, *(word for step in unit.steps for word in step.command)])
+        assert "-secret" not in words, unit.name
+
+
+def test_units_survive_their_file(tmp_path: Path) -> None:
+    units = declare(lab(Hypervisor.BOTH, tmp_path))
+    assert from_json(to_json(units)) == units
+
+
+def test_another_config_is_another_unit() -> None:
+    unit = Unit(name="a", title="A", command=("a",), config="1")
+    assert unit.fingerprint != replace(unit, config="2").fingerprint
+
+
+def test_a_circle_is_found() -> None:
+    circle = [
+        Unit(name="a", title="A", command=("a",), requires=("b",)),
+        Unit(name="b", title="B", command=("b",), requires=("a",)),
+    ]
+    with pytest.raises(ValueError, match="a -> b -> a"):
+        in_order(circle)
+
+
+def test_what_is_not_declared_is_found() -> None:
+    with pytest.raises(ValueError, match="requires missing"):
+        in_order([Unit(name="a", title="A", command=("a",), requires=("missing",))])
+
+
+def test_dependents_are_found_through_others() -> None:
+    units = [
+        Unit(name="switch", title="S", command=("s",)),
+        Unit(name="bridges", title="B", steps=(Step(("b",)),), requires=("switch",)),
+        Unit(name="agent", title="A", command=("a",), requires=("bridges",)),
+        Unit(name="queue", title="Q", command=("q",)),
+    ]
+    assert dependents("switch", units) == {"bridges", "agent"}
+
+
+def rendered(folder: str, file: str, a_lab: Lab) -> str:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    return templates.get_template(f"{file}.j2").render(
+        lab=a_lab, conf="/conf", data="/data", venv="/venv", databases=DATABASES,
+        host=FAKE_HOST if folder.endswith("-fake") else HOST,
+    )  # fmt: skip
+
+
+OSLO = [
+    (folder, file)
+    for folder, files in FILES.items()
+    for file in files
+    if folder in ("keystone", "glance", "placement", "neutron") or folder.startswith("nova")
+]
+
+
+@pytest.mark.parametrize(("folder", "file"), OSLO)
+def test_config_files_are_well_formed(folder: str, file: str, tmp_path: Path) -> None:
+    """Each line is a section, an option or a comment: templates swallow line ends easily."""
+    text = rendered(folder, file, lab(Hypervisor.BOTH, tmp_path))
+    parser = ConfigParser(strict=False, interpolation=None)
+    parser.read_string(text)
+    for section in (parser.default_section, *parser.sections()):
+        for option, value in parser.items(section):
+            assert " " not in option, option
+            assert "\n" not in value and "[" not in value, (option, value)
+            assert " = " not in value, (option, value)
+
+
+@pytest.mark.parametrize("folder", ["nova-compute-qemu", "nova-compute-fake"])
+def test_a_host_sees_no_database(folder: str, tmp_path: Path) -> None:
+    """A compute service that is given one refuses to start."""
+    text = rendered(folder, "nova-compute.conf", lab(Hypervisor.BOTH, tmp_path))
+    assert "database" not in text.replace("No database", "") and "mysql" not in text
+
+
+def test_guests_have_the_vector_instructions_that_jax_needs(tmp_path: Path) -> None:
+    emulated = lab(Hypervisor.QEMU, tmp_path)
+    assert "cpu_models = Haswell-noTSX" in rendered(
+        "nova-compute-qemu", "nova-compute.conf", emulated
+    )
+    real = replace(emulated, kvm=True)
+    text = rendered("nova-compute-qemu", "nova-compute.conf", real)
+    assert "virt_type = kvm" in text and "cpu_mode = host-passthrough" in text
+
+
+def test_the_lab_has_one_address_for_all_apis(tmp_path: Path) -> None:
+    a_lab = lab(Hypervisor.FAKE, tmp_path)
+    apis = [unit for unit in declare(a_lab) if "uwsgi" in " ".join(unit.command)]
+    assert len(apis) == 6
+    for unit in apis:
+        address = unit.command[unit.command.index("--http-socket") + 1].rpartition(":")[0]
+        assert address in ("172.24.5.2", "127.0.0.1")
+    assert asdict(a_lab.choices) == {"hypervisor": Hypervisor.FAKE}

@@ -1,0 +1,76 @@
+"""Where a lab lives, and which addresses it takes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openstack_lab.errors import LabError
+from openstack_lab.layout import Layout
+from openstack_lab.settings import Hypervisor, from_environment, parse_network
+from openstack_lab.uplink import overlap, packet_filter
+
+
+def test_flags_win_over_variables_and_variables_over_defaults() -> None:
+    variables = {"STACKSERVE_LAB": "/srv/lab", "STACKSERVE_LAB_NETWORK": "10.9.0.0/22"}
+    assert from_environment(environment={}).folder == Path("/var/lib/stackserve-lab")
+    assert from_environment(environment=variables).folder == Path("/srv/lab")
+    assert from_environment("/other", environment=variables).folder == Path("/other")
+    assert from_environment(environment=variables).network == IPv4Network("10.9.0.0/22")
+
+
+def test_the_cache_is_in_the_folder_unless_told() -> None:
+    assert from_environment("/a", environment={}).cache == Path("/a/cache")
+    assert from_environment("/a", "/b", environment={}).cache == Path("/b")
+
+
+def test_a_network_is_cut_into_its_parts() -> None:
+    settings = from_environment(network="172.24.8.0/22", environment={})
+    assert str(settings.external) == "172.24.8.0/24" and str(settings.gateway) == "172.24.8.1"
+    assert str(settings.host_address) == "172.24.9.1"
+    assert str(settings.api_address) == "172.24.9.2"
+    assert settings.interface == "stacklab8" and len(settings.interface) <= 15
+
+
+@pytest.mark.parametrize("text", ["172.24.4.0/24", "8.8.4.0/22", "172.24.4.1/22", "lab"])
+def test_unusable_networks_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(LabError) as refused:
+        parse_network(text)
+    assert text in refused.value.problem and "172.24.4.0/22" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("routes", "taken"),
+    [
+        ([{"dst": "default", "dev": "eth0"}], ""),
+        ([{"dst": "192.0.2.0/24", "dev": "eth0"}], ""),
+        ([{"dst": "172.24.5.0/30", "dev": "stacklab4"}], "172.24.5.0/30 dev stacklab4"),
+        ([{"dst": "172.16.0.0/12", "dev": "docker0"}], "172.16.0.0/12 dev docker0"),
+        ([{"dst": "172.24.4.9", "dev": "tun0"}], "172.24.4.9 dev tun0"),
+    ],
+)
+def test_taken_addresses_are_found(routes: list[dict[str, Any]], taken: str) -> None:
+    assert overlap(IPv4Network("172.24.4.0/22"), routes) == taken
+
+
+def test_the_packet_filter_is_the_labs_own_and_keeps_strangers_out() -> None:
+    text = packet_filter(from_environment(environment={}))
+    assert text.startswith("table ip stacklab4 {")
+    assert 'ip saddr 172.24.4.0/22 oifname != "stacklab4" masquerade' in text
+    assert text.index("established") < text.index("drop")
+
+
+@pytest.mark.parametrize(
+    ("kind", "real", "fake"), [("qemu", True, False), ("fake", False, True), ("both", True, True)]
+)
+def test_kinds_of_hypervisor(kind: str, real: bool, fake: bool) -> None:
+    hypervisor = Hypervisor(kind)
+    assert (hypervisor.real, hypervisor.fake) == (real, fake)
+
+
+def test_paths_are_in_the_folder_but_the_environment_in_the_cache() -> None:
+    layout = Layout(from_environment("/lab", "/kept", environment={}))
+    assert layout.python == Path("/kept/venv/bin/python")
+    assert layout.control == Path("/lab/run/control.sock")
