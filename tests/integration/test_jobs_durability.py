@@ -40,6 +40,8 @@ from tests.support.tables import (
 # Small chunks make a job of many messages, long enough to be interrupted.
 CHUNK, ROWS = 100, 60_000
 POISONED = "tests.support.poisoned_worker"
+# Half a minute each on an idle machine; on a busy one the processes alone take that to start.
+pytestmark = pytest.mark.timeout(300)
 
 
 class Parts:
@@ -66,7 +68,7 @@ class Parts:
         self._thread = threading.Thread(target=self.supervisor.run, daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self.settings.port}"
-        assert wait_until_ready(self.url, 120)
+        assert wait_until_ready(self.url, 240)
 
     def kill(self, name: str) -> None:
         os.kill(self.supervisor.pids()[name], signal.SIGKILL)
@@ -89,7 +91,7 @@ def parts(
 
 @pytest.fixture
 def client(parts: Parts) -> Iterator[httpx.Client]:
-    assert wait_until_ready(parts.url, 120), "every test leaves all parts well"
+    assert wait_until_ready(parts.url, 240), "every test leaves all parts well"
     with httpx.Client(base_url=parts.url, timeout=30) as client:
         yield client
 
@@ -130,7 +132,6 @@ def kill_all(parts: Parts) -> None:
     parts.broker.start()
 
 
-@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 @pytest.mark.parametrize(
     "interrupt",
     [
@@ -162,7 +163,6 @@ def test_a_job_survives(
     check_result(client, job, expected)
 
 
-@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.Client) -> None:
     registry, card = shipped()
     values = table(card, 12 * CHUNK)
@@ -250,7 +250,6 @@ def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
     client.delete(f"/jobs/{large}")
 
 
-@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 def test_in_one_process_a_job_survives_a_kill(
     tmp_path: Path, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> None:
@@ -268,7 +267,6 @@ def test_in_one_process_a_job_survives_a_kill(
         check_result(client, job, expected)
 
 
-@pytest.mark.timeout(300)  # minutes on a busy machine, half of one on an idle one
 def test_in_one_process_a_deadly_chunk_fails_alone_in_the_end(tmp_path: Path) -> None:
     _, card = shipped()
     values = table(card, 12 * CHUNK)
