@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ ASK = (
 )
 
 
+QUEUE = re.compile(r"stackserve\.[a-z]+")  # and not the reply queues, which end in a number
 # rabbitmqctl starts an Erlang machine of its own for each call.
 PATIENCE = 60.0
 
@@ -107,7 +109,7 @@ def parse_queues(text: str) -> dict[str, int]:
     except json.JSONDecodeError:
         return {}
     named = {str(row["name"]): int(row["messages"]) for row in rows}
-    return {name: depth for name, depth in named.items() if name.startswith("stackserve.")}
+    return {name: named[name] for name in sorted(named) if QUEUE.fullmatch(name)}
 
 
 def drift(on_disk: str, deployed: object) -> str:

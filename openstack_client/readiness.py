@@ -81,9 +81,13 @@ def default_row(page: Mapping[str, Any]) -> dict[str, float]:
 def prediction_words(prediction: Mapping[str, Any]) -> str:
     """The first answer, as a person reads it."""
     label, probability = prediction.get("label"), prediction.get("probability")
-    if label is not None and probability is not None:
-        return f"{label} ({float(probability):.2f})"
-    return str(label if label is not None else prediction.get("value", prediction))
+    if label is None:
+        return str(prediction.get("value", prediction))
+    if probability is None:
+        return str(label)
+    # The API gives the probability of the positive class, whichever label it says.
+    sure = float(probability) if prediction.get("positive", True) else 1 - float(probability)
+    return f"{label}, {sure:.0%} sure"
 
 
 def reason(error: requests.RequestException) -> str:

@@ -40,6 +40,8 @@ CLOUD_FLAGS = (
     "as_json", "named",
 )  # fmt: skip
 
+PIPE_WIDTH = 200
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -173,7 +175,7 @@ def open_desk(flags: dict[str, Any], note: Callable[[str], None] | None = None) 
         region_of(source, overrides), timeout=merged.timeout_api, retries=merged.retries,
         note=note or _to_stderr,
     )  # fmt: skip
-    return Desk(merged, env, source, cloud, as_json, Console(soft_wrap=False))
+    return Desk(merged, env, source, cloud, as_json, _console())
 
 
 def read_settings(
@@ -199,6 +201,11 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
         "verify": False if flags.get("insecure") else None,
     }
     return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _console() -> Console:
+    """A terminal's own width; in a pipe, lines as long as they are."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def _quiet_libraries() -> None:

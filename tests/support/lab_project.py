@@ -50,6 +50,7 @@ class Project:
     subnet: str
     router: str
     network: str
+    own: Any = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -68,6 +69,12 @@ class Project:
 
     def connection(self) -> Any:
         """The project as its own user sees it."""
+        if self.own is None:
+            self.own = self.connect()
+        return self.own
+
+    def connect(self) -> Any:
+        """A login of its own, that may be spoilt."""
         return openstack.connection.Connection(
             auth={
                 "auth_url": self.auth_url, "username": self.user, "password": self.password,

@@ -104,8 +104,13 @@ def launcher(
 def nothing_left(project: Project, launcher: Launcher) -> Iterator[Callable[[], Any]]:
     """The check that the project is as empty as before; what a failed test left is removed."""
 
+    found_empty = False
+
     def check() -> None:
+        nonlocal found_empty
         assert project.leftovers() == []
+        found_empty = True
 
     yield check
-    lab_project.empty(project)
+    if not found_empty:
+        lab_project.empty(project)

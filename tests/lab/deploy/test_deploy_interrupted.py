@@ -58,8 +58,7 @@ def stopped(project: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[
             started.append(launcher.start(f"stop{place}", "--no-wait"))
             ready.set()
             runs.append((stage, faults, started[0]))
-        found = {stage: Ended(end(process, 110), process.returncode) for stage, _, process in runs}
-    return found
+        return {stage: Ended(end(process, 110), process.returncode) for stage, _, process in runs}
 
 
 def press(started: list[subprocess.Popen[str]], ready: threading.Event) -> None:

@@ -67,8 +67,7 @@ def test_half_set_variables(launcher: Launcher) -> None:
 
 
 def test_expired_token(launcher: Launcher, project: Project) -> None:
-    own = project.connection()
-    token = own.session.get_token()
+    token = project.connect().session.get_token()
     project.admin.identity.delete("/auth/tokens", headers={"X-Subject-Token": token})
     words = refused(
         launcher, code=3, OS_AUTH_TYPE="v3token", OS_TOKEN=token, OS_PASSWORD=None,

@@ -52,7 +52,8 @@ def test_units() -> None:
 
 
 def test_queues_without_those_of_replies() -> None:
-    text = '[{"name": "stackserve.jobs", "messages": 3}, {"name": "amq.gen-x", "messages": 9}]'
+    text = '[{"name": "stackserve.jobs", "messages": 3}, {"name": "amq.gen-x", "messages": 9},'
+    text += ' {"name": "stackserve.reply.9f42-a1", "messages": 1}]'
     assert parse_queues(text) == {"stackserve.jobs": 3}
     assert parse_queues("") == {} and parse_queues("Error: x") == {}
 

@@ -62,7 +62,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 def test_a_real_prediction(serve: Callable[..., Service]) -> None:
     seen: list[Any] = []
     probe = serve(seen=seen).probe()
-    assert probe.ok and probe.words == "diabetic (0.73)" and probe.model == "diabetes diabetes-1"
+    assert probe.ok and probe.words == "diabetic, 73% sure" and probe.model == "diabetes diabetes-1"
     assert seen == [{"glucose": 117.0, "bmi": 32.1}]
 
 
@@ -103,4 +103,6 @@ def test_ipv6_is_bracketed() -> None:
 def test_rows_and_words() -> None:
     assert default_row(PAGE) == {"glucose": 117.0, "bmi": 32.1}
     assert prediction_words({"value": 3.5}) == "3.5"
+    negative = {"label": "no diabetes", "probability": 0.25, "positive": False}
+    assert prediction_words(negative) == "no diabetes, 75% sure"
     assert prediction_words({"label": "a", "probabilities": {"a": 0.9}}) == "a"
