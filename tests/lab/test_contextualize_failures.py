@@ -75,7 +75,9 @@ def test_the_step_is_named_with_its_reason(
     tmp_path: Path,
 ) -> None:
     user_data = render(**values())
-    with Guest(tmp_path / "guest", lab_image(needs), user_data.data, network=network) as guest:
+    with Guest(
+        tmp_path / "guest", lab_image(needs), user_data.data, memory_mb=2048, network=network
+    ) as guest:
         failed, seconds = failure(guest, user_data.payload)
         assert re.fullmatch(stage, failed.stage)
         assert re.search(words, failed.detail), failed.detail
