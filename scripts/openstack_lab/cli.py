@@ -10,6 +10,7 @@ from pathlib import Path
 
 from openstack_lab import settings, status
 from openstack_lab.errors import LabError, NotRunningError
+from openstack_lab.lab import find
 from openstack_lab.layout import REQUIREMENTS, Layout
 from openstack_lab.progress import Progress
 
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
     try:
-        layout = Layout(settings.from_environment(options.folder, options.cache, options.network))
+        layout = find(options.folder, options.cache, options.network)
         return int(VERBS[options.verb](layout, options, given) or 0)
     except NotRunningError as wrong:
         return _explain(wrong, 3)

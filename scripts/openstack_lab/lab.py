@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from openstack_lab.layout import Layout
-from openstack_lab.settings import Hypervisor, Settings
+from openstack_lab.settings import Hypervisor, Settings, from_environment
 
 # Names of Nova's two hosts; Neutron's agents run on the real one.
 HOST = "lab"
@@ -37,6 +37,8 @@ class Choices:
     """What the last `up` asked for, so that the next one without flags means the same."""
 
     hypervisor: Hypervisor = Hypervisor.QEMU
+    network: str = ""
+    cache: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,17 @@ def load_secrets(layout: Layout) -> Secrets:
 def load_choices(layout: Layout) -> Choices | None:
     if not layout.choices.exists():
         return None
-    return Choices(Hypervisor(json.loads(layout.choices.read_text())["hypervisor"]))
+    kept = json.loads(layout.choices.read_text())
+    return Choices(Hypervisor(kept["hypervisor"]), kept.get("network", ""), kept.get("cache", ""))
+
+
+def find(folder: str | None = None, cache: str | None = None, network: str | None = None) -> Layout:
+    """The lab that flags and environment name; what they leave open is as its `up` had it."""
+    layout = Layout(from_environment(folder, cache, network))
+    kept = load_choices(layout) or Choices()
+    return Layout(
+        from_environment(folder, cache or kept.cache or None, network or kept.network or None)
+    )
 
 
 def save_choices(layout: Layout, choices: Choices) -> None:

@@ -90,7 +90,11 @@ def run(request: Request, progress: Progress) -> Lab:
     for folder in (layout.logs, layout.run):
         folder.chmod(0o700)
     kept = load_choices(layout)
-    choices = Choices(request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU))
+    choices = Choices(
+        request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU),
+        str(layout.settings.network), str(layout.settings.cache),
+    )  # fmt: skip
+    save_choices(layout, choices)  # so that an interrupted `up` goes on as it began
     lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest") as pool:
         guest: Future[Guest] | None = None
@@ -106,7 +110,6 @@ def run(request: Request, progress: Progress) -> Lab:
             _apply(lab, declare(lab))
             _wait_for_units(layout, progress)
         furnish(lab, guest, progress)
-    save_choices(layout, choices)
     return lab
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from openstack_lab import machine, namespace, uplink
 from openstack_lab.errors import RefusedError
-from openstack_lab.lab import load_choices
+from openstack_lab.lab import find, load_choices
 from openstack_lab.layout import Layout
 from openstack_lab.settings import Hypervisor, from_environment
 
@@ -93,7 +93,7 @@ class LabCloud:
 
 def the_lab() -> LabCloud:
     """The one lab of this machine."""
-    return LabCloud(Layout(from_environment()))
+    return LabCloud(find())
 
 
 def another_lab(folder: Path, network: str) -> LabCloud:

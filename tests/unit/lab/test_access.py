@@ -10,7 +10,7 @@ import pytest
 import yaml
 from openstack_lab.access import clouds_yaml, write_all
 from openstack_lab.cloud.projects import hosts_of_projects
-from openstack_lab.lab import Choices, Lab, load_secrets, write_private
+from openstack_lab.lab import Choices, Lab, find, load_secrets, save_choices, write_private
 from openstack_lab.layout import Layout
 from openstack_lab.settings import Hypervisor, from_environment
 
@@ -50,6 +50,16 @@ def test_files_with_secrets_are_private(lab: Lab) -> None:
 def test_secrets_are_made_once(lab: Lab) -> None:
     assert load_secrets(lab.layout) == lab.secrets
     assert len(set(vars(lab.secrets).values())) == 6
+
+
+def test_a_lab_is_found_as_its_up_had_it(tmp_path: Path) -> None:
+    """`down` without flags must clear the network that `up` was given."""
+    layout = find(str(tmp_path))
+    save_choices(layout, Choices(Hypervisor.FAKE, "10.9.0.0/22", "/kept"))
+    found = find(str(tmp_path)).settings
+    assert str(found.network) == "10.9.0.0/22" and found.cache == Path("/kept")
+    told = find(str(tmp_path), "/other", "10.8.0.0/22").settings
+    assert str(told.network) == "10.8.0.0/22" and told.cache == Path("/other")
 
 
 def test_an_unchanged_file_is_not_written(tmp_path: Path) -> None:
