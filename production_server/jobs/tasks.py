@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from amqp.exceptions import NotFound
 from celery import Celery, Task
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
-from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
 from production_server.jobs.records import Outcome, Payload
-from production_server.jobs.store import Store
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
 from production_server.messaging.lane import CHECK_BROKER, CONNECTION_ERRORS, NO_BROKER
 from production_server.messaging.models import ModelCache
+
+if TYPE_CHECKING:
+    from production_server.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def predict(cache: ModelCache, version: str, rows: bytes, count: int) -> dict[st
 
 def register_recorder_tasks(app: Celery, store: Store, recorded: Callable[[], None]) -> None:
     """Teach the recorder to write outcomes; `recorded` is called after each."""
+    # Not above: a worker keeps no store, and the library of it takes 15 MB.
+    from sqlalchemy.exc import SQLAlchemyError
 
     @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
     def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import time
 
 from flask import Flask, Response, g, request
 
-from production_server.settings import Settings, load_settings, set_up_logging
+from production_server.settings import Settings
 from production_server.web import jobs_api, openapi, operations, pages, problems
 from production_server.web.front import Front
 from production_server.web.services import Services
@@ -48,10 +48,3 @@ def create_flask(services: Services) -> Flask:
 def create_front(settings: Settings) -> Front:
     services = Services(settings)
     return Front(services, create_flask(services))
-
-
-def from_environment() -> Front:
-    """What the processes of the web tier call."""
-    settings = load_settings()
-    set_up_logging(settings.log_level)
-    return create_front(settings)

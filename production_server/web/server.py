@@ -1,15 +1,17 @@
-"""Uvicorn in front of the application: the parent process and its web processes."""
+"""Uvicorn in front of the application, in as many processes as the settings say."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 from typing import Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from production_server.model.registry import Registry
 from production_server.settings import Settings
+from production_server.web.processes import Processes, listeners
 
 
 def run_web(settings: Settings) -> None:
@@ -21,19 +23,31 @@ def run_web(settings: Settings) -> None:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir(parents=True)
     settings.share_with_children()
-    config = server_config(
-        "production_server.web.app:from_environment",
-        settings,
-        factory=True,
-        workers=settings.web_process_count,
-    )
-    if settings.web_process_count == 1:
-        uvicorn.Server(config).run()
-    else:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+    # Only now: the metrics library reads what was just shared when it is imported.
+    from production_server.web.app import create_front
+
+    parent = os.getpid()
+
+    def serve(listener: socket.socket) -> None:
+        server = Server(server_config(create_front(settings), settings), parent)
+        server.run(sockets=[listener])
+
+    count = settings.web_process_count
+    Processes(listeners(settings.host, settings.port, count), serve).run()
 
 
-def server_config(app: Any, settings: Settings, **more: Any) -> uvicorn.Config:
+class Server(uvicorn.Server):
+    """Stops also when its parent is gone: else it would hold the port against the next one."""
+
+    def __init__(self, config: uvicorn.Config, parent: int) -> None:
+        super().__init__(config)
+        self._parent = parent
+
+    async def on_tick(self, counter: int) -> bool:
+        return os.getppid() != self._parent or await super().on_tick(counter)
+
+
+def server_config(app: Any, settings: Settings) -> uvicorn.Config:
     """How HTTP is served, here and in one process with everything else."""
     return uvicorn.Config(
         app,
@@ -49,5 +63,4 @@ def server_config(app: Any, settings: Settings, **more: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=10,
         log_config=None,
         log_level="warning",
-        **more,
     )

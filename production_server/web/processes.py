@@ -1,0 +1,107 @@
+"""The processes of the web tier: forked from one that has imported everything, kept running.
+
+Forked, they share the memory of what they import.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+
+from production_server.errors import ServiceError
+
+WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+STOP_SECONDS = 15
+# A process that ends sooner than this waits for the rest of it before it is started again.
+LIVED_WELL = 1.0
+
+Serve = Callable[[socket.socket], None]
+
+
+def listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """A socket a process on the same port: the kernel deals the connections out evenly.
+
+    They belong to the parent: while a process is started again, its connections wait.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    try:
+        # Without sharing at first: another service on this port must not go unnoticed.
+        _bound(family, host, port, shared=False).close()
+        return [_bound(family, host, port, shared=True) for _ in range(count)]
+    except OSError as error:
+        raise ServiceError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            "Set another STACKSERVE_PORT or STACKSERVE_HOST, or stop what uses it.",
+        ) from error
+
+
+def _bound(family: int, host: str, port: int, *, shared: bool) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@dataclass
+class Child:
+    """One process and its listener."""
+
+    process: BaseProcess
+    listener: socket.socket
+    started: float = field(default_factory=time.monotonic)
+
+
+class Processes:
+    """One process a listener, each running `serve` with it, until SIGTERM or SIGINT."""
+
+    def __init__(self, sockets: list[socket.socket], serve: Serve) -> None:
+        self._serve = serve
+        self._sockets = sockets
+        self._children: list[Child] = []
+
+    def run(self) -> None:
+        # Waited for one by one, so that none is missed and nothing is polled.
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        gc.collect()
+        gc.freeze()  # else the children's collectors would copy what they share
+        self._children = [self._start(listener) for listener in self._sockets]
+        while signal.sigwait(WATCHED) == signal.SIGCHLD:
+            self._children = [self._kept(child) for child in self._children]
+        self._stop()
+
+    def _start(self, listener: socket.socket) -> Child:
+        process = multiprocessing.get_context("fork").Process(target=self._run, args=(listener,))
+        process.start()
+        return Child(process, listener)
+
+    def _run(self, listener: socket.socket) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+        self._serve(listener)
+
+    def _kept(self, child: Child) -> Child:
+        if child.process.exitcode is None:
+            return child
+        time.sleep(max(0.0, child.started + LIVED_WELL - time.monotonic()))
+        return self._start(child.listener)
+
+    def _stop(self) -> None:
+        for child in self._children:
+            child.process.terminate()
+        give_up = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            child.process.join(max(0.1, give_up - time.monotonic()))
+            if child.process.exitcode is None:
+                child.process.kill()
+                child.process.join()
