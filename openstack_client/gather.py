@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from openstack_client import baked
 from openstack_client.cloud import Cloud
 from openstack_client.errors import CloudError
 from openstack_client.facts import (
@@ -196,6 +197,9 @@ def _images(cloud: Cloud) -> tuple[Image, ...]:
 def image_of(raw: Any) -> Image:
     """openstacksdk's image as a value."""
     properties = dict(raw.properties or {})
+    # openstacksdk keeps the properties that it knows by name apart from the others.
+    if getattr(raw, baked.SNAPSHOT_OF, None):
+        properties[baked.SNAPSHOT_OF] = str(getattr(raw, baked.SNAPSHOT_OF))
     user = properties.get("os_admin_user") or getattr(raw, "os_admin_user", None) or ""
     return Image(
         id=raw.id,
