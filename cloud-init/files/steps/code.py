@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 
 APP = Path("/opt/stackserve/app")
+BYTECODE = "/var/cache/stackserve/bytecode"
 ACCOUNT = "stackserve"
 # Also where somebody may put the archive by hand (scp), if its port cannot be reached.
 ARCHIVE = Path("/opt/stackserve/payload.tar.xz")
@@ -60,6 +61,8 @@ def unpack(payload: bytes, name: str) -> None:
         archive.extractall(new)
     (new / "payload.sha256").write_text(name)
     shutil.rmtree(APP, ignore_errors=True)
+    # Bytecode is taken for current by its source's date and size, and all dates here are the same.
+    shutil.rmtree(f"{BYTECODE}{APP}", ignore_errors=True)
     new.rename(APP)
 
 

@@ -37,7 +37,7 @@ def images(project: Project) -> Iterator[Callable[..., str]]:
             "instance_uuid": "builder", "os_distro": "debian", "os_version": "12",
         }  # fmt: skip
         image = own.image.create_image(
-            name, disk_format="qcow2", container_format="bare", data=b"a disk", wait=True,
+            name, disk_format="raw", container_format="bare", data=b"a disk" * 100, wait=True,
             allow_duplicates=True, **(properties | told),
         )  # fmt: skip
         made.append(image.id)
@@ -126,7 +126,7 @@ def test_the_plan_uses_a_baked_image_and_a_second_bake_finds_it(
 ) -> None:
     image = images("good")
     plan = document(launcher.run("plan", "--json").stdout)
-    assert plan["image"]["id"] == image
+    assert plan["image"]["id"] == image, plan["image"]
     assert "it has this code and its dependencies" in plan["image"]["why"]
     assert launcher.run("plan").stdout.count("'good': baked of debian") == 1
     named = document(launcher.run("plan", "--json", "--image", "debian-12").stdout)

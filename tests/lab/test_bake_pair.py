@@ -1,0 +1,160 @@
+"""One baked image, two servers: they download nothing, and share no secret and no identity."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cloud import ROOT, Ended, LabCloud, run
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
+
+NAMES = ("bake-pair-a", "bake-pair-b")
+# Emulated guests, on a machine that may be testing something else besides.
+PATIENCE = 3000
+# More than metadata, the launcher's questions and a code delivery; less than any download.
+NO_DOWNLOAD = 1_500_000
+ENV = "/etc/stackserve/server.env"
+# What a machine has for itself -> how root reads it there.
+OWN = {
+    "machine id": "cat /etc/machine-id",
+    "random seed": "sha256sum /var/lib/systemd/random-seed || echo none $(hostname)",
+    "ed25519 host key": "cat /etc/ssh/ssh_host_ed25519_key",
+    "ecdsa host key": "cat /etc/ssh/ssh_host_ecdsa_key",
+    "broker's password": f"sed -n 's#.*amqp://[^:]*:\\([^@]*\\)@.*#\\1#p' {ENV}",
+    "broker's password hash": "cat /etc/rabbitmq/stackserve-definitions.json",
+    "erlang cookie": "cat /var/lib/rabbitmq/.erlang.cookie",
+    "host name": "hostname",
+    "cloud-init's instance": "cat /var/lib/cloud/data/instance-id",
+    "journal": "ls /var/log/journal",
+}
+
+
+@dataclass
+class Server:
+    """A deployed server, and what its deploy told."""
+
+    events: list[dict[str, Any]]
+
+    def event(self, kind: str) -> dict[str, Any]:
+        return next(event for event in self.events if event["event"] == kind)
+
+    def ssh(self, command: str, timeout: float = 120) -> str:
+        """As root, by the launcher's own way: right key, known host key, no question."""
+        login = shlex.split(self.event("result")["ssh"])
+        done = subprocess.run(
+            [login[0], "-o", "BatchMode=yes", *login[1:], f"sudo sh -c {shlex.quote(command)}"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@dataclass
+class Launcher:
+    """The launcher as a person with an empty home runs it on the lab."""
+
+    cloud: LabCloud
+    home: Path
+
+    def run(self, *arguments: str) -> Ended:
+        folder = self.cloud.layout.folder
+        return run(
+            [sys.executable, "-m", "openstack_client", *arguments], PATIENCE + 1000,
+            HOME=str(self.home), PYTHONPATH=str(ROOT), OS_CLOUD="lab",
+            XDG_CONFIG_HOME=str(self.home / ".config"),
+            OS_CLIENT_CONFIG_FILE=str(folder / "clouds.yaml"),
+            STACKSERVE_DEPLOY_SETTINGS=str(folder / "deployment.toml"),
+        )  # fmt: skip
+
+    def events(self, *arguments: str) -> list[dict[str, Any]]:
+        ended = self.run(*arguments, "--json")
+        assert ended.code == 0, (ended.output + ended.errors)[-3000:]
+        return [json.loads(line) for line in ended.output.splitlines() if line.startswith('{"')]
+
+
+@pytest.fixture(scope="module")
+def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    return Launcher(real_lab, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def image(launcher: Launcher) -> Iterator[dict[str, Any]]:
+    """A baked image that fits this checkout: the project's own, or one for this test."""
+    plan = json.loads(launcher.run("plan", "--json").output)
+    present = (
+        str(plan["image"]["why"]).startswith("baked of")
+        and "handed over" not in (plan["image"]["why"])
+    )
+    if present:
+        yield launcher.cloud.rows("image", "show", plan["image"]["id"])
+        return
+    patience = str(PATIENCE)
+    result = launcher.events("bake", "bake-pair", "--timeout-ready", patience)[-1]
+    yield launcher.cloud.rows("image", "show", result["image"])
+    launcher.cloud.openstack("image", "delete", result["image"])
+
+
+@pytest.fixture(scope="module")
+def pair(launcher: Launcher, image: dict[str, Any]) -> Iterator[list[Server]]:
+    try:
+        yield [
+            Server(launcher.events("deploy", name, "--timeout-ready", str(PATIENCE)))
+            for name in NAMES
+        ]
+    finally:
+        for name in NAMES:
+            launcher.run("delete", name, "--yes")
+
+
+def test_no_builder_is_left(launcher: Launcher, image: dict[str, Any]) -> None:
+    names = [row["Name"] for row in launcher.cloud.rows("server", "list")]
+    assert not [name for name in names if name.startswith("stackserve-bake-")]
+    assert image["properties"]["os_distro"] == "debian"
+
+
+def test_deploy_used_the_image_by_itself(pair: list[Server], image: dict[str, Any]) -> None:
+    for server in pair:
+        assert server.event("plan")["image"]["id"] == image["id"]
+        assert server.event("result")["ready"] is True
+
+
+def test_nothing_was_downloaded(pair: list[Server]) -> None:
+    for server in pair:
+        received = sum(map(int, server.ssh("cat /sys/class/net/e*/statistics/rx_bytes").split()))
+        assert received < NO_DOWNLOAD
+        assert server.ssh("cat /var/log/stackserve/packages.log") == ""
+        assert server.ssh("cat /var/log/stackserve/dependencies.log") == ""
+
+
+@pytest.mark.parametrize("what", OWN)
+def test_two_servers_share_nothing_of_their_own(what: str, pair: list[Server]) -> None:
+    first, second = (server.ssh(OWN[what]) for server in pair)
+    assert first and second
+    assert first != second
+
+
+def test_nothing_of_the_builder_is_left_on_a_server(
+    pair: list[Server], image: dict[str, Any]
+) -> None:
+    builder = image["properties"]["stackserve_builder"]
+    server = pair[0]
+    places = "/etc /home /root /opt /var /tmp"
+    assert server.ssh(f"grep -rlsE '{builder}|stackserve-bake-' {places} || true", 900) == ""
+    keys = server.ssh("cat /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys").splitlines()
+    assert len({key.split("ssh-", 1)[1] for key in keys if "ssh-" in key}) == 1
+
+
+def test_the_units_are_healthy(pair: list[Server]) -> None:
+    for server in pair:
+        for unit in ("rabbitmq-server", "stackserve-web", "stackserve-recorder"):
+            assert server.ssh(f"systemctl is-active {unit}") == "active"
+        assert server.ssh("systemctl is-enabled rabbitmq-server") == "enabled"
