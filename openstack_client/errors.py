@@ -99,6 +99,11 @@ class CloudError(LauncherError):
         self.status = status
         self.request_id = request_id
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it was the service that was out of order, and not the request."""
+        return not self.status or self.status >= 500 or self.status == 429
+
     def as_json(self) -> dict[str, object]:
         return super().as_json() | {"status": self.status, "request_id": self.request_id}
 

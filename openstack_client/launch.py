@@ -293,9 +293,8 @@ class Launch:
             return
         self.progress.note("Taking away what this run made ...")
         self._release()
-        made = self._made()
         try:
-            self._remover().remove(made)
+            self._remover().remove(self._made())
         except LauncherError as error:
             self.progress.note(f"Something is left: {error.what} Run `delete {name}`.")
             return

@@ -8,6 +8,7 @@ several the lowest. A holder renews its tag, so a killed run is forgotten after 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from openstack_client import gather
 from openstack_client.cloud import Cloud
-from openstack_client.errors import Busy
+from openstack_client.errors import Busy, CloudError
 from openstack_client.facts import Port
 from openstack_client.inventory import marked_name, marked_run
 
@@ -88,6 +89,7 @@ class Lease:
         self.port: str | None = None
         self.mine: Claim | None = None
         self.wished = 0.0
+        self.not_before = 0.0
 
     def wish(self, port_id: str) -> None:
         """Say that this run wants the deployment."""
@@ -111,13 +113,21 @@ class Lease:
 
     def renew(self) -> None:
         """Keep the claim fresh; cheap when it still is."""
-        if self.mine and time.time() - self.mine.at > RENEW:
+        if not self.mine or time.time() - self.mine.at < RENEW or time.time() < self.not_before:
+            return
+        try:
             self._put("holds")
+        except CloudError as error:
+            # The deploy itself goes on; without this tag a second one might start, no more.
+            if not error.may_pass:
+                raise
+            self.not_before = time.time() + RENEW
 
     def release(self) -> None:
-        """Give it up; harmless when the port is gone."""
+        """Give it up; harmless when the port is gone, and when Neutron is: a claim ends by age."""
         if self.mine:
-            self._remove(self.mine)
+            with contextlib.suppress(CloudError):
+                self._remove(self.mine)
             self.mine = None
 
     def _present(self) -> list[Claim]:

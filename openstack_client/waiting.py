@@ -39,7 +39,7 @@ def until_active(
     """Wait until Nova has built the server; ServerError tells Nova's fault in words."""
     until = time.monotonic() + timeout
     while True:
-        now = _look(cloud, server)
+        now = _look_patiently(cloud, server, progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status == "ACTIVE":
@@ -87,6 +87,17 @@ def _look(cloud: Cloud, server: Server) -> Server:
                 "Run the command again to make a new one.",
             ) from error
         raise
+
+
+def _look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
+    """The server as it is; as it was, while Nova is out of order."""
+    try:
+        return _look(cloud, server)
+    except CloudError as error:
+        if not error.may_pass:
+            raise
+        progress.note(f"Waiting on: {error.what}")
+        return server
 
 
 class ReadyWatch:
@@ -171,8 +182,11 @@ class ReadyWatch:
             if error.status in {403, 404, 409, 501}:
                 self.console_works = False
                 self.progress.note(f"No console log here, so stages are not told: {error.what}")
-                return
-            raise
+            elif error.may_pass:
+                self.progress.note(f"Waiting on: {error.what}")
+            else:
+                raise
+            return
         self.marks = console.since_boot(console.marks(text))
         for mark in self.marks:
             self.progress.stage(mark.stage, mark.state, mark.detail)
@@ -199,7 +213,7 @@ class ReadyWatch:
         )
 
     def _check_server(self) -> None:
-        now = _look(self.cloud, self.server)
+        now = _look_patiently(self.cloud, self.server, self.progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status in {"SHUTOFF", "DELETED", "PAUSED", "SUSPENDED"}:

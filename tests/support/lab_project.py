@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,58 +124,55 @@ class Project:
 def project() -> Iterator[Project]:
     """Make a project that the fake hypervisor serves; take all of it away at the end."""
     admin = administrator()
+    network, identity = admin.network, admin.identity
     tag = secrets.token_hex(3)
     name, password = f"launcher-{tag}", secrets.token_urlsafe(12)
-    made = admin.identity.create_project(name=name, domain_id="default")
-    user = admin.identity.create_user(
-        name=f"user-{tag}", password=password, domain_id="default", default_project_id=made.id
-    )
-    member = admin.identity.find_role("member")
-    admin.identity.assign_project_role_to_user(made, user, member)
-    aggregate = _serve_by_fake(admin, made.id, name)
-    network = admin.network
-    private = network.create_network(name="private", project_id=made.id)
-    subnet = network.create_subnet(
-        network_id=private.id, name="private-subnet", ip_version=4, project_id=made.id,
-        cidr="10.77.0.0/24", is_dhcp_enabled=False,
-    )  # fmt: skip
-    external = network.find_network("public")
-    router = network.create_router(
-        name="router", project_id=made.id, external_gateway_info={"network_id": external.id}
-    )
-    network.add_interface_to_router(router, subnet_id=subnet.id)
-    project = Project(
-        admin, made.id, name, user.name, user.id, password,
-        admin.config.config["auth"]["auth_url"], subnet.id, router.id, private.id,
-    )  # fmt: skip
-    try:
+    with ExitStack() as undo:
+        made = identity.create_project(name=name, domain_id="default")
+        undo.callback(identity.delete_project, made)
+        user = identity.create_user(
+            name=f"user-{tag}", password=password, domain_id="default", default_project_id=made.id
+        )
+        undo.callback(identity.delete_user, user)
+        identity.assign_project_role_to_user(made, user, identity.find_role("member"))
+        undo.callback(_delete_groups, network, made.id)
+        _serve_by_fake(admin, made.id, name, undo)
+        private = network.create_network(name="private", project_id=made.id)
+        undo.callback(network.delete_network, private)
+        subnet = network.create_subnet(
+            network_id=private.id, name="private-subnet", ip_version=4, project_id=made.id,
+            cidr="10.77.0.0/24", is_dhcp_enabled=False,
+        )  # fmt: skip
+        router = network.create_router(
+            name="router", project_id=made.id,
+            external_gateway_info={"network_id": network.find_network("public").id},
+        )  # fmt: skip
+        undo.callback(network.delete_router, router)
+        network.add_interface_to_router(router, subnet_id=subnet.id)
+        undo.callback(network.remove_interface_from_router, router, subnet_id=subnet.id)
+        project = Project(
+            admin, made.id, name, user.name, user.id, password,
+            admin.config.config["auth"]["auth_url"], subnet.id, router.id, private.id,
+        )  # fmt: skip
+        undo.callback(empty, project)
         yield project
-    finally:
-        empty(project)
-        network.remove_interface_from_router(router, subnet_id=subnet.id)
-        network.delete_router(router)
-        network.delete_network(private)
-        for group in network.security_groups(project_id=made.id):
-            network.delete_security_group(group)
-        for host in aggregate.hosts or []:
-            admin.compute.remove_host_from_aggregate(aggregate, host)
-        admin.compute.delete_aggregate(aggregate)
-        admin.identity.delete_user(user)
-        admin.identity.delete_project(made)
 
 
-def _serve_by_fake(admin: Any, project_id: str, name: str) -> Any:
+def _delete_groups(network: Any, project_id: str) -> None:
+    for group in network.security_groups(project_id=project_id):
+        network.delete_security_group(group)
+
+
+def _serve_by_fake(admin: Any, project_id: str, name: str, undo: ExitStack) -> None:
     """The fake host takes this project's servers too; other projects' hosts stay as they are."""
-    hosts = {
-        service.host
-        for service in admin.compute.services(binary="nova-compute")
-        if "fake" in service.host
-    }
-    aggregate = admin.compute.create_aggregate(name=name)
-    for host in hosts:
-        aggregate = admin.compute.add_host_to_aggregate(aggregate, host)
-    admin.compute.set_aggregate_metadata(aggregate, {"filter_tenant_id": project_id})
-    return aggregate
+    compute = admin.compute
+    hosts = {service.host for service in compute.services(binary="nova-compute")}
+    aggregate = compute.create_aggregate(name=name)
+    undo.callback(compute.delete_aggregate, aggregate)
+    for host in (host for host in hosts if "fake" in host):
+        compute.add_host_to_aggregate(aggregate, host)
+        undo.callback(compute.remove_host_from_aggregate, aggregate, host)
+    compute.set_aggregate_metadata(aggregate, {"filter_tenant_id": project_id})
 
 
 def empty(project: Project) -> None:

@@ -134,3 +134,19 @@ def host_key_for_ssh(up: Launcher, faults: FaultyNetwork) -> None:
     known = up.folder / ".config/stackserve/known_hosts/stackserve"
     assert "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey" in known.read_text()
     faults.clear()
+
+
+def test_an_outage_while_waiting_is_sat_out(
+    launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: Callable[[], None]
+) -> None:
+    """Nova out of order while a server builds and boots: the deploy waits on, to its own end."""
+    down = {"times": 3, "status": 503, "body": '{"message": "down"}'}
+    faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", **down)
+    faults.rule(CONSOLE, **down)
+    faults.rule(r"DELETE \S+/tags/", times=EVER, reset="before")
+    ended = launcher.run("deploy", "--retries", "0", "--timeout-ready", "2")
+    words = launcher.words(ended)
+    assert ended.exit_code == 8, words
+    assert "Waiting on: Nova could not show the server: it is out of order: down" in words
+    assert "Waiting on: Nova could not show the console log" in words
+    assert "No prediction after 2 s" in words and "What was made stays" in words
