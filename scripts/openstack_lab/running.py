@@ -57,7 +57,7 @@ class Running:
             self.unit.is_task
             and not self.unit.each_start
             and self.marker.exists()
-            and self.marker.read_text() == self.unit.fingerprint
+            and (self.unit.only_once or self.marker.read_text() == self.unit.fingerprint)
         )
 
     def start(self) -> None:

@@ -46,6 +46,8 @@ class Unit:
     timeout: float = 240
     # Seconds between the polite and the last signal; only what keeps data is worth a wait.
     patience: float = 3
+    # A task that must never run again once it was done, however its declaration changes.
+    only_once: bool = False
     # A task of every start of the lab (bridges), not of its first start only (schemas).
     each_start: bool = False
     # Content of the config files that it reads: another content means a restart.

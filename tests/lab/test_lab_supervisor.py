@@ -101,6 +101,14 @@ def test_a_task_is_done_once_but_again_when_it_changes(supervised: Supervised) -
     assert counted.read_text() == "\n\n"
 
 
+def test_what_must_run_only_once_stays_done_when_it_changes(supervised: Supervised) -> None:
+    counted = supervised.folder / "counted"
+    for command in (f"echo >> {counted}", f"echo  >> {counted}"):
+        supervised.apply(task("once", command, only_once=True))
+        supervised.wait("once", "done")
+    assert counted.read_text() == "\n"
+
+
 def test_a_failed_task_says_why_and_is_tried_again(supervised: Supervised) -> None:
     file = supervised.folder / "wanted"
     waiting = task("fragile", f"test -e {file}")

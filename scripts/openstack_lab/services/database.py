@@ -15,6 +15,7 @@ def units(lab: Lab) -> list[Unit]:
         Unit(
             name="database-files",
             title="MariaDB's data folder",
+            only_once=True,  # it begins by deleting what an interrupted first time left
             steps=(
                 Step(("rm", "-rf", f"{data}/data")),
                 Step(("install", "-d", "-o", "mysql", "-g", "mysql", "-m", "700", str(data))),
