@@ -39,6 +39,8 @@ def keras_module() -> ModuleType:
     # Keras takes its backend from the environment alone, and at its first import.
     os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
+        if os.environ["KERAS_BACKEND"] == "jax":
+            _answer_in_the_calling_thread()
         import keras
     except (ImportError, ValueError) as error:
         raise ModelError(
@@ -47,6 +49,14 @@ def keras_module() -> ModuleType:
         ) from error
     module: ModuleType = keras
     return module
+
+
+def _answer_in_the_calling_thread() -> None:
+    """Else each call hops to another thread and back, for longer than a small model takes."""
+    import jax
+
+    # Heeded only until jax is used for the first time.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 def load(path: Path) -> keras.Model:

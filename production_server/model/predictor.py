@@ -108,8 +108,6 @@ def _compiled(model: keras.Model) -> Forward:
 def _jax(model: keras.Model) -> Forward:
     import jax
 
-    # Else each call hops to a thread and back, which takes four times what the model does.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
     # Traced once a batch size; the weights are constants of the trace.
     forward = jax.jit(partial(model, training=False))
     return lambda rows: np.asarray(forward(rows))

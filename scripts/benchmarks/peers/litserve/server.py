@@ -35,17 +35,17 @@ class Model(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    gathering = {"max_batch_size": BATCH, "batch_timeout": 0.002} if BATCH > 1 else {}
+    gathering = {"max_batch_size": BATCH, "batch_timeout": 0.0001} if BATCH > 1 else {}
     server = litserve.LitServer(
         Model(**gathering),
         accelerator="cpu",
         workers_per_device=int(os.environ["BENCH_WORKERS"]),
-        fast_queue=bool(os.environ.get("BENCH_FAST_QUEUE")),
+        fast_queue=True,
     )
     server.run(
         host="127.0.0.1",
         port=int(os.environ["BENCH_PORT"]),
-        num_api_servers=int(os.environ.get("BENCH_SERVERS", "0")) or None,
+        num_api_servers=int(os.environ["BENCH_SERVERS"]),
         generate_client_file=False,
         log_level="warning",
         access_log=False,
