@@ -29,7 +29,7 @@ from openstack_client.launch import Launch, refuse
 from openstack_client.progress import Progress
 from openstack_client.settings import Settings
 from openstack_client.userdata import Delivery, deliver
-from openstack_client.waiting import fault, read_console, remember_host_keys
+from openstack_client.waiting import fault, look_patiently, read_console, remember_host_keys
 
 STAGES = (
     "requested", "building", "active", "addressed", "booting", "packages", "dependencies",
@@ -165,7 +165,13 @@ class BuilderWatch:
             self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
 
     def _read_console(self) -> None:
-        text = read_console(self.cloud, self.server)
+        try:
+            text = read_console(self.cloud, self.server)
+        except CloudError as error:
+            if not error.may_pass:
+                raise
+            self.progress.note(f"Waiting on: {error.what}")
+            return
         self.marks = console.since_boot(console.marks(text))
         for mark in self.marks:
             self.progress.stage(mark.stage, mark.state, mark.detail)
@@ -188,7 +194,7 @@ class BuilderWatch:
             self.progress.stage("stopped", "begin")
 
     def _is_off(self) -> bool:
-        now = gather.server(self.cloud, self.server.id)
+        now = look_patiently(self.cloud, self.server, self.progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status == "SHUTOFF" and self.clean_at is None:
@@ -248,25 +254,37 @@ def until_there(bake: Bake, image_id: str) -> Image:
     cloud = bake.cloud
     until = time.monotonic() + bake.settings.timeout_build + bake.settings.timeout_ready
     while True:
-        image = cloud.ask(
-            "Glance",
-            "show the image",
-            lambda: gather.image_of(cloud.connection.image.get_image(image_id)),
-        )
-        if image.status == "active":
+        image = look_at(bake, image_id)
+        if image and image.status == "active":
             return image
-        if image.status in GONE:
+        if image and image.status in GONE:
             raise ServerError(
                 f"Nova gave up taking the image; Glance calls it {image.status}.",
                 f"Run it again, or ask the cloud's operators about image {image_id}.",
             )
         if time.monotonic() > until:
             raise TimedOut(
-                f"Glance still calls the image {image.status}.",
+                f"Glance still calls the image {image.status if image else 'unknown'}.",
                 "Give it longer with --timeout-ready SECONDS.",
             )
         bake.lease.renew()
         bake.sleep(POLL)
+
+
+def look_at(bake: Bake, image_id: str) -> Image | None:
+    """The image as it is; None while Glance is out of order."""
+    cloud = bake.cloud
+    try:
+        return cloud.ask(
+            "Glance",
+            "show the image",
+            lambda: gather.image_of(cloud.connection.image.get_image(image_id)),
+        )
+    except CloudError as error:
+        if not error.may_pass:
+            raise
+        bake.progress.note(f"Waiting on: {error.what}")
+        return None
 
 
 def remove(cloud: Cloud, image_id: str) -> None:

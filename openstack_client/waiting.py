@@ -39,7 +39,7 @@ def until_active(
     """Wait until Nova has built the server; ServerError tells Nova's fault in words."""
     until = time.monotonic() + timeout
     while True:
-        now = _look_patiently(cloud, server, progress)
+        now = look_patiently(cloud, server, progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status == "ACTIVE":
@@ -89,7 +89,7 @@ def _look(cloud: Cloud, server: Server) -> Server:
         raise
 
 
-def _look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
+def look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
     """The server as it is; as it was, while Nova is out of order."""
     try:
         return _look(cloud, server)
@@ -213,7 +213,7 @@ class ReadyWatch:
         )
 
     def _check_server(self) -> None:
-        now = _look_patiently(self.cloud, self.server, self.progress)
+        now = look_patiently(self.cloud, self.server, self.progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status in {"SHUTOFF", "DELETED", "PAUSED", "SUSPENDED"}:
