@@ -124,10 +124,9 @@ class Lease:
             self.not_before = time.time() + RENEW
 
     def release(self) -> None:
-        """Give it up; harmless when the port is gone, and when Neutron is: a claim ends by age."""
+        """Give it up; harmless when the port is gone."""
         if self.mine:
-            with contextlib.suppress(CloudError):
-                self._remove(self.mine)
+            self._remove(self.mine)
             self.mine = None
 
     def _present(self) -> list[Claim]:
@@ -142,7 +141,9 @@ class Lease:
             self._remove(old)
 
     def _remove(self, claim: Claim) -> None:
-        self._call("delete", claim)
+        # When this fails, the claim ends by its age.
+        with contextlib.suppress(CloudError):
+            self._call("delete", claim)
 
     def _call(self, verb: str, claim: Claim) -> None:
         network = self.cloud.connection.network
