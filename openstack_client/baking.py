@@ -251,7 +251,6 @@ def image_of_builder(cloud: Cloud, builder: str) -> str | None:
 
 def until_there(bake: Bake, image_id: str) -> Image:
     """Wait until the image is active."""
-    cloud = bake.cloud
     until = time.monotonic() + bake.settings.timeout_build + bake.settings.timeout_ready
     while True:
         image = look_at(bake, image_id)

@@ -50,8 +50,8 @@ done
 # Caches and logs. The stamps of the timers stay: they say when updates were last looked for.
 apt-get -q clean
 rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /tmp/* /var/tmp/*
-cloud-init clean --logs --seed
-rm -rf /var/lib/cloud/*
+# All of /var/lib/cloud, but for a seed that the image itself may have come with.
+cloud-init clean --logs
 journalctl --quiet --relinquish-var
 rm -rf /var/log/journal/* /var/log/stackserve
 find /var/log -type f \( -name '*.gz' -o -name '*.[0-9]' \) -delete

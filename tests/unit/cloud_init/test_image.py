@@ -31,7 +31,7 @@ def test_servers_and_workers_do_as_before() -> None:
     "what",
     [
         "/etc/machine-id", "/etc/ssh/ssh_host_*", "random-seed", "/var/lib/rabbitmq",
-        "/etc/stackserve", "/var/lib/cloud", "/var/log/journal", "authorized_keys|.ssh",
+        "/etc/stackserve", "cloud-init clean --logs", "/var/log/journal", "authorized_keys|.ssh",
         "_history", "/opt/stackserve/contextualize", "/var/lib/apt/lists",
     ],
 )  # fmt: skip
