@@ -14,7 +14,7 @@ def run(layout: Layout, progress: Progress, *, purge: bool) -> None:
     if layout.process.exists():
         with progress.step("Services"):
             namespace.stop(layout)
-    uplink.disconnect(layout.settings)
+    uplink.disconnect(layout)
     if purge and layout.folder.exists():
         with progress.step(f"Files in {layout.folder}"):
             shutil.rmtree(layout.folder)

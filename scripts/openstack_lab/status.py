@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openstack_lab import control, memory, namespace
+from openstack_lab import control, memory, namespace, uplink
 from openstack_lab.lab import load_choices
 from openstack_lab.layout import Layout
 
@@ -28,8 +28,11 @@ def gather(layout: Layout) -> dict[str, Any]:
         for unit in report["units"]:
             unit["memory_mib"] = sizes.get(unit["pid"], 0) if unit["pid"] else 0
         report["memory_mib"] = sum(sizes.values())
-    report["healthy"] = report["running"] and all(
-        unit["state"] in ("ready", "done") for unit in report["units"]
+    report["connected"] = uplink.present(layout.settings)
+    report["healthy"] = (
+        report["running"]
+        and report["connected"]
+        and all(unit["state"] in ("ready", "done") for unit in report["units"])
     )
     return report
 
@@ -52,6 +55,8 @@ def table(report: dict[str, Any]) -> str:
         for row in (COLUMNS, *rows)
     ]
     state = "healthy" if report["healthy"] else "NOT healthy"
+    if not report["connected"]:
+        lines.append("The wire between this machine and the lab is missing; `up` lays it again.")
     lines.append(
         f"The lab in {report['folder']} (hypervisor {report['hypervisor']}) is {state}; "
         f"{report['memory_mib']} MiB of memory; {report['api']}"

@@ -83,6 +83,8 @@ def connect(layout: Layout, pid: int) -> None:
     inside = ("nsenter", f"--target={pid}", "--net", "--")
     if not present(settings):
         _run("ip", "link", "add", wire, "type", "veth", "peer", "name", INSIDE, "netns", str(pid))
+    # Whose it is, so that no other lab's `down` takes it away.
+    _run("ip", "link", "set", wire, "alias", str(layout.folder))
     _run("ip", "address", "replace", f"{settings.host_address}/{prefix}", "dev", wire)
     _run("ip", "link", "set", wire, "up")
     _run(*inside, "ip", "address", "replace", f"{settings.api_address}/{prefix}", "dev", INSIDE)
@@ -118,9 +120,17 @@ def _remove_filter(wire: str) -> None:
     subprocess.run(["nft", "delete", "table", "ip", wire], capture_output=True, check=False)
 
 
-def disconnect(settings: Settings) -> None:
+def _of_another(layout: Layout) -> bool:
+    alias = Path(f"/sys/class/net/{layout.settings.interface}/ifalias")
+    owner = alias.read_text().strip() if alias.exists() else ""
+    return owner not in ("", str(layout.folder))
+
+
+def disconnect(layout: Layout) -> None:
     """Leave the machine as it was before the lab."""
-    wire = settings.interface
+    wire = layout.settings.interface
+    if _of_another(layout):
+        return
     # It goes with the lab's network namespace, but the kernel takes its time for that.
     subprocess.run(["ip", "link", "delete", wire], capture_output=True, check=False)
     _remove_filter(wire)

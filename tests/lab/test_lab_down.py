@@ -108,6 +108,15 @@ def test_down_leaves_nothing(second: LabCloud, before: dict[str, list[str]]) -> 
     assert machine_state(str(FOLDER)) == before
 
 
+def test_down_of_another_folder_takes_nothing_away(real_lab: LabCloud, tmp_path: Path) -> None:
+    """Told of the same addresses, but not the lab that has them."""
+    (tmp_path / "run").mkdir()
+    network = str(real_lab.layout.settings.network)
+    ended = another_lab(tmp_path, network).lab("down")
+    assert ended.code == 0, ended.errors
+    assert real_lab.report()["connected"]
+
+
 @pytest.mark.timeout(300)
 def test_purge_removes_the_files_but_not_a_cache_elsewhere(second: LabCloud) -> None:
     second.lab("down", "--purge")
