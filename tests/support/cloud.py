@@ -121,11 +121,22 @@ def serves(have: Hypervisor, wanted: Hypervisor) -> bool:
     return have is wanted or have is Hypervisor.BOTH
 
 
+def is_of_another_version(cloud: LabCloud) -> bool:
+    """Whether the lab was left running by other code than this checkout's."""
+    try:
+        namespace.refuse_other(cloud.layout)
+    except RefusedError:
+        return True
+    return False
+
+
 def ensure(cloud: LabCloud, wanted: Hypervisor, needs: Callable[[object, str], None]) -> None:
     """Leave a healthy lab alone; start, repair or extend any other."""
     kept = load_choices(cloud.layout)
     if cloud.running and kept:
-        if serves(kept.hypervisor, wanted) and cloud.report()["healthy"]:
+        if is_of_another_version(cloud):
+            cloud.lab("down")
+        elif serves(kept.hypervisor, wanted) and cloud.report()["healthy"]:
             return
         wanted = wanted if kept.hypervisor is wanted else Hypervisor.BOTH
     reason = why_not(cloud, wanted)
