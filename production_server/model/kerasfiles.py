@@ -37,9 +37,9 @@ _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
 def keras_module() -> ModuleType:
     """Keras, on jax unless KERAS_BACKEND says otherwise."""
     # Keras takes its backend from the environment alone, and at its first import.
-    os.environ.setdefault("KERAS_BACKEND", "jax")
+    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
     try:
-        if os.environ["KERAS_BACKEND"] == "jax":
+        if backend == "jax":
             _answer_in_the_calling_thread()
         import keras
     except (ImportError, ValueError) as error:
