@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,24 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import openstack
-
-LAB = Path(os.environ.get("STACKSERVE_LAB", "/var/lib/stackserve-lab"))
-
-
-def clouds_file() -> Path | None:
-    """The running lab's clouds.yaml, if there is one."""
-    file = LAB / "clouds.yaml"
-    return file if file.is_file() else None
-
-
-def administrator() -> Any:
-    """The lab's administrator."""
-    os.environ.pop("OS_CLOUD", None)
-    from openstack.config import OpenStackConfig
-
-    config = OpenStackConfig(config_files=[str(LAB / "clouds.yaml")], load_envvars=False)
-    return openstack.connection.Connection(config=config.get_one("lab-admin"))
-
+from openstack.config import OpenStackConfig
 
 QUOTA = {
     "instances": 50, "cores": 200, "ram": 400 * 1024, "key_pairs": 50, "floatingip": 50,
@@ -120,10 +102,16 @@ class Project:
         return found
 
 
+def administrator(clouds_file: Path) -> Any:
+    """The lab's administrator."""
+    config = OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
+    return openstack.connection.Connection(config=config.get_one("lab-admin"))
+
+
 @contextmanager
-def project() -> Iterator[Project]:
+def project(clouds_file: Path) -> Iterator[Project]:
     """Make a project that the fake hypervisor serves; take all of it away at the end."""
-    admin = administrator()
+    admin = administrator(clouds_file)
     network, identity = admin.network, admin.identity
     tag = secrets.token_hex(3)
     name, password = f"launcher-{tag}", secrets.token_urlsafe(12)

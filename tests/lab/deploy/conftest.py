@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from openstack_client.cli import main
 from tests.support import lab_project
+from tests.support.cloud import LabCloud
 from tests.support.faulty_network import FaultyNetwork
 from tests.support.lab_project import Project
 
@@ -22,9 +23,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
-def project(needs: Callable[[object, str], None]) -> Iterator[Project]:
-    needs(lab_project.clouds_file(), "no running lab (scripts/lab up --hypervisor fake)")
-    with lab_project.project() as made:
+def project(lab_cloud: LabCloud) -> Iterator[Project]:
+    with lab_project.project(lab_cloud.layout.folder / "clouds.yaml") as made:
         yield made
 
 
