@@ -32,7 +32,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:[0-9;?]+[mHKJh]|[HKJ])|\r")
 PREFIX = re.compile(r"^(?:\[\s*\d+\.\d+\]\s*)?(?:cloud-init\[\d+\]:\s*)?(?:ci-info:\s*)?")
 DULL = re.compile(
     r"^$|^\[\s*OK\s*\]|^(?:Start|Stopp|Mount)ing |login:|^-+$|^\++[-+]*\+$|^\|.*\|$"
-    r"|^\+[-+].*[-+]\+$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^\+-+\["
+    r"|^\+[-+].*[-+]\+$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^clocksource:|^hrtimer:|^\+-+\["
 )
 
 

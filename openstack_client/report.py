@@ -38,7 +38,7 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """A plan as a table, its warnings and problems under it."""
+    """A plan as a table, its warnings under it; its problems are the error that follows."""
     console.print(f"Plan for {plan.name!r}:", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for column in ("action", "kind", "name", "detail"):
@@ -54,8 +54,6 @@ def show_plan(console: Console, plan: Plan) -> None:
         console.print(words, markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
-    for problem in plan.problems:
-        console.print(f"Problem: {problem}", style="bold red", markup=False, highlight=False)
 
 
 def table_of(rows: list[dict[str, Any]], columns: list[str]) -> Table:

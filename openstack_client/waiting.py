@@ -16,6 +16,7 @@ from openstack_client.errors import (
     TimedOut,
 )
 from openstack_client.facts import Server
+from openstack_client.firewall import HTTP_PORT
 from openstack_client.progress import Progress
 from openstack_client.readiness import Probe, Service
 from openstack_client.ssh import Way
@@ -157,14 +158,14 @@ class ReadyWatch:
     def _try_http(self) -> Probe | None:
         if not self.handed_over:
             try:
-                result = deliver(self.address, 5100, self.payload, DELIVERY_PATIENCE)
+                result = deliver(self.address, HTTP_PORT, self.payload, DELIVERY_PATIENCE)
             except ContextualizationError as error:
                 raise ContextualizationError(
                     error.what,
                     "Deploy from the code that it was made from, or make it anew with --recreate.",
                 ) from error
             if result is Delivery.NOT_YET:
-                self.last_probe = f"port 5100 of {self.address} does not answer"
+                self.last_probe = f"port {HTTP_PORT} of {self.address} does not answer"
                 return None
             self.handed_over = True
             if result is Delivery.DELIVERED:
