@@ -58,6 +58,7 @@ class Lane:
         self._flush_is_due = False
         self._link: Link | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
 
@@ -68,12 +69,15 @@ class Lane:
         except RuntimeError:
             loop = asyncio.new_event_loop()
             loop.call_soon(self._run_on, loop)
-            threading.Thread(target=loop.run_forever, name="lane", daemon=True).start()
+            self._thread = threading.Thread(target=loop.run_forever, name="lane", daemon=True)
+            self._thread.start()
             self._loop = loop
 
     def stop(self) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop)
+        if self._thread is not None:
+            self._thread.join(timeout=5)
 
     @property
     def connected(self) -> bool:
@@ -111,6 +115,8 @@ class Lane:
         if self._link is not None:
             self._link.close()
             self._link = None
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon(self._loop.stop)
 
     async def _keep_linked(self) -> None:
         while True:

@@ -69,14 +69,18 @@ class Link:
         read = self._poll if sock is None else frames.reader(inner)
 
         def look() -> None:
+            lost = None
             try:
                 read()
             except CONNECTION_ERRORS as error:
-                self.close()
-                failed(error)
+                lost = error
+            # What came before the connection broke counts.
             answers, self._answers = self._answers, []
             if answers:
                 heard(answers)
+            if lost is not None:
+                self.close()
+                failed(lost)
 
         def poll() -> None:
             handles[0] = loop.call_later(POLL_SECONDS, poll)
