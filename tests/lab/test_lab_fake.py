@@ -12,6 +12,7 @@ from tests.support.cloud import Ended, LabCloud
 
 CLOUD = "lab-fake"
 MANY = 20
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def tag(lab_cloud: LabCloud) -> Iterator[str]:
     servers = lab_cloud.rows("server", "list", cloud=CLOUD)
     mine = [row["ID"] for row in servers if row["Name"].startswith(name)]
     if mine:
-        lab_cloud.openstack("server", "delete", "--wait", *mine, cloud=CLOUD)
+        lab_cloud.openstack("server", "delete", *mine, cloud=CLOUD)
 
 
 def create(cloud: LabCloud, name: str, *more: str, image: str = "debian-12") -> Ended:
@@ -32,9 +33,9 @@ def create(cloud: LabCloud, name: str, *more: str, image: str = "debian-12") -> 
     )  # fmt: skip
 
 
-def test_twenty_servers_are_active_in_a_minute(lab_cloud: LabCloud, tag: str) -> None:
+def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: str) -> None:
     assert create(lab_cloud, tag, "--min", str(MANY), "--max", str(MANY)).code == 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     states: list[str] = []
     while states != ["ACTIVE"] * MANY and time.monotonic() < deadline:
         servers = lab_cloud.rows("server", "list", cloud=CLOUD)

@@ -107,6 +107,7 @@ def test_a_server_is_active_in_seconds(guest: Guest) -> None:
 def test_user_data_and_config_drive_arrive(guest: Guest) -> None:
     assert guest.ssh("cat /etc/from-user-data").output == "written"
     assert "config-2" in guest.ssh("sudo blkid").output
+    assert "ConfigDrive" in guest.ssh("cat /run/cloud-init/result.json").output
 
 
 def test_the_metadata_service_answers(guest: Guest) -> None:
