@@ -22,7 +22,7 @@ write_files:
     content: written
 """
 # Emulated guests on a machine that does nothing else come up in 80 s.
-BOOT = 400
+BOOT = 600
 
 
 @dataclass
@@ -98,10 +98,11 @@ def guest(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Itera
         remove(real_lab, floating)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_server_is_active_in_seconds(guest: Guest) -> None:
     print(f"create to ACTIVE {guest.active_after:.1f} s, to ssh {guest.ssh_after:.1f} s")
-    assert guest.active_after < 40
+    # 14 s on four free cores. With the probe that libvirt makes where /dev/kvm hangs: 73 s.
+    assert guest.active_after < 60
 
 
 def test_user_data_and_config_drive_arrive(guest: Guest) -> None:
