@@ -128,7 +128,7 @@ class Guest:
             f"no {stage} {state} within {timeout:.0f} s; the console's end:\n{tail}"
         )
 
-    def ssh(self, command: str, timeout: float = 120, check: bool = True) -> str:
+    def ssh(self, command: str, timeout: float = 900, check: bool = True) -> str:
         """Run a shell command as the image's user; its host key is the console's, or no login."""
         known = self.folder / "known_hosts"
         keys = HOST_KEY.findall(self.console())
