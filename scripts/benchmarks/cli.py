@@ -93,7 +93,7 @@ def serving(
     rows = results.rows(measured)
     report = {
         "machine": machine,
-        "command": " ".join(["scripts/bench", *sys.argv[1:]]),
+        "command": command(plan),
         "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
         "took_s": round(time.time() - began),
         "rounds": plan.rounds,
@@ -130,6 +130,22 @@ def jobs(rows: int, rounds: int, niceness: int | None, cache: Path, json_file: P
                    f"ours over it: {report['ratios'][name]:.2f}")  # fmt: skip
     if json_file:
         json_file.write_text(json.dumps({"machine": machine, **report}, indent=2) + "\n")
+
+
+def command(plan: Plan) -> str:
+    """What to type for the same measurement."""
+    words = ["scripts/bench serving", f"--rounds {plan.rounds}", f"--seconds {plan.seconds}"]
+    if plan.niceness is not None:
+        words.append(f"--nice {plan.niceness}")
+    if plan.systems == QUICK:
+        words.append("--quick")
+    elif plan.systems != ALL:
+        words += [f"--only {peer}" for peer in PEER_NAMES if peer in _peers(plan.systems)]
+    return " ".join(words)
+
+
+def _peers(systems: list[System]) -> set[str]:
+    return {system.peer for system in systems}
 
 
 def chosen(quick: bool, only: tuple[str, ...]) -> list[System]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.cli import chosen
+from benchmarks.cli import chosen, command
+from benchmarks.reference import Reference
+from benchmarks.serving import Plan
 from benchmarks.systems import ALL, PEER_NAMES, PEERS, Place, System, ours
 
 ROWS = [{"glucose": 148.0, "bmi": 33.6}, {"glucose": 85.0, "bmi": 26.6}]
@@ -60,3 +63,16 @@ def test_ours_comes_first_and_only_the_peers_that_were_asked_for() -> None:
         "stackserve", "litserve", "litserve_batching"]  # fmt: skip
     assert chosen(False, ())[0] is ours
     assert len({system.peer for system in chosen(True, ())}) == 3
+
+
+def test_the_report_says_what_to_type_for_the_same_measurement() -> None:
+    plan = Plan(
+        systems=chosen(False, ("mlflow", "litserve")), cells=[], rounds=2, seconds=5, niceness=-5,
+        cache=Path("/cache"), model=Path("/model"), reference=Reference("m-1", [], []),
+    )  # fmt: skip
+    assert command(plan) == (
+        "scripts/bench serving --rounds 2 --seconds 5 --nice -5 --only litserve --only mlflow"
+    )
+    assert command(replace(plan, systems=ALL, niceness=None)) == (
+        "scripts/bench serving --rounds 2 --seconds 5"
+    )
