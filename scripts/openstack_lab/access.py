@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from openstack_lab.deployment_settings import FILE as SETTINGS_FILE
 from openstack_lab.lab import REGION, Lab, write_private
+from openstack_lab.settings import invoking_user
 
 DEMO = "demo"
 FAKE_PROJECT = "demo-fake"
@@ -76,3 +78,12 @@ def write_all(lab: Lab) -> dict[str, Path]:
         files[cloud] = folder / f"{name}-openrc.sh"
         write_private(files[cloud], openrc(lab, user, password, project))
     return files
+
+
+def hand_over(folder: Path) -> None:
+    """Whoever ran `sudo scripts/lab up` must be able to read what is meant for people."""
+    person = invoking_user()
+    if person is None:
+        return
+    for path in (*folder.glob("*-openrc.sh"), folder / "clouds.yaml", folder / "deployment.toml"):
+        os.chown(path, *person)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from openstack_lab import settings, status
-from openstack_lab.errors import LabError, NotRunningError
+from openstack_lab.errors import LabError, NotRunningError, RefusedError
 from openstack_lab.lab import find
 from openstack_lab.layout import REQUIREMENTS, Layout
 from openstack_lab.progress import Progress
@@ -75,6 +75,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
     try:
+        if os.geteuid() != 0:
+            raise RefusedError(
+                "The lab belongs to root: it makes namespaces and bridges.", "Run it with sudo."
+            )
         layout = find(options.folder, options.cache, options.network)
         return int(VERBS[options.verb](layout, options, given) or 0)
     except NotRunningError as wrong:

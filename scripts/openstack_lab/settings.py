@@ -106,6 +106,12 @@ def from_environment(
     )
 
 
+def invoking_user(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """User and group of who called sudo: the one who will source the OpenRC file."""
+    user, group = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
+    return (int(user), int(group)) if user.isdigit() and group.isdigit() else None
+
+
 def host_environment() -> dict[str, str]:
     """The machine's variables, for what a guest should be offered too (proxies, CA, pip)."""
     return dict(os.environ)

@@ -125,6 +125,7 @@ def _apply(lab: Lab, units: list[Unit]) -> None:
     uplink.connect(layout, namespace.process_one(layout))
     access.write_all(lab)
     deployment_settings.write(lab)
+    access.hand_over(layout.folder)
 
 
 def _wait_for_units(layout: Layout, progress: Progress) -> None:

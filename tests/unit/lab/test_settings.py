@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openstack_lab.cli import main
 from openstack_lab.errors import LabError
 from openstack_lab.layout import Layout
-from openstack_lab.settings import Hypervisor, from_environment, parse_network
+from openstack_lab.settings import (
+    Hypervisor,
+    from_environment,
+    invoking_user,
+    parse_network,
+)
 from openstack_lab.uplink import overlap, packet_filter
 
 
@@ -68,6 +75,20 @@ def test_the_packet_filter_is_the_labs_own_and_keeps_strangers_out() -> None:
 def test_kinds_of_hypervisor(kind: str, real: bool, fake: bool) -> None:
     hypervisor = Hypervisor(kind)
     assert (hypervisor.real, hypervisor.fake) == (real, fake)
+
+
+def test_the_caller_of_sudo_is_known() -> None:
+    assert invoking_user({"SUDO_UID": "1000", "SUDO_GID": "100"}) == (1000, 100)
+    assert invoking_user({}) is None
+
+
+def test_without_root_every_verb_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for verb in ("up", "down", "status", "logs"):
+        assert main([verb]) == 1
+        assert "Run it with sudo." in capsys.readouterr().err
 
 
 def test_paths_are_in_the_folder_but_the_environment_in_the_cache() -> None:
