@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from openstack_lab import (
     access,
@@ -119,13 +120,23 @@ def _apply(lab: Lab, units: list[Unit]) -> None:
     rendering.render_all(lab)
     write_private(layout.units, to_json(units))
     if namespace.process_one(layout):
-        control.ask(layout.control, "apply", timeout=300)
+        for name in hung(control.ask(layout.control, "apply", timeout=300)):
+            control.ask(layout.control, "restart", name=name)
     else:
         namespace.start(layout)
     uplink.connect(layout, namespace.process_one(layout))
     access.write_all(lab)
     deployment_settings.write(lab)
     access.hand_over(layout.folder)
+
+
+def hung(units: list[dict[str, Any]]) -> list[str]:
+    """Daemons that run without answering: a restart is the repair."""
+    return [
+        unit["name"]
+        for unit in units
+        if unit["state"] == "failed" and unit["pid"] and not unit["task"]
+    ]
 
 
 def _wait_for_units(layout: Layout, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from openstack_lab.services import control_plane, declare
 from openstack_lab.services.database import DATABASES
 from openstack_lab.settings import Hypervisor, from_environment
 from openstack_lab.unit import Step, Unit, dependents, from_json, in_order, to_json
+from openstack_lab.up import hung
 
 SECRETS = Secrets(
     admin="admin-secret", demo="demo-secret", service="service-secret",
@@ -143,3 +144,14 @@ def test_the_lab_has_one_address_for_all_apis(tmp_path: Path) -> None:
     for unit in apis:
         address = unit.command[unit.command.index("--http-socket") + 1].rpartition(":")[0]
         assert address in ("172.24.5.2", "127.0.0.1")
+
+
+def test_a_daemon_that_hangs_is_to_be_restarted_and_one_that_died_is_not() -> None:
+    def unit(name: str, state: str, pid: int, task: bool = False) -> dict[str, object]:
+        return {"name": name, "state": state, "pid": pid, "task": task}
+
+    units = [
+        unit("hangs", "failed", 7), unit("died", "failed", 0), unit("works", "ready", 8),
+        unit("task", "failed", 9, task=True),
+    ]  # fmt: skip
+    assert hung(units) == ["hangs"]
