@@ -35,6 +35,7 @@ def api(
     address: str = "",
     config: str = "",
     path: str = "/",
+    more: tuple[str, ...] = (),
 ) -> Unit:
     """A WSGI application served by uwsgi: one process, threads for concurrency."""
     where = f"{address or lab.api}:{PORTS[port_of or name]}"
@@ -47,7 +48,7 @@ def api(
             "--enable-threads", "--thunder-lock", "--buffer-size", "65535",
             "--http-chunked-input", "--die-on-term", "--need-app", "--procname-prefix", f"{name}-",
             # Without it clients that keep connections see resets.
-            "--add-header", "Connection: close", "--listen", "100",
+            "--add-header", "Connection: close", "--listen", "100", *more,
         ),
         environment=environment(lab, **variables),
         requires=requires,
