@@ -41,6 +41,12 @@ DELIVERY_PATIENCE = 8.0
 # From the end of cleaning until Nova says that the machine is off.
 OFF_PATIENCE = 300.0
 GONE = {"deleted", "killed", "pending_delete"}
+# Nova removes an image that it could not hand over whole, and tells its owner nothing.
+GAVE_UP = (
+    "Nova gave up taking the image: it is gone from Glance again.",
+    "Check the quota of images and run it again; the cloud's operators find the reason in Nova's "
+    "and Glance's logs.",
+)
 
 
 def builder_name() -> str:
@@ -257,10 +263,7 @@ def until_there(bake: Bake, image_id: str) -> Image:
         if image and image.status == "active":
             return image
         if image and image.status in GONE:
-            raise ServerError(
-                f"Nova gave up taking the image; Glance calls it {image.status}.",
-                f"Run it again, or ask the cloud's operators about image {image_id}.",
-            )
+            raise ServerError(*GAVE_UP)
         if time.monotonic() > until:
             raise TimedOut(
                 f"Glance still calls the image {image.status if image else 'unknown'}.",
@@ -280,6 +283,8 @@ def look_at(bake: Bake, image_id: str) -> Image | None:
             lambda: gather.image_of(cloud.connection.image.get_image(image_id)),
         )
     except CloudError as error:
+        if error.status == 404:
+            raise ServerError(*GAVE_UP) from error
         if not error.may_pass:
             raise
         bake.progress.note(f"Waiting on: {error.what}")
