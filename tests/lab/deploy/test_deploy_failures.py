@@ -195,19 +195,20 @@ def test_what_cannot_be_deleted_is_named_and_the_rest_goes(
 
 @pytest.fixture
 def enormous(project: Project) -> Iterator[str]:
+    name = f"enormous-{project.name}"
     flavor = project.admin.compute.create_flavor(
-        name="enormous", ram=4_000_000, vcpus=64, disk=1000, is_public=False
+        name=name, ram=4_000_000, vcpus=64, disk=1000, is_public=False
     )
     project.admin.compute.flavor_add_tenant_access(flavor, project.id)
     with project.quota(ram=-1, cores=-1):
-        yield "enormous"
+        yield name
     project.admin.compute.delete_flavor(flavor)
 
 
 def test_no_valid_host(launcher: Launcher, enormous: str, nothing_left: NothingLeft) -> None:
     words = failed(launcher, "--flavor", enormous, code=6)
     assert "The server ended in ERROR. Nova says: No valid host was found" in words
-    assert "has room for flavor 'enormous' now" in words and "try a smaller --flavor" in words
+    assert f"has room for flavor '{enormous}' now" in words and "try a smaller --flavor" in words
     nothing_left()
 
 
