@@ -129,10 +129,10 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
     """A worker's consumer that acknowledges at once, and makes no queue that nobody uses."""
 
     def call_soon_ack(self, acknowledge: Callable[..., None], *arguments: object) -> None:
-        """Celery would leave it to the event loop's next round, which may first wait for a message.
+        """Celery would leave it to the event loop's next round, which may first wait for a message:
 
-        With the solo pool that next message may be one that RabbitMQ holds back until it sees
-        this acknowledgement: the worker would idle until the next heartbeat.
+        with the solo pool perhaps for one that RabbitMQ holds back until it sees this
+        acknowledgement. The worker would idle until the next heartbeat.
         """
         acknowledge(*arguments)
 
@@ -147,9 +147,9 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         return self.ensure_connected(unconfirmed(connection))
 
-    # Without the step of the 28 queues that only delayed tasks would need.
-
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """Without the step of the 28 queues that only delayed tasks would need."""
+
         default_steps = [  # noqa: RUF012
             step
             for step in Consumer.Blueprint.default_steps
