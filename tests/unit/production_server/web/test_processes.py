@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -117,12 +116,3 @@ def test_its_own_sockets_share_the_port_but_no_other_service_does() -> None:
         listeners("127.0.0.1", port, 2)
     for listener in made:
         listener.close()
-
-
-def test_importing_the_application_starts_no_thread() -> None:
-    """Forking is only safe while the parent runs one thread."""
-    done = subprocess.run(
-        [sys.executable, "-c",
-         "import threading, production_server.web.app; print(threading.active_count())"],
-        cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
-    assert done.stdout.strip() == "1"
