@@ -16,6 +16,8 @@ from production_server.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text()
 FLAG = re.compile(r"--[a-z][a-z-]+")
+# A declared option, unless it is hidden from people.
+OPTION = re.compile(r"(?:click\.option|add_argument)\(\s*\"(--[a-z][a-z-]+)\"(?!.*SUPPRESS)")
 
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
@@ -76,7 +78,7 @@ def test_every_flag_of_the_scripts() -> None:
     for path in sorted((ROOT / "scripts").rglob("*")):
         if path.is_file() and path.suffix in ("", ".py"):
             text = path.read_text()
-            found |= set(re.findall(r"(?:click\.option|add_argument)\(\s*\"(--[a-z][a-z-]+)", text))
+            found |= set(OPTION.findall(text))
     assert missing(found | {"--all", "--long"}) == []
 
 
