@@ -32,6 +32,8 @@ sed -i '\,^/swap.stackserve ,d' /etc/fstab
 # Who this machine is. An empty machine-id is made anew at boot; a missing one, or the
 # "uninitialized" of `cloud-init clean --machine-id`, makes systemd enable every unit besides.
 rm -f /etc/ssh/ssh_host_*
+# Until cloud-init gives the next machine its own, early in its first boot.
+echo localhost > /etc/hostname
 truncate -s 0 /etc/machine-id
 [ -L /var/lib/dbus/machine-id ] || rm -f /var/lib/dbus/machine-id
 # Stopped now, it does not write a new seed when the machine shuts down.
