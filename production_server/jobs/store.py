@@ -240,7 +240,10 @@ class Store:
         with self._write() as connection:
             # The job's row first, always: two transactions never wait for each other crosswise.
             alive = connection.execute(
-                jobs.update().where(jobs.c.id == job, jobs.c.state.in_(ACTIVE)).values(touched=now)
+                jobs.update()
+                .where(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
+                # A small job can be back before the dispatcher has noted that it was sent.
+                .values(touched=now, started=func.coalesce(jobs.c.started, jobs.c.created))
             )
             if not alive.rowcount:
                 return False

@@ -170,3 +170,14 @@ def test_a_store_that_cannot_be_opened_says_so(bad: str) -> None:
     with pytest.raises(StoreError) as caught:
         Store(bad)
     assert caught.value.remedy
+
+
+def test_an_outcome_that_is_faster_than_the_note_of_its_start(store: Store) -> None:
+    job = made(store, parts=1)
+    store.record(job, 0, Outcome(outputs=b"\0" * 4))
+    ended = store.get(job)
+    assert ended is not None
+    assert ended.state == "done"
+    assert ended.started is not None
+    assert ended.finished is not None
+    assert ended.started <= ended.finished
