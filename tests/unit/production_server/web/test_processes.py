@@ -43,8 +43,11 @@ def parent() -> Iterator[tuple[psutil.Popen, int]]:
     port = free_port()
     process = psutil.Popen([sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT)
     yield process, port
-    for one in [*process.children(), process] if process.is_running() else []:
-        one.kill()
+    if process.poll() is None:
+        # Stopped first, or it would replace a child while they are being counted.
+        process.suspend()
+        for one in [*process.children(), process]:
+            one.kill()
     process.wait()
 
 
