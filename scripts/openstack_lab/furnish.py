@@ -9,6 +9,7 @@ from typing import Any
 from openstack_lab import layout as places
 from openstack_lab.cloud import flavors, images, networks, projects, readiness
 from openstack_lab.cloud.connection import as_admin
+from openstack_lab.cloud.wiring import wait_for_wiring
 from openstack_lab.guest.build import Guest
 from openstack_lab.lab import Lab, write_private
 from openstack_lab.progress import Progress
@@ -25,8 +26,14 @@ def furnish(lab: Lab, guest: Future[Guest] | None, progress: Progress) -> None:
     built = guest.result() if guest is not None else None
     wanted = fingerprint(lab, built.content if built else "")
     marker = lab.layout.state / "furnished"
-    if marker.exists() and marker.read_text() == wanted and _looks_furnished(admin):
-        return
+    if not (marker.exists() and marker.read_text() == wanted and _looks_furnished(admin)):
+        _bring(admin, lab, built, progress)
+        write_private(marker, wanted)
+    with progress.step("Routes and addresses"):
+        wait_for_wiring(admin, lab)
+
+
+def _bring(admin: Any, lab: Lab, built: Guest | None, progress: Progress) -> None:
     with progress.step("Projects, flavors, networks"):
         ids = projects.make_projects(admin, lab)
         projects.assign_hosts(admin, lab, ids)
@@ -39,9 +46,6 @@ def furnish(lab: Lab, guest: Future[Guest] | None, progress: Progress) -> None:
             images.make_stand_in(admin)
         else:
             images.make_real(admin, built.disk, built.content)
-    with progress.step("DHCP"):
-        networks.wait_for_dhcp(admin, list(ids.values()))
-    write_private(marker, wanted)
 
 
 def fingerprint(lab: Lab, image: str) -> str:

@@ -30,9 +30,13 @@ def base_environment(layout: Layout) -> dict[str, str]:
         "PATH": f"{layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(layout.state),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(SCRIPTS),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def own_environment(layout: Layout) -> dict[str, str]:
+    """For the few that run this package; the others stay as they are when the checkout moves."""
+    return {**base_environment(layout), "PYTHONPATH": str(SCRIPTS)}
 
 
 def start(layout: Layout) -> None:
@@ -46,7 +50,7 @@ def start(layout: Layout) -> None:
     log = layout.logs / "supervisor.log"
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            command, env=base_environment(layout), stdin=subprocess.DEVNULL, stdout=sink,
+            command, env=own_environment(layout), stdin=subprocess.DEVNULL, stdout=sink,
             stderr=sink, cwd="/", start_new_session=True)  # fmt: skip
     record = {
         "pid": process.pid, "started": _start_time(process.pid), "version": version(),

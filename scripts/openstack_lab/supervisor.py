@@ -74,13 +74,13 @@ class Supervisor:
             self.running[name] = Running(
                 unit, log=self.logs / f"{name}.log", marker=self.markers / name
             )
-            self._forget_tasks_after(name)
+            self._renew_after(name)
         self.running = {name: self.running[name] for name in wanted}
 
     def restart(self, name: str) -> None:
         self._end([self.running[name]])
         self.running[name].again()
-        self._forget_tasks_after(name)
+        self._renew_after(name)
 
     def loop(self) -> None:
         while not self.stopping:
@@ -145,14 +145,16 @@ class Supervisor:
                 if running.pid == pid:
                     running.ended(os.waitstatus_to_exitcode(status))
                     if not running.unit.is_task:
-                        self._forget_tasks_after(name)
+                        self._renew_after(name)
 
-    def _forget_tasks_after(self, name: str) -> None:
-        """A restarted switch has lost its addresses: what sets them up must run again."""
+    def _renew_after(self, name: str) -> None:
+        """A restarted switch has lost its addresses and ports: who made them makes them again."""
         for dependent in dependents(name, (running.unit for running in self.running.values())):
             running = self.running[dependent]
             if running.unit.each_start and running.state is State.DONE:
                 running.again()
+            elif name in running.unit.tied_to:
+                running.kill(signal.SIGTERM)
 
     def _end(self, ending: list[Running]) -> None:
         """SIGTERM to all at once, SIGKILL to each whose patience is over."""

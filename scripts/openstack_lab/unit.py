@@ -50,6 +50,8 @@ class Unit:
     only_once: bool = False
     # A task of every start of the lab (bridges), not of its first start only (schemas).
     each_start: bool = False
+    # Units whose end takes away what this daemon has set up in them: it starts anew after them.
+    tied_to: tuple[str, ...] = ()
     # Content of the config files that it reads: another content means a restart.
     config: str = ""
 
@@ -81,6 +83,7 @@ def _from_dict(item: dict[str, Any]) -> Unit:
             **item,
             "command": tuple(item["command"]),
             "requires": tuple(item["requires"]),
+            "tied_to": tuple(item["tied_to"]),
             "steps": tuple(Step(tuple(s["command"]), tuple(s["accept"])) for s in item["steps"]),
             "check": Check(**item["check"]),
         }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from openstack_lab.errors import BrokenServiceError
 from openstack_lab.lab import Lab
 from openstack_lab.settings import PRIVATE_NETWORK
 
@@ -46,22 +44,3 @@ def make_private(admin: Any, project_id: str) -> None:
     )  # fmt: skip
     if not list(network.ports(device_id=router.id, network_id=private.id)):
         network.add_interface_to_router(router, subnet_id=subnet.id)
-
-
-def wait_for_dhcp(admin: Any, project_ids: list[str], patience: float = 120) -> None:
-    """A guest asks for its address only for a while, so its server must be there before it."""
-    deadline = time.monotonic() + patience
-    for project_id in project_ids:
-        private = admin.network.find_network(PRIVATE, project_id=project_id)
-        while not _active_dhcp(admin, private.id):
-            if time.monotonic() > deadline:
-                raise BrokenServiceError(
-                    "The DHCP server of the private network did not start.",
-                    "scripts/lab logs neutron-dhcp",
-                )
-            time.sleep(0.5)
-
-
-def _active_dhcp(admin: Any, network_id: str) -> bool:
-    ports = admin.network.ports(network_id=network_id, device_owner="network:dhcp")
-    return any(port.status == "ACTIVE" for port in ports)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from openstack_lab.lab import Lab
-from openstack_lab.services.common import environment
+from openstack_lab.namespace import own_environment
 from openstack_lab.unit import Step, Unit
 
 
@@ -20,7 +20,7 @@ def units(lab: Lab) -> list[Unit]:
                     )
                 ),
             ),
-            environment=environment(lab),
+            environment=own_environment(lab.layout),
             requires=("keystone",),
         )
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openstack_lab.lab import Lab
+from openstack_lab.namespace import own_environment
 from openstack_lab.services.common import api, config_of, environment
 from openstack_lab.unit import Check, Step, Unit
 
@@ -12,6 +13,8 @@ AGENTS = {
     "l3": ("neutron-l3-agent", "Neutron's router agent", "l3_agent.ini"),
     "metadata": ("neutron-metadata-agent", "Neutron's metadata agent", "metadata_agent.ini"),
 }
+# Those that put ports of the switch into namespaces, and never look at them again.
+PLUGGERS = ("dhcp", "l3")
 
 
 def units(lab: Lab) -> list[Unit]:
@@ -64,6 +67,7 @@ def _agent(lab: Lab, name: str) -> Unit:
         ),
         environment=environment(lab),
         requires=("bridges", "neutron-rpc"),
+        tied_to=("switch-database", "switch") if name in PLUGGERS else (),
         config=config_of(conf),
     )  # fmt: skip
 
@@ -79,7 +83,7 @@ def fake_agent(lab: Lab) -> list[Unit]:
                 str(lab.layout.python), "-m", "openstack_lab.fake_agent",
                 str(conf / "neutron.conf"), lab.fake_host,
             ),
-            environment=environment(lab),
+            environment=own_environment(lab.layout),
             requires=("neutron-rpc",),
             config=config_of(conf),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from openstack_lab.lab import Lab
+from openstack_lab.namespace import own_environment
 from openstack_lab.services.common import environment
 from openstack_lab.unit import Check, Step, Unit
 
@@ -47,6 +48,7 @@ def units(lab: Lab) -> list[Unit]:
             name="bridges",
             title="Bridges",
             steps=(
+                Step((str(lab.layout.python), "-m", "openstack_lab.orphans")),
                 Step(("ovs-vsctl", "--timeout=30", "--no-wait", "init")),
                 *(
                     Step(
@@ -62,7 +64,7 @@ def units(lab: Lab) -> list[Unit]:
                 # Checksums left to hardware that is not there would drop all TCP.
                 Step(("ethtool", "-K", "br-ex", "tx", "off")),
             ),
-            environment=environment(lab),
+            environment=own_environment(lab.layout),
             requires=("switch",),
             each_start=True,
         ),

@@ -1,0 +1,48 @@
+"""Waiting until packets really flow: Neutron tells of ports as they were before a restart."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import Any
+
+from openstack_lab import namespace
+from openstack_lab.cloud.networks import PRIVATE, ROUTER
+from openstack_lab.errors import BrokenServiceError
+from openstack_lab.lab import Lab
+
+
+def wait_for_wiring(admin: Any, lab: Lab, patience: float = 120) -> None:
+    """A guest asks for its address only for a while, so its server must be there before it."""
+    deadline = time.monotonic() + patience
+    while broken := [router for router in _routers(admin) if not _wired(admin, lab, router)]:
+        if time.monotonic() > deadline:
+            raise BrokenServiceError(
+                f"No packet gets through the router of project {broken[0].project_id}.",
+                "scripts/lab logs neutron-l3, neutron-dhcp or neutron-openvswitch",
+            )
+        time.sleep(0.5)
+
+
+def _routers(admin: Any) -> list[Any]:
+    return list(admin.network.routers(name=ROUTER))
+
+
+def _wired(admin: Any, lab: Lab, router: Any) -> bool:
+    """Whether the router reaches the address server on its inner side and this machine outside."""
+    dhcp = _dhcp_address(admin, router.project_id)
+    return bool(dhcp) and all(
+        _answers(lab, f"qrouter-{router.id}", address) for address in (dhcp, lab.settings.gateway)
+    )
+
+
+def _dhcp_address(admin: Any, project_id: str) -> str:
+    private = admin.network.find_network(PRIVATE, project_id=project_id)
+    ports = admin.network.ports(network_id=private.id, device_owner="network:dhcp")
+    return next((p.fixed_ips[0]["ip_address"] for p in ports if p.status == "ACTIVE"), "")
+
+
+def _answers(lab: Lab, netns: str, address: object) -> bool:
+    ping = ["ip", "netns", "exec", netns, "ping", "-c1", "-W1", str(address)]
+    entered = namespace.enter(lab.layout, ping)
+    return subprocess.run(entered, capture_output=True, check=False).returncode == 0

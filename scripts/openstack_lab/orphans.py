@@ -1,0 +1,38 @@
+"""Removes switch ports that a former Open vSwitch left in the networks' namespaces.
+
+A tap outlives the switch that made it. Neutron's agents find it by its name, believe that
+it is plugged, and the network stays dead; without it they plug a new one.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+NAMESPACES = Path("/run/netns")
+
+
+def orphans(links: list[dict[str, Any]]) -> list[str]:
+    """Of what `ip -details -json link` tells: the taps that no process holds any more."""
+    return [
+        link["ifname"]
+        for link in links
+        if link.get("linkinfo", {}).get("info_kind") == "tun" and "LOWER_UP" not in link["flags"]
+    ]
+
+
+def main() -> None:
+    for folder in NAMESPACES.iterdir():
+        inside = ["ip", "-netns", folder.name]
+        listed = subprocess.run(
+            [*inside, "-json", "-details", "link", "show"], check=True, capture_output=True
+        )
+        for port in orphans(json.loads(listed.stdout or "[]")):
+            print(f"removing {port} from {folder.name}", flush=True)
+            subprocess.run([*inside, "link", "delete", port], check=True)
+
+
+if __name__ == "__main__":
+    main()
