@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -104,21 +104,22 @@ def run(request: Request, progress: Progress) -> Lab:
             hardware = kvm.known(layout) if request.accelerator == "auto" else False
             if hardware is None:
                 # Only a boot tells, and that takes the guest's kernel: begin with the rest.
-                _apply(lab, control_plane(lab))
+                _apply(lab, control_plane)
                 hardware = kvm.probe(guest.result(), layout)
             lab = replace(lab, kvm=hardware)
         with progress.step("Services"):
-            _apply(lab, declare(lab))
+            _apply(lab, declare)
             _wait_for_units(layout, progress)
         furnish(lab, guest, progress)
     return lab
 
 
-def _apply(lab: Lab, units: list[Unit]) -> None:
+def _apply(lab: Lab, declaration: Callable[[Lab], list[Unit]]) -> None:
     """Give the supervisor this set of units, and start it where there is none."""
     layout = lab.layout
+    # Declared after rendering: a unit knows its files by their content.
     rendering.render_all(lab)
-    write_private(layout.units, to_json(units))
+    write_private(layout.units, to_json(declaration(lab)))
     if namespace.process_one(layout):
         for name in hung(control.ask(layout.control, "apply", timeout=300)):
             control.ask(layout.control, "restart", name=name)

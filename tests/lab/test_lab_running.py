@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from openstack_lab import namespace
 from openstack_lab.memory import namespace_of
 
-from tests.support.cloud import LabCloud
+from tests.support.cloud import SCRIPT, LabCloud, run
 
 GIB = 1024
 pytestmark = pytest.mark.timeout(300)
@@ -63,6 +65,38 @@ def test_a_killed_service_comes_back(lab_cloud: LabCloud) -> None:
     lab_cloud.up()
     after = next(unit for unit in lab_cloud.report()["units"] if unit["name"] == victim)
     assert after["state"] == "ready" and after["pid"] not in (0, before["pid"])
+
+
+def test_networks_live_again_after_the_switch_died(lab_cloud: LabCloud) -> None:
+    """Its ports in the networks' namespaces are dead then, though Neutron believes in them."""
+    gateway = lab_cloud.rows("router", "show", "router", cloud="lab-fake")["external_gateway_info"]
+    outside = gateway["external_fixed_ips"][0]["ip_address"]
+    ping = ["ping", "-c1", "-W2", outside]
+    assert subprocess.run(ping, capture_output=True, check=False).returncode == 0
+    units = {unit["name"]: unit for unit in lab_cloud.report()["units"]}
+    assert lab_cloud.lab("exec", "kill", "-9", str(units["switch"]["pid"])).code == 0
+    deadline = time.monotonic() + 10
+    while subprocess.run(ping, capture_output=True, check=False).returncode == 0:
+        assert time.monotonic() < deadline, "the router answers without a switch"
+    lab_cloud.up()
+    assert subprocess.run(ping, capture_output=True, check=False).returncode == 0
+    after = {unit["name"]: unit for unit in lab_cloud.report()["units"]}
+    assert after["neutron-l3"]["pid"] != units["neutron-l3"]["pid"]
+
+
+def test_an_up_from_another_checkout_restarts_no_cloud_service(
+    lab_cloud: LabCloud, tmp_path: Path
+) -> None:
+    """Its declarations name its own folder only where its own code runs."""
+    scripts = tmp_path / "scripts"
+    shutil.copytree(SCRIPT.parent, scripts, ignore=shutil.ignore_patterns("__pycache__"))
+    before = {unit["name"]: unit["pid"] for unit in lab_cloud.report()["units"]}
+    ended = run([sys.executable, str(scripts / "lab"), "up"], timeout=240)
+    assert ended.code == 0, ended.errors
+    lab_cloud.up()
+    after = {unit["name"]: unit["pid"] for unit in lab_cloud.report()["units"]}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {"neutron-fake-agent"}
 
 
 def test_logs_are_found_by_name(lab_cloud: LabCloud) -> None:

@@ -1,0 +1,25 @@
+"""Which of a network namespace's links are ports that a dead switch left behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openstack_lab.orphans import orphans
+
+
+def link(name: str, kind: str, *flags: str) -> dict[str, Any]:
+    return {"ifname": name, "flags": ["BROADCAST", "UP", *flags], "linkinfo": {"info_kind": kind}}
+
+
+def test_a_tap_that_nobody_holds_is_an_orphan() -> None:
+    links = [
+        {"ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"]},
+        link("tap-live", "tun", "LOWER_UP"),
+        link("tap-dead", "tun", "NO-CARRIER"),
+        link("veth-down", "veth", "NO-CARRIER"),
+    ]
+    assert orphans(links) == ["tap-dead"]
+
+
+def test_an_empty_namespace_has_none() -> None:
+    assert orphans([]) == []
