@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,8 +49,7 @@ class _User(_Strict):
 
 
 class _Apt(_Strict):
-    primary: list[dict[str, Any]] | None = None
-    security: list[dict[str, Any]] | None = None
+    preserve_sources_list: Literal[True] | None = None
     proxy: str | None = None
     conf: str | None = None
 

@@ -100,6 +100,8 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": context.ready_timeout,
         "EXTRA_PACKAGES": " ".join(context.extra_packages),
+        "APT_MIRROR": context.apt_mirror,
+        "APT_SECURITY_MIRROR": context.apt_security_mirror,
         "UV_DEFAULT_INDEX": context.pip_index_url,
         "UV_INDEX": " ".join(context.pip_extra_index_urls) or None,
         "http_proxy": context.http_proxy,

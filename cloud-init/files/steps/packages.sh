@@ -3,6 +3,9 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
+# Also on a prepared image: updates come from there later.
+[ -z "${APT_MIRROR:-}${APT_SECURITY_MIRROR:-}" ] || python3 "$(dirname "$0")/sources.py"
+
 wanted=$EXTRA_PACKAGES
 [ "$ROLE" = worker ] || wanted="$wanted rabbitmq-server"
 # Ubuntu 22.04: the dependencies need a newer Python than its own.
@@ -15,7 +18,7 @@ for package in $wanted; do
 done
 [ -n "$missing" ] || exit 0
 
-# apt's mirrors and proxy are set by cloud-init's next stage: wait for that.
+# apt's proxy, and the sources of some images, are set by cloud-init's next stage: wait for that.
 systemctl start cloud-config.service || true
 
 apt() {
