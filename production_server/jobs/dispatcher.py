@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
-from production_server.jobs.records import Outcome, Payload
+from production_server.jobs.records import Outcome, Payload, verdict
 from production_server.jobs.store import Store
-from production_server.jobs.tasks import verdict
 
 log = logging.getLogger(__name__)
 

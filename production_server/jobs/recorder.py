@@ -5,10 +5,10 @@ from __future__ import annotations
 from celery import Celery
 
 from production_server.jobs.dispatcher import Dispatcher
+from production_server.jobs.recording import publisher, queue_length, register_recording
 from production_server.jobs.store import Store
-from production_server.jobs.tasks import publisher, queue_length, register_recorder_tasks
 from production_server.messaging.app import RESULTS_QUEUE, create_app
-from production_server.messaging.worker import start_consuming
+from production_server.messaging.consuming import start_consuming
 from production_server.settings import Settings
 
 
@@ -30,7 +30,7 @@ class Recorder:
         )
 
     def register_tasks(self) -> None:
-        register_recorder_tasks(self._app, self._store, self._dispatcher.wake)
+        register_recording(self._app, self._store, self._dispatcher.wake)
 
     def start(self) -> None:
         self._dispatcher.start()

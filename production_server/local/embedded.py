@@ -20,7 +20,8 @@ from production_server.jobs.recorder import Recorder
 from production_server.local.console import Console
 from production_server.local.readiness import announce
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
-from production_server.messaging.worker import make_cache, register_tasks, start_consuming
+from production_server.messaging.consuming import start_consuming
+from production_server.messaging.worker import make_cache, register_tasks
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
 from production_server.web.server import server_config

@@ -56,11 +56,11 @@ class ModelCache:
         self._stopping.set()
 
     def _load(self, version: str) -> Predictor:
-        from production_server.model.predictor import Predictor
+        from production_server.model import compiled
 
         with self._loading:
             if version not in self._loaded:
-                predictor = Predictor.load(self._registry, version)
+                predictor = compiled.load(self._registry, version)
                 predictor.warm()
                 give_back_memory()
                 self._loaded[version] = predictor

@@ -34,29 +34,44 @@ UNREADABLE = (
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
 
 
+def backend() -> str:
+    """The backend that Keras takes: jax unless KERAS_BACKEND says otherwise."""
+    # Keras looks at the environment alone, and at its first import.
+    return os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
 def keras_module() -> ModuleType:
-    """Keras, on jax unless KERAS_BACKEND says otherwise."""
-    # Keras takes its backend from the environment alone, and at its first import.
-    backend = os.environ.setdefault("KERAS_BACKEND", "jax")
+    """Keras, on its backend."""
     try:
-        if backend == "jax":
-            _answer_in_the_calling_thread()
+        if backend() == "jax":
+            jax_module()
         import keras
     except (ImportError, ValueError) as error:
-        raise ModelError(
-            f"Keras cannot start: {error}",
-            "Install the backend that KERAS_BACKEND names (jax, tensorflow or torch).",
-        ) from error
+        raise _cannot_start(error) from error
     module: ModuleType = keras
     return module
 
 
-def _answer_in_the_calling_thread() -> None:
-    """Else each call hops to another thread and back, for longer than a small model takes."""
-    import jax
+def jax_module() -> ModuleType:
+    """jax, answering in the thread that asks.
 
+    Else each call hops to another thread and back, for longer than a small model takes.
+    """
+    try:
+        import jax
+    except ImportError as error:
+        raise _cannot_start(error) from error
     # Heeded only until jax is used for the first time.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
+    module: ModuleType = jax
+    return module
+
+
+def _cannot_start(error: Exception) -> ModelError:
+    return ModelError(
+        f"Keras cannot start: {error}",
+        "Install the backend that KERAS_BACKEND names (jax, tensorflow or torch).",
+    )
 
 
 def load(path: Path) -> keras.Model:

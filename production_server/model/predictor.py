@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,11 +105,15 @@ def _compiled(model: keras.Model) -> Forward:
     return makers[backend](model)
 
 
-def _jax(model: keras.Model) -> Forward:
+def jitted(model: keras.Model) -> Any:
+    """The forward pass, traced once a batch size; the weights are constants of the trace."""
     import jax
 
-    # Traced once a batch size; the weights are constants of the trace.
-    forward = jax.jit(partial(model, training=False))
+    return jax.jit(partial(model, training=False))
+
+
+def _jax(model: keras.Model) -> Forward:
+    forward = jitted(model)
     return lambda rows: np.asarray(forward(rows))
 
 

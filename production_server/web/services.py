@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5
 # How long the workers may take to load a new version before requests are pinned to it anyway.
 LOAD_PATIENCE = 60.0
+# Those who know the question: the recorder does not.
+NAMES_WITH_MODELS = "worker|embedded"
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,10 @@ class ModelInForce:
         """The versions that each worker has loaded, asked over the queue."""
         try:
             replies = self._app.control.broadcast(
-                "stackserve_versions", reply=True, timeout=timeout
-            )
+                "stackserve_versions", reply=True, timeout=timeout,
+                pattern=NAMES_WITH_MODELS, matcher="pcre")  # fmt: skip
         except CONNECTION_ERRORS:
             return []
-        # The recorder answers too, and holds none.
         return [list(held) for reply in replies or [] for held in reply.values() if held]
 
     def _pin(self, version: str) -> Pinned:

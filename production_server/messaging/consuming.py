@@ -1,0 +1,49 @@
+"""Takes messages from queues as a Celery worker, in the thread that asks for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from typing import Any
+
+from celery import Celery, bootsteps
+
+
+class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Lets a signal end the wait for messages: Celery would notice it at the next heartbeat."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def include_if(self, parent: Any) -> bool:
+        return parent.hub is not None and threading.current_thread() is threading.main_thread()
+
+    def start(self, parent: Any) -> None:
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        parent.hub.add_reader(reader, reader.recv, 64)
+        self._sockets = reader, writer
+
+    def stop(self, parent: Any) -> None:
+        signal.set_wakeup_fd(-1)
+        for end in self._sockets:
+            end.close()
+
+
+def start_consuming(app: Celery, name: str, queues: list[str]) -> None:
+    """Run a Celery worker in this thread until it is stopped."""
+    app.steps["consumer"].add(WakeOnSignal)
+    app.Worker(
+        hostname=f"{name}.{os.getpid()}@stackserve",
+        queues=queues,
+        pool="solo",
+        concurrency=1,
+        loglevel=None,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    ).start()

@@ -1,0 +1,99 @@
+"""Models that are compiled in a process of their own answer as they do in one with Keras."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from production_server.errors import ModelError
+from production_server.model import compiled, kerasfiles
+from production_server.model.predictor import BATCH_SIZES, Predictor
+from production_server.model.registry import Registry
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LOAD = """
+import sys
+from production_server.model import compiled
+from production_server.model.registry import Registry
+registry = Registry(sys.argv[1])
+compiled.load(registry, registry.active()).warm()
+print(sorted({"keras", "h5py", "scipy"} & set(sys.modules)))
+"""
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    found = Registry(tmp_path / "models")
+    found.seed()
+    return found
+
+
+def loading(registry: Registry) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LOAD, registry.path], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def test_the_answers_are_the_same_to_the_last_bit(registry: Registry) -> None:
+    version = registry.active()
+    apart, here = compiled.load(registry, version), Predictor.load(registry, version)
+    rows = np.random.default_rng(4).uniform(0, 200, (BATCH_SIZES[-1] + 3, 8)).astype(np.float32)
+    for count in (*BATCH_SIZES, 3, len(rows)):
+        np.testing.assert_array_equal(apart.predict(rows[:count]), here.predict(rows[:count]))
+
+
+def test_workers_compile_once_between_them_and_load_no_keras(registry: Registry) -> None:
+    workers = [loading(registry) for _ in range(3)]
+    for worker in workers:
+        told, said = worker.communicate(timeout=120)
+        assert (told, worker.returncode) == ("[]\n", 0), said
+    kept = [path for path in (registry.path / ".compiled").iterdir() if path.name != ".lock"]
+    assert [path.name.rpartition(".")[0] for path in kept] == [registry.active()]
+    written = kept[0].stat().st_mtime_ns
+    assert loading(registry).wait(60) == 0
+    assert kept[0].stat().st_mtime_ns == written
+
+
+def test_a_folder_that_others_can_write_is_left_alone(registry: Registry, tmp_path: Path) -> None:
+    folder = registry.path / ".compiled"
+    folder.mkdir()
+    folder.chmod(0o777)
+    planted = folder / compiled.file_name(registry.card(registry.active()))
+    trace = tmp_path / "was-here"
+    planted.write_bytes(f"cos\nsystem\n(S'touch {trace}'\ntR.".encode())
+    predictor = compiled.load(registry, registry.active())
+    assert predictor.predict(np.zeros((1, 8), np.float32)).shape == (1, 1)
+    assert not trace.exists()
+
+
+def test_a_model_of_another_shape_than_its_card_is_refused(registry: Registry) -> None:
+    keras = kerasfiles.keras_module()
+    row = keras.Input((3,))
+    wrong = registry.path.parent / "wrong.keras"
+    keras.Model(row, keras.layers.Dense(1)(row)).save(wrong)
+    version = registry.add(registry.card(registry.active()), wrong).version
+    with pytest.raises(ModelError, match="takes 3 inputs") as caught:
+        compiled.load(registry, version)
+    assert "import the model again" in caught.value.remedy
+
+
+def test_a_compiler_that_is_killed_is_told(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(subprocess.Popen[str]):
+        def communicate(self, *_: object, **__: object) -> tuple[str, str]:
+            os.kill(self.pid, 9)
+            return super().communicate()
+
+    monkeypatch.setattr(subprocess, "Popen", Killed)
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="exit code -9"):
+        compiled.load(registry, registry.active())
+    assert time.monotonic() - began < 60
+    assert list((registry.path / ".compiled").glob(f"{registry.active()}.*")) == []
