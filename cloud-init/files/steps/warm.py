@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from production_server.model.predictor import Predictor
+from production_server.model import compiled
 from production_server.model.registry import SHIPPED, Registry
 
 PROCESSES = (
@@ -28,7 +28,7 @@ for version in delivered.versions():
 registry = Registry(Path(os.environ["STACKSERVE_HOME"]) / "models")
 registry.seed()
 active = registry.active()
-predictor = Predictor.load(registry, active)
+predictor = compiled.load(registry, active)
 predictor.warm()
 row = np.array([[feature.default for feature in predictor.card.features]], dtype=np.float32)
 answer = predictor.predict(row)
