@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from production_server.errors import ModelError
+from production_server.model.without_scipy import scipy_may_be_absent
 
 if TYPE_CHECKING:
     import keras
@@ -45,7 +46,8 @@ def keras_module() -> ModuleType:
     try:
         if backend() == "jax":
             jax_module()
-        import keras
+        with scipy_may_be_absent():
+            import keras
     except (ImportError, ValueError) as error:
         raise _cannot_start(error) from error
     module: ModuleType = keras
