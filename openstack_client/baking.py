@@ -13,31 +13,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from openstack_client import baked, console, gather, keys
+from openstack_client import baked, boot, console, gather, keys
 from openstack_client.baked import Recipe
+from openstack_client.boot import BootConsole, HandOver
 from openstack_client.cloud import Cloud
 from openstack_client.errors import (
     CloudError,
-    ContextualizationError,
     LauncherError,
     ServerError,
     TimedOut,
 )
 from openstack_client.facts import Image, Server
-from openstack_client.firewall import HTTP_PORT
 from openstack_client.launch import Launch, refuse
 from openstack_client.progress import Progress
 from openstack_client.settings import Settings
-from openstack_client.userdata import Delivery, deliver
-from openstack_client.waiting import fault, look_patiently, read_console, remember_host_keys
+from openstack_client.waiting import fault, look_patiently
 
 STAGES = (
     "requested", "building", "active", "addressed", "booting", "packages", "dependencies",
     "code", "model", "clean", "stopped", "image",
 )  # fmt: skip
 POLL = 2.0
-CONSOLE_EVERY = 3.0
-DELIVERY_PATIENCE = 8.0
 # From the end of cleaning until Nova says that the machine is off.
 OFF_PATIENCE = 300.0
 GONE = {"deleted", "killed", "pending_delete"}
@@ -138,24 +134,25 @@ class BuilderWatch:
         self.progress: Progress = bake.progress
         self.bake = bake
         self.server = server
-        self.address = address
-        self.payload = payload
-        self.handed_over = False
+        self.hand_over = HandOver(address, payload, bake.progress)
+        known_hosts = keys.known_hosts(bake.folder, bake.plan.name)
+        self.console = BootConsole(
+            bake.cloud, server, address, bake.progress,
+            known_hosts=known_hosts if bake.options.keep else None, needed=True,
+        )  # fmt: skip
         self.clean_at: float | None = None
-        self.marks: list[console.Mark] = []
-        self.last_line = ""
 
     def wait(self, timeout: float) -> None:
         """Until the server is off, after it said that it is clean."""
         until = time.monotonic() + timeout
         next_console = 0.0
         while True:
-            if not self.handed_over:
-                self._hand_over()
             now = time.monotonic()
             if self.clean_at is None and now >= next_console:
                 self._read_console()
-                next_console = time.monotonic() + CONSOLE_EVERY
+                next_console = time.monotonic() + boot.CONSOLE_EVERY
+            if not self.console.has_done("code"):
+                self.hand_over.attempt()
             if self._is_off():
                 self.progress.stage("stopped", "done")
                 return
@@ -164,38 +161,10 @@ class BuilderWatch:
             self.bake.lease.renew()
             self.bake.sleep(POLL)
 
-    def _hand_over(self) -> None:
-        result = deliver(self.address, HTTP_PORT, self.payload, DELIVERY_PATIENCE)
-        if result is not Delivery.NOT_YET:
-            self.handed_over = True
-            self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
-
     def _read_console(self) -> None:
-        try:
-            text = read_console(self.cloud, self.server)
-        except CloudError as error:
-            if not error.may_pass:
-                raise
-            self.progress.note(f"Waiting on: {error.what}")
-            return
-        self.marks = console.since_boot(console.marks(text))
-        for mark in self.marks:
-            self.progress.stage(mark.stage, mark.state, mark.detail)
-        self.last_line = console.last_line(text) or self.last_line
-        self.progress.console(self.last_line)
-        if self.bake.options.keep:
-            known_hosts = keys.known_hosts(self.bake.folder, self.bake.plan.name)
-            remember_host_keys(known_hosts, self.address, text)
-        failure = console.failed(self.marks)
-        if failure:
-            detail = f": {failure.detail}" if failure.detail else ""
-            raise ContextualizationError(
-                f"The step {failure.stage!r} failed on the builder, {failure.uptime:.0f} s after "
-                f"it booted{detail}.",
-                "Run it again with --keep to look at the builder.",
-                log=console.before_failure(text, failure.stage),
-            )
-        if any(mark.stage == console.CLEAN and mark.state == "done" for mark in self.marks):
+        self.console.look()
+        self.console.raise_failure("builder", "Run it again with --keep to look at the builder.")
+        if self.console.has_done(console.CLEAN):
             self.clean_at = time.monotonic()
             self.progress.stage("stopped", "begin")
 
@@ -215,12 +184,10 @@ class BuilderWatch:
         return now.status == "SHUTOFF"
 
     def _timed_out(self, timeout: float) -> TimedOut:
-        done = {mark.stage for mark in self.marks if mark.state == "done"}
-        missing = [stage for stage in STAGES[4:-2] if stage not in done]
-        last = f" Last line of the console: {self.last_line!r}." if self.last_line else ""
+        missing = [stage for stage in STAGES[4:-2] if not self.console.has_done(stage)]
         return TimedOut(
             f"After {timeout:.0f} s the builder has not done: {', '.join(missing) or 'stopping'}."
-            f"{last}",
+            f"{self.console.last_words}",
             "Give it longer with --timeout-ready SECONDS, or look at it with --keep.",
         )
 

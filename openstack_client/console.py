@@ -96,6 +96,17 @@ def waiting_for(found: Iterable[Mark]) -> str:
     return f"{now}not done: {', '.join(open_stages)}"
 
 
+def how_far(found: Iterable[Mark]) -> str:
+    """Where a server stands that does not predict yet, and what it needs."""
+    last = since_boot(found)
+    mark = failed(last)
+    if mark:
+        return f"the step {mark.stage!r} failed" + (f": {mark.detail}" if mark.detail else "")
+    code = [mark.state for mark in last if mark.stage == "code"]
+    needs = "; it waits for its code, which `deploy` hands over" if code == ["begin"] else ""
+    return waiting_for(last) + needs
+
+
 def last_line(text: str) -> str:
     """The last line that tells a person something."""
     for line in reversed(clean(text)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,12 @@ class Problem:
 class LauncherError(Exception):
     """Anything the launcher tells a person about; `exit_code` is what the command ends with."""
 
-    exit_code = 1
-    code = "failed"
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "failed"
+
+    def __init_subclass__(cls, *, exit_code: int, code: str) -> None:
+        super().__init_subclass__()
+        cls.exit_code, cls.code = exit_code, code
 
     def __init__(
         self, what: str, remedy: str = "", *, problems: Sequence[Problem] = (), log: str = ""
@@ -59,32 +64,20 @@ class LauncherError(Exception):
         }
 
 
-class SettingsError(LauncherError, ValueError):
+class SettingsError(LauncherError, ValueError, exit_code=2, code="settings"):
     """A flag, an environment variable or a line of deployment.toml cannot be used."""
 
-    exit_code = 2
-    code = "settings"
 
-
-class CredentialsError(LauncherError):
+class CredentialsError(LauncherError, exit_code=3, code="credentials"):
     """Credentials are half set, refused, expired, or for another project."""
 
-    exit_code = 3
-    code = "credentials"
 
-
-class PreflightError(LauncherError):
+class PreflightError(LauncherError, exit_code=4, code="preflight"):
     """The plan cannot be carried out: names, quota, networks, user data. Nothing was made."""
 
-    exit_code = 4
-    code = "preflight"
 
-
-class CloudError(LauncherError):
+class CloudError(LauncherError, exit_code=5, code="cloud"):
     """The cloud's API failed or refused, after the retries that make sense."""
-
-    exit_code = 5
-    code = "cloud"
 
     def __init__(
         self,
@@ -108,50 +101,29 @@ class CloudError(LauncherError):
         return super().as_json() | {"status": self.status, "request_id": self.request_id}
 
 
-class ServerError(LauncherError):
+class ServerError(LauncherError, exit_code=6, code="server"):
     """Nova made the server and it ended in ERROR, or it vanished or stopped."""
 
-    exit_code = 6
-    code = "server"
 
-
-class ContextualizationError(LauncherError):
+class ContextualizationError(LauncherError, exit_code=7, code="contextualization"):
     """A step on the server failed: packages, dependencies, RabbitMQ, the model."""
 
-    exit_code = 7
-    code = "contextualization"
 
-
-class TimedOut(LauncherError, TimeoutError):
+class TimedOut(LauncherError, TimeoutError, exit_code=8, code="timeout"):
     """Something took longer than its timeout; the message says what was still missing."""
 
-    exit_code = 8
-    code = "timeout"
 
-
-class Busy(LauncherError):
+class Busy(LauncherError, exit_code=9, code="busy"):
     """Another deploy of the same name is under way."""
 
-    exit_code = 9
-    code = "busy"
 
-
-class NoDeployment(LauncherError, LookupError):
+class NoDeployment(LauncherError, LookupError, exit_code=10, code="no_deployment"):
     """There is no deployment of that name in the project."""
 
-    exit_code = 10
-    code = "no_deployment"
 
-
-class Unhealthy(LauncherError):
+class Unhealthy(LauncherError, exit_code=11, code="unhealthy"):
     """The deployment is there but does not answer as it should."""
 
-    exit_code = 11
-    code = "unhealthy"
 
-
-class Interrupted(LauncherError):
+class Interrupted(LauncherError, exit_code=130, code="interrupted"):
     """Ctrl-C or SIGTERM."""
-
-    exit_code = 130
-    code = "interrupted"

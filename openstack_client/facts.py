@@ -124,6 +124,8 @@ class Server:
     metadata: Mapping[str, str] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
     zone: str = ""
+    user: str = ""
+    """The id of the user who made it: its keypair is theirs."""
 
 
 @dataclass(frozen=True)
@@ -154,4 +156,5 @@ class Facts:
     zones: tuple[str, ...] | None = None
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     services: tuple[str, ...] = ()
+    roles: tuple[str, ...] | None = None
     unknown: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from openstack_client import baked
@@ -35,6 +35,9 @@ NOVA_QUOTAS = {
     "ram": ("maxTotalRAMSize", "totalRAMUsed"),
     "keypairs": ("maxTotalKeypairs", ""),
 }
+SIDE_BY_SIDE = 6
+# What a cloud may refuse to tell its users, and what then goes unchecked.
+UNTOLD = {"neutron_quotas": "the quota of networks", "roles": "the list of your roles"}
 NEUTRON_QUOTAS = ("floating_ips", "security_groups", "security_group_rules", "ports")
 
 
@@ -58,13 +61,23 @@ def gather(cloud: Cloud) -> Facts:
             _ask(cloud, "Neutron", "tell the quota", lambda: _neutron_quotas(cloud, project))
         ),
         "services": lambda: _services(cloud),
+        "roles": lambda: _optional(
+            _ask(cloud, "Keystone", "tell your roles", lambda: _roles(cloud))
+        ),
     }
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        answers = {name: pool.submit(question) for name, question in questions.items()}
-    found = {name: answer.result() for name, answer in answers.items()}
-    quotas = {**found.pop("nova_quotas"), **(found["neutron_quotas"] or {})}
-    unknown = () if found.pop("neutron_quotas") is not None else ("the quota of networks",)
+    found = all_at_once(questions)
+    unknown = tuple(words for name, words in UNTOLD.items() if found[name] is None)
+    quotas = {**found.pop("nova_quotas"), **(found.pop("neutron_quotas") or {})}
     return Facts(**found, quotas=quotas, unknown=unknown)
+
+
+def all_at_once(questions: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The answer to each. The threads are daemons: Ctrl-C does not wait for a cloud that hangs."""
+    with ThreadPool(SIDE_BY_SIDE) as pool:
+        answers = {name: pool.apply_async(question) for name, question in questions.items()}
+        for answer in answers.values():
+            answer.wait()
+        return {name: answer.get() for name, answer in answers.items()}
 
 
 def servers(cloud: Cloud) -> tuple[Server, ...]:
@@ -100,6 +113,7 @@ def server_of(raw: Any) -> Server:
             for volume in getattr(raw, "os-extended-volumes:volumes_attached", None) or []
         ),
         zone=getattr(raw, "OS-EXT-AZ:availability_zone", None) or "",
+        user=getattr(raw, "user_id", None) or "",
     )
 
 
@@ -281,6 +295,12 @@ def _neutron_quotas(cloud: Cloud, project: str) -> dict[str, Quota]:
         for name, value in found.items()
         if isinstance(value, dict) and "limit" in value
     }
+
+
+def _roles(cloud: Cloud) -> tuple[str, ...]:
+    """What Keystone says of this login: the roles in force, inherited and implied ones too."""
+    token = cloud.keystone.tokens.validate(cloud.session.get_token())
+    return tuple(token.role_names)
 
 
 def _services(cloud: Cloud) -> tuple[str, ...]:

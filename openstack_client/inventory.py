@@ -112,6 +112,19 @@ def pick(
     )
 
 
+def keypair_of_another(mine: Inventory, user_id: str) -> str:
+    """Keypairs belong to users, not to the project: what only the server's maker can remove."""
+    for server in mine.servers:
+        made = server.key_name == made_name(mine.name)
+        if made and server.user not in {"", user_id} and not mine.keypairs:
+            return (
+                f"Keypair {server.key_name!r} stays: it belongs to the user who made the server "
+                f"({server.user}), and only they can remove it: "
+                f"openstack keypair delete {server.key_name}"
+            )
+    return ""
+
+
 def deployment_names(
     servers: Iterable[Server], groups: Iterable[Group], ports: Iterable[Port],
     addresses: Iterable[Address],

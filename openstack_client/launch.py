@@ -20,11 +20,7 @@ from pydantic import ValidationError
 
 from openstack_client import baked, gather, inventory, keys, userdata
 from openstack_client.cloud import Cloud
-from openstack_client.errors import (
-    LauncherError,
-    PreflightError,
-    Problem,
-)
+from openstack_client.errors import LauncherError, PreflightError, Problem
 from openstack_client.facts import Facts, Port, Server
 from openstack_client.firewall import HTTP_PORT
 from openstack_client.interrupts import Interrupts
@@ -34,6 +30,7 @@ from openstack_client.login import Identity
 from openstack_client.making import Maker
 from openstack_client.plan import Action, Parcel, Plan, decide
 from openstack_client.progress import Progress
+from openstack_client.readiness import base_url
 from openstack_client.removal import Remover
 from openstack_client.settings import Settings
 from openstack_client.ssh import Way
@@ -63,20 +60,20 @@ class Result:
     ssh: str
     prediction: str = ""
     model: str = ""
+    version: str = ""
     seconds: float = 0.0
     stages: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"http://{host}:{HTTP_PORT}/predictions"
+        return f"{base_url(self.address)}/predictions"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "event": "result", "name": self.name, "address": self.address, "url": self.url,
             "server": self.server, "ready": self.ready, "prediction": self.prediction,
-            "model": self.model, "ssh": self.ssh, "seconds": round(self.seconds, 1),
-            "stages": self.stages,
+            "model": self.model, "version": self.version, "ssh": self.ssh,
+            "seconds": round(self.seconds, 1), "stages": self.stages,
         }  # fmt: skip
 
 
@@ -90,6 +87,7 @@ def parcel(
             name=settings.name,
             code=userdata.read_code(CHECKOUT),
             model=_model(settings.model) if settings.model else None,
+            port=HTTP_PORT,
             workers=settings.workers,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
@@ -117,7 +115,15 @@ def parcel(
         userdata.lock_file(context.code),
         userdata.template_files(),
     )
-    return Parcel(rendered.data, rendered.code_hash, rendered.payload, recipe)
+    told = userdata.cloud_init_schema(rendered.text) or []
+    # What is only deprecated in the cloud-init of this machine may be all that an older one knows.
+    deprecated = [problem for problem in told if "deprecat" in problem.what.lower()]
+    if len(deprecated) < len(told):
+        return [problem for problem in told if problem not in deprecated]
+    return Parcel(
+        rendered.data, rendered.code_hash, rendered.payload, recipe,
+        tuple(str(problem) for problem in deprecated),
+    )  # fmt: skip
 
 
 def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
@@ -146,7 +152,7 @@ def make_plan(
     ssh_folder: Path,
     recreate: bool = False,
     role: userdata.Role = userdata.Role.SERVER,
-) -> tuple[Plan, Facts, Inventory]:
+) -> tuple[Plan, Facts]:
     """Ask the cloud, then decide."""
     facts = gather.gather(cloud)
     mine = inventory.pick(
@@ -160,7 +166,7 @@ def make_plan(
         settings, facts, mine, identity=identity, key=key, parcel=parcel(settings, role),
         recreate=recreate, stock_only=role is userdata.Role.IMAGE,
     )  # fmt: skip
-    return plan, facts, mine
+    return plan, facts
 
 
 def refuse(problems: Sequence[Problem]) -> None:
@@ -214,21 +220,22 @@ class Launch:
         self.progress.stage("addressed", "done", address)
         way = self._way(address)
         result = Result(self.plan.name, address, server.id, False, way.words)
+        assert self.plan.parcel is not None, "a plan without problems has user data"
+        watch = ReadyWatch(
+            self.cloud,
+            server,
+            way=way,
+            payload=self.plan.parcel.payload,
+            progress=self.progress,
+            meanwhile=self.lease.renew,
+            sleep=self.sleep,
+        )
         if self.options.wait:
-            assert self.plan.parcel is not None, "a plan without problems has user data"
-            watch = ReadyWatch(
-                self.cloud,
-                server,
-                way=way,
-                payload=self.plan.parcel.payload,
-                progress=self.progress,
-                meanwhile=self.lease.renew,
-                sleep=self.sleep,
-            )
-            probe = watch.wait(self.settings.timeout_ready)
-            result.ready, result.prediction, result.model = True, probe.words, probe.model
+            probe = watch.until_it_predicts(self.settings.timeout_ready)
+            result.ready, result.prediction = True, probe.words
+            result.model, result.version = probe.model, probe.version
         else:
-            self.progress.note("Not waiting: run the same command again to hand over the code.")
+            watch.until_it_has_its_code(self.settings.timeout_ready)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
 
@@ -298,6 +305,9 @@ class Launch:
         except LauncherError as error:
             self.progress.note(f"Something is left: {error.what} Run `delete {name}`.")
             return
+        except KeyboardInterrupt:
+            self.progress.note(f"Stopped before all of it was gone: run `delete {name}`.")
+            raise
         if self.maker.made_keypair and self.plan.key and self.plan.key.generate:
             private = keys.kept_key(self.folder, name)
             for path in (private, private.with_name(private.name + ".pub")):

@@ -36,7 +36,6 @@ class Identity:
     user_id: str
     project: str
     project_id: str
-    roles: tuple[str, ...]
     warning: str = ""
 
 
@@ -58,8 +57,7 @@ def login(cloud: Cloud, source: Source) -> Identity:
         user_id=str(access.user_id),
         project=str(access.project_name or access.project_id),
         project_id=str(access.project_id),
-        roles=tuple(access.role_names or ()),
-        warning=_expiry_warning(cloud, str(access.user_id)),
+        warning=_expiry_warning(cloud, access),
     )
 
 
@@ -125,21 +123,30 @@ def _projects_words(cloud: Cloud) -> str:
     return f"Your projects: {listed(names)}." if names else ""
 
 
-def _expiry_warning(cloud: Cloud, user_id: str) -> str:
-    """Say it when the application credential ends soon."""
-    wanted = cloud.region.config.get("auth", {}).get("application_credential_id")
-    if not wanted:
+def _expiry_warning(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> str:
+    """Say it when what one logged in with, and cannot renew, ends soon."""
+    auth = cloud.region.config.get("auth", {})
+    kind, moment = "", None
+    if auth.get("application_credential_id"):
+        kind, moment = "application credential", _end_of_credential(cloud, access)
+    elif auth.get("token"):
+        kind, moment = "token", access.expires
+    if moment is None:
         return ""
-    found = _quietly(lambda: cloud.keystone.application_credentials.get(wanted, user=user_id))
-    ends = getattr(found, "expires_at", None)
-    if not ends:
-        return ""
-    moment = dt.datetime.fromisoformat(str(ends)).replace(tzinfo=dt.UTC)
     left = moment - dt.datetime.now(dt.UTC)
     if left > SOON:
         return ""
     minutes = int(left.total_seconds() // 60)
-    return f"The application credential ends in {minutes} minutes ({moment:%Y-%m-%d %H:%M} UTC)."
+    return f"The {kind} ends in {minutes} minutes ({moment:%Y-%m-%d %H:%M} UTC)."
+
+
+def _end_of_credential(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> dt.datetime | None:
+    wanted = cloud.region.config["auth"]["application_credential_id"]
+    found = _quietly(
+        lambda: cloud.keystone.application_credentials.get(wanted, user=str(access.user_id))
+    )
+    ends = getattr(found, "expires_at", None)
+    return dt.datetime.fromisoformat(str(ends)).replace(tzinfo=dt.UTC) if ends else None
 
 
 def _quietly(call: Callable[[], Answer]) -> Answer | None:

@@ -62,8 +62,6 @@ class Inside:
 
 def ask_inside(way: Way, vhost: str = "stackserve") -> Inside:
     """Units and queue depths over ssh."""
-    if not way.known_hosts.is_file():
-        return Inside(problem="the server's host key is not known yet (see `ssh`)")
     try:
         done = way.run(ASK.format(vhost=vhost), PATIENCE)
     except OSError as error:
@@ -127,6 +125,7 @@ def status_json(
     alive: Mapping[str, Any] | None,
     inside: Inside | None,
     on_disk: str,
+    setup: str | None = None,
 ) -> dict[str, Any]:
     """Everything about a deployment as one value; text is made from it."""
     deployed = (alive or {}).get("code_hash") or (
@@ -146,6 +145,8 @@ def status_json(
         "created": server.created if server else None,
         "prediction": probe.words if probe else None,
         "model": probe.model if probe and probe.ok else None,
+        "version": probe.version if probe and probe.ok else None,
+        "setup": setup,
         "units": units,
         "queues": dict(inside.queues) if inside else {},
         "inside_problem": inside.problem if inside else None,

@@ -76,6 +76,7 @@ class Parcel:
     payload: bytes = b""
     recipe: baked.Recipe | None = None
     """What a baked image must have been made of."""
+    warnings: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -137,11 +138,13 @@ def decide(
     _decide_server(plan, settings, mine, recreate)
     if plan.server_action in {Action.MAKE, Action.REPLACE}:
         _decide_build(plan, settings, facts, None if stock_only else identity.project_id)
-        if not isinstance(parcel, Parcel):
+        if isinstance(parcel, Parcel):
+            plan.warnings += parcel.warnings
+        else:
             plan.problems += parcel
         _decide_key(plan, key)
-    elif isinstance(key, KeyPlan):
-        plan.key = dataclasses.replace(key, make=False, generate=False)
+    else:
+        _decide_key_of_found(plan, key, identity)
     _decide_group(plan, settings, facts, mine)
     _decide_port(plan, mine)
     _decide_address(plan, settings, facts, mine)
@@ -177,8 +180,8 @@ def _quotas(facts: Facts) -> dict[str, Quota]:
 
 
 def _check_access(plan: Plan, facts: Facts, identity: Identity) -> None:
-    if identity.roles and set(identity.roles) <= LOOKING_ONLY:
-        have = ", ".join(identity.roles)
+    if facts.roles and set(facts.roles) <= LOOKING_ONLY:
+        have = ", ".join(facts.roles)
         plan.problems.append(Problem(
             "role", f"{identity.user!r} may only look in project {identity.project!r} ({have}).",
             "Ask for the role 'member'.",
@@ -264,6 +267,18 @@ def _decide_key(plan: Plan, key: KeyPlan | Problem) -> None:
         )
 
 
+def _decide_key_of_found(plan: Plan, key: KeyPlan | Problem, identity: Identity) -> None:
+    """The server has its key already; keypairs belong to users, so it may be another user's."""
+    if isinstance(key, KeyPlan):
+        plan.key = dataclasses.replace(key, make=False, generate=False)
+    maker = plan.server.user if plan.server else ""
+    if maker and maker != identity.user_id:
+        plan.warnings.append(
+            f"the server was made by another user of the project ({maker}) with a key of theirs, "
+            "so ssh may not let you in; --recreate makes it anew with yours."
+        )
+
+
 def _decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory) -> None:
     if settings.security_group:
         found = resolve("security group", settings.security_group, facts.groups)
@@ -271,7 +286,7 @@ def _decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory)
             plan.problems.append(found)
         else:
             plan.group, plan.group_given = found, True
-            detail = "as it is; it must let in 5100 and 22"
+            detail = f"as it is; it must let in {firewall.HTTP_PORT} and {firewall.SSH_PORT}"
             plan.items.append(Item("security group", found.name, Action.FOUND, detail, found.id))
         return
     plan.group = _only(plan, "security group", mine.groups)

@@ -22,14 +22,20 @@ class Probe:
     words: str
     prediction: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
+    version: str = ""
+
+
+def base_url(address: str, port: int = HTTP_PORT) -> str:
+    """Where the service of a server is."""
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}"
 
 
 class Service:
     """The HTTP side of a deployment."""
 
     def __init__(self, address: str, port: int = HTTP_PORT) -> None:
-        host = f"[{address}]" if ":" in address else address
-        self.url = f"http://{host}:{port}"
+        self.url = base_url(address, port)
         self.session = requests.Session()
         # The launcher's own proxy settings are for the way to the cloud's API, not to the server.
         self.session.trust_env = False
@@ -47,8 +53,10 @@ class Service:
         predictions = answer.get("predictions")
         if not isinstance(predictions, list) or not predictions:
             return Probe(False, f"{self.url}/predict gave no prediction")
-        model = f"{answer.get('model', '')} {answer.get('version', '')}".strip()
-        return Probe(True, prediction_words(predictions[0]), predictions[0], model)
+        return Probe(
+            True, prediction_words(predictions[0]), predictions[0],
+            str(answer.get("model", "")), str(answer.get("version", "")),
+        )  # fmt: skip
 
     def look(self, path: str) -> Mapping[str, Any] | None:
         """A JSON page, or None when it cannot be had."""

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from openstack_client.errors import Problem, SettingsError
+from openstack_client.firewall import HTTP_PORT
 from openstack_client.names import nearest
 
 PREFIX = "STACKSERVE_DEPLOY_"
@@ -102,7 +103,7 @@ class Settings(BaseModel):
     allow_from: Cidrs = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         min_length=1,
-        description="Networks (CIDR, comma separated) that may open port 5100.",
+        description=f"Networks (CIDR, comma separated) that may open port {HTTP_PORT}.",
     )
     ssh_from: Cidrs | None = Field(
         None, description="Networks (CIDR) that may open ssh. Else those of --allow-from."
@@ -239,6 +240,8 @@ def _problem(detail: Any, values: Mapping[str, Any], origins: Mapping[str, str])
     where = spelled(key, origins.get(key, ""))
     if detail["type"] == "extra_forbidden":
         guess = nearest(key, Settings.model_fields)
+        if guess and origins.get(key) == "environment":
+            guess = spelled(guess, "environment")
         return Problem(
             where, "there is no such setting.", f"Did you mean {guess}?" if guess else ""
         )

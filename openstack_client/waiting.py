@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from openstack_client import console, gather
+from openstack_client import boot, console, gather
+from openstack_client.boot import BootConsole, HandOver
 from openstack_client.cloud import Cloud
-from openstack_client.errors import (
-    CloudError,
-    ContextualizationError,
-    LauncherError,
-    ServerError,
-    TimedOut,
-)
+from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.facts import Server
 from openstack_client.firewall import HTTP_PORT
 from openstack_client.progress import Progress
 from openstack_client.readiness import Probe, Service
 from openstack_client.ssh import Way
-from openstack_client.userdata import Delivery, deliver
 
 POLL = 1.0
-CONSOLE_EVERY = 3.0
 SERVER_EVERY = 15.0
-DELIVERY_PATIENCE = 8.0
 
 
 def until_active(
@@ -102,7 +93,7 @@ def look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
 
 
 class ReadyWatch:
-    """Waits for a prediction, telling the stages that the console shows meanwhile."""
+    """Hands the code to a server that boots, and waits until it predicts; tells all stages."""
 
     def __init__(
         self,
@@ -114,103 +105,67 @@ class ReadyWatch:
         progress: Progress,
         meanwhile: Callable[[], None],
         sleep: Callable[[float], None] = time.sleep,
+        port: int = HTTP_PORT,
     ) -> None:
         self.cloud = cloud
         self.server = server
         self.way = way
-        self.address = way.address
-        self.payload = payload
         self.progress = progress
         self.meanwhile = meanwhile
         self.sleep = sleep
-        self.service = Service(way.address)
-        self.marks: list[console.Mark] = []
-        self.last_line = ""
-        self.last_probe = "it was not asked yet"
-        self.handed_over = False
-        self.console_works = True
-        self.failure_log = ""
+        self.service = Service(way.address, port)
+        self.hand_over = HandOver(way.address, payload, progress, port)
+        self.console = BootConsole(
+            cloud, server, way.address, progress, known_hosts=way.known_hosts
+        )
+        self.probe = Probe(False, f"port {port} of {way.address} does not answer")
 
-    def wait(self, timeout: float) -> Probe:
+    def until_it_predicts(self, timeout: float) -> Probe:
         """The first prediction, or the reason why there is none."""
+        self._until(self._predicts, "No prediction", timeout)
+        self.console.look()
+        for stage in console.STAGES:
+            self.progress.stage(stage, "done", self.probe.words if stage == "ready" else "")
+        return self.probe
+
+    def until_it_has_its_code(self, timeout: float) -> None:
+        """Until the server can finish by itself."""
+        self._until(self._has_its_code, "The code was not handed over", timeout)
+        self._raise_failure()
+        self.progress.stage("code", "done")
+
+    def _predicts(self) -> bool:
+        if self._has_its_code():
+            self.probe = self.service.probe()
+        return self.probe.ok
+
+    def _has_its_code(self) -> bool:
+        return self.console.has_done("code") or self.hand_over.attempt()
+
+    def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         until = time.monotonic() + timeout
         next_console = next_server = 0.0
         while True:
-            probe = self._try_http()
-            if probe and probe.ok:
-                self._read_console()
-                for stage in console.STAGES:
-                    self.progress.stage(stage, "done", probe.words if stage == "ready" else "")
-                return probe
             now = time.monotonic()
             if now >= next_console:
-                self._read_console()
-                self._raise_failure()
-                next_console = time.monotonic() + CONSOLE_EVERY
+                self.console.look()
+                next_console = time.monotonic() + boot.CONSOLE_EVERY
+            if reached():
+                return
+            self._raise_failure()
             if now >= next_server:
                 self._check_server()
                 next_server = now + SERVER_EVERY
             if now > until:
-                raise self._timed_out(timeout)
+                raise self._timed_out(not_reached, timeout)
             self.meanwhile()
             self.sleep(POLL)
 
-    def _try_http(self) -> Probe | None:
-        if not self.handed_over:
-            try:
-                result = deliver(self.address, HTTP_PORT, self.payload, DELIVERY_PATIENCE)
-            except ContextualizationError as error:
-                raise ContextualizationError(
-                    error.what,
-                    "Deploy from the code that it was made from, or make it anew with --recreate.",
-                ) from error
-            if result is Delivery.NOT_YET:
-                self.last_probe = f"port {HTTP_PORT} of {self.address} does not answer"
-                return None
-            self.handed_over = True
-            if result is Delivery.DELIVERED:
-                self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
-        probe = self.service.probe()
-        self.last_probe = probe.words
-        return probe
-
-    def _read_console(self) -> None:
-        if not self.console_works:
-            return
-        try:
-            text = read_console(self.cloud, self.server)
-        except CloudError as error:
-            if error.status in {403, 404, 409, 501}:
-                self.console_works = False
-                self.progress.note(f"No console log here, so stages are not told: {error.what}")
-            elif error.may_pass:
-                self.progress.note(f"Waiting on: {error.what}")
-            else:
-                raise
-            return
-        self.marks = console.since_boot(console.marks(text))
-        for mark in self.marks:
-            self.progress.stage(mark.stage, mark.state, mark.detail)
-        self.last_line = console.last_line(text) or self.last_line
-        self.progress.console(self.last_line)
-        remember_host_keys(self.way.known_hosts, self.address, text)
-        self.failure_log = self._log_of_failure(text)
-
-    def _log_of_failure(self, text: str) -> str:
-        mark = console.failed(self.marks)
-        return console.before_failure(text, mark.stage) if mark else ""
-
     def _raise_failure(self) -> None:
-        mark = console.failed(self.marks)
-        if mark is None:
-            return
-        detail = f": {mark.detail}" if mark.detail else ""
-        raise ContextualizationError(
-            f"The step {mark.stage!r} failed on the server, {mark.uptime:.0f} s after it "
-            f"booted{detail}.",
+        self.console.raise_failure(
+            "server",
             f"Look further with: {self.way.words}   (sudo journalctl -u cloud-final -e)\n"
             "Then deploy again with --recreate, or take it away with delete.",
-            log=self.failure_log,
         )
 
     def _check_server(self) -> None:
@@ -223,42 +178,17 @@ class ReadyWatch:
                 "Look at its console with `logs`, then run the command again.",
             )
 
-    def _timed_out(self, timeout: float) -> LauncherError:
-        seen = console.waiting_for(self.marks) if self.console_works else "no console log to read"
-        last = f" Last line of the console: {self.last_line!r}." if self.last_line else ""
+    def _timed_out(self, not_reached: str, timeout: float) -> TimedOut:
+        marks = self.console.marks
+        seen = console.waiting_for(marks) if self.console.works else "no console log to read"
         remedy = f"Run the command again to wait on; or look: {self.way.words}"
-        if console.is_ready(self.marks):
+        if console.is_ready(marks):
             remedy = (
                 "The server says that it is ready, so something between here and there keeps "
-                f"port 5100 shut: check --allow-from, a firewall or the VPN. {remedy}"
+                f"port {HTTP_PORT} shut: check --allow-from, a firewall or the VPN. {remedy}"
             )
         return TimedOut(
-            f"No prediction after {timeout:.0f} s. What was missing: {seen}; and {self.last_probe}."
-            f"{last}",
+            f"{not_reached} after {timeout:.0f} s. What was missing: {seen}; and "
+            f"{self.probe.words}.{self.console.last_words}",
             remedy,
         )
-
-
-def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str:
-    """The server's console log."""
-    return str(
-        cloud.ask(
-            "Nova",
-            "show the console log",
-            lambda: cloud.nova.servers.get_console_output(server.id, length=length),
-        )
-        or ""
-    )
-
-
-def remember_host_keys(file: Path, address: str, text: str) -> bool:
-    """Keep the host keys that the console shows, so that ssh need not trust blindly."""
-    keys = console.host_keys(text)
-    if not keys:
-        return False
-    lines = console.known_hosts_lines(address, keys)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
-        file.write_text(lines, encoding="utf-8")
-        file.chmod(0o600)
-    return True

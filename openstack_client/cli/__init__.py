@@ -13,19 +13,20 @@ from openstack_client.cli.open import open_
 from openstack_client.cli.plan import plan
 from openstack_client.cli.ssh import ssh
 from openstack_client.cli.status import status
+from openstack_client.errors import LauncherError
 
-EXIT_CODES = """
-\b
-Exit codes: 0 done; 1 a bug; 2 wrong flags or settings; 3 credentials; 4 the plan cannot be
-carried out; 5 the cloud's API failed; 6 the server ended in ERROR; 7 a step on the server
-failed; 8 timed out; 9 another deploy of that name is under way; 10 no such deployment;
-11 not healthy; 130 stopped by Ctrl-C.
-"""
+
+def exit_codes() -> str:
+    """What each exit code means, in the words of the errors themselves."""
+    told = {0: "Done.", LauncherError.exit_code: "A bug."}
+    told |= {kind.exit_code: str(kind.__doc__) for kind in LauncherError.__subclasses__()}
+    lines = [f"  {code:3}  {meaning}" for code, meaning in sorted(told.items())]
+    return "\n".join(["\b", "Exit codes:", *lines])
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXIT_CODES,
+    epilog=exit_codes(),
 )
 def main() -> None:
     """Deploy Stackserve to OpenStack, look at it, take it away."""

@@ -12,14 +12,14 @@ from openstack_client import baked, baking, choices, gather, launch
 from openstack_client.baked import Match, Recipe, Stale
 from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import cloud_flags, settings_flags
-from openstack_client.errors import Interrupted, PreflightError, SettingsError
+from openstack_client.errors import Interrupted, PreflightError
 from openstack_client.facts import Facts, Image
 from openstack_client.interrupts import Interrupts
-from openstack_client.launch import Options, make_plan, refuse
+from openstack_client.launch import Options
 from openstack_client.login import Identity
 from openstack_client.plan import Parcel
 from openstack_client.progress import Progress, display
-from openstack_client.report import plan_json, show_plan, table_of
+from openstack_client.report import table_of
 from openstack_client.settings import Settings
 from openstack_client.userdata import Role
 
@@ -61,26 +61,14 @@ def _bake(
     options: Options,
 ) -> None:  # fmt: skip
     settings = baking.builder_settings(desk.settings)
-    plan, facts, _ = make_plan(
-        desk.cloud,
-        settings,
-        identity=identity,
-        folder=desk.folder,
-        ssh_folder=desk.ssh_folder,
-        role=Role.IMAGE,
-    )
+    plan, facts = desk.plan(identity, settings=settings, role=Role.IMAGE)
     recipe = plan.parcel.recipe if plan.parcel else None
     if recipe and plan.image and not again:
         found = baked.best(facts.images, recipe, plan.image, identity.project_id)
         if found and found[1] is Match.ALL:
             _found(desk, found[0].image)
             return
-    if desk.as_json:
-        click.echo(json.dumps({"event": "plan", **plan_json(plan, desk.source.words)}))
-    else:
-        desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
-        show_plan(desk.console, plan)
-    refuse(plan.problems)
+    desk.begin(identity, plan)
     assert plan.image and recipe, "a plan without problems has an image and user data"
     name = name or baking.image_name(plan.image, recipe)
     shown = display(desk.as_json, sys.stdout, f"Baking {name!r}", stages=baking.STAGES)
@@ -135,12 +123,8 @@ def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
     if not desk.as_json:
         desk.say("These go:")
         desk.console.print(table_of(rows, COLUMNS))
-    if not yes:
-        if desk.as_json or not sys.stdin.isatty():
-            raise SettingsError("Nobody is there to be asked.", "Add --yes to delete them.")
-        if not click.confirm("Delete them?"):
-            desk.say("Nothing was deleted.")
-            return
+    if not desk.agreed("Delete them?", yes):
+        return
     for entry in stale:
         baking.remove(desk.cloud, entry.image.id)
     if desk.as_json:

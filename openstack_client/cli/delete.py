@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from openstack_client.cli.edge import edge, no_deployment, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
-from openstack_client.errors import SettingsError
+from openstack_client.inventory import keypair_of_another
 from openstack_client.lease import busy, held_by_another
 from openstack_client.removal import Remover, find, forget, local_files
 from openstack_client.report import table_of
@@ -26,7 +25,7 @@ from openstack_client.report import table_of
 def delete(yes: bool, take_over: bool, **flags: Any) -> None:
     """Remove a deployment: server, floating IP, port, security group, volume, keypair."""
     desk = open_desk(flags)
-    desk.login()
+    identity = desk.login()
     mine = find(desk.cloud, desk.name)
     files = local_files(desk.folder, desk.name)
     if mine.empty and not files:
@@ -41,18 +40,17 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
         raise busy(desk.name, under_way, time.time())
     rows = [{"kind": kind, "name": name, "id": id_} for kind, name, id_ in mine.lines()]
     rows += [{"kind": "file here", "name": str(path), "id": ""} for path in files]
+    left = keypair_of_another(mine, identity.user_id)
     if not desk.as_json:
         desk.say(f"This goes with deployment {desk.name!r}:")
         desk.console.print(table_of(rows, ["kind", "name", "id"]))
-    if not yes:
-        if desk.as_json or not sys.stdin.isatty():
-            raise SettingsError("Nobody is there to be asked.", "Add --yes to delete it.")
-        if not click.confirm("Delete all of it?"):
-            desk.say("Nothing was deleted.")
-            return
+        if left:
+            desk.say(left, "yellow")
+    if not desk.agreed("Delete all of it?", yes):
+        return
     Remover(desk.cloud, (lambda text: None) if desk.as_json else desk.say).remove(mine)
     forget(files)
     if desk.as_json:
-        desk.answer({"name": desk.name, "deleted": rows})
+        desk.answer({"name": desk.name, "deleted": rows} | ({"note": left} if left else {}))
     else:
         desk.say(f"Deployment {desk.name!r} is gone.")

@@ -14,9 +14,9 @@ from openstack_client.cli.edge import Desk, edge, find_source, open_desk
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
 from openstack_client.errors import Interrupted, SettingsError
 from openstack_client.interrupts import Interrupts
-from openstack_client.launch import Launch, Options, Result, make_plan, refuse
+from openstack_client.launch import Launch, Options, Result
 from openstack_client.progress import Progress, display
-from openstack_client.report import plan_json, show_plan
+from openstack_client.settings import Settings
 
 LOCAL_FLAGS = ("host", "port", "services")
 
@@ -26,7 +26,9 @@ LOCAL_FLAGS = ("host", "port", "services")
 @settings_flags()
 @cloud_flags
 @click.option("--keep", is_flag=True, help="Leave what was made, even if the deploy fails.")
-@click.option("--no-wait", is_flag=True, help="End when the server has an address.")
+@click.option(
+    "--no-wait", is_flag=True, help="End when the server has its code; it goes on by itself."
+)
 @click.option("--recreate", is_flag=True, help="Make the server anew; its address stays.")
 @click.option("--take-over", is_flag=True, help="Go on where another, killed deploy stopped.")
 @click.option("--local", "here", is_flag=True, help="Serve on this machine, whatever is sourced.")
@@ -48,6 +50,7 @@ def deploy(
                 "No OpenStack credentials (no OS_* variables, no clouds.yaml): "
                 "serving on this machine instead.", err=True,
             )  # fmt: skip
+            _say_unused(flags)
         local.become(local.command(host, port, services, flags.get("workers")))
     if host or port or services:
         raise SettingsError(
@@ -67,20 +70,8 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
     with interrupts.installed():
         _say_ignored(desk)
         identity = desk.login()
-        plan, _, _ = make_plan(
-            desk.cloud,
-            desk.settings,
-            identity=identity,
-            folder=desk.folder,
-            ssh_folder=desk.ssh_folder,
-            recreate=options.recreate,
-        )
-        if desk.as_json:
-            click.echo(json.dumps({"event": "plan", **plan_json(plan, desk.source.words)}))
-        else:
-            desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
-            show_plan(desk.console, plan)
-        refuse(plan.problems)
+        plan, _ = desk.plan(identity, recreate=options.recreate)
+        desk.begin(identity, plan)
         title = f"Deploying {desk.name!r}"
         progress = Progress(display(desk.as_json, sys.stdout, title, began=began), began=began)
         desk.cloud.note = interrupts.note = progress.note
@@ -102,6 +93,14 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
     _end(desk, result)
 
 
+def _say_unused(flags: dict[str, Any]) -> None:
+    """What was given for a cloud says that a cloud was meant."""
+    given = ["--" + name.replace("_", "-") for name, value in flags.items()
+             if value and name in Settings.model_fields and name != "workers"]  # fmt: skip
+    if given:
+        click.echo(f"Not used here: {', '.join(given)}.", err=True)
+
+
 def _say_ignored(desk: Desk) -> None:
     ignored = desk.source.ignored
     if ignored and not desk.as_json:
@@ -112,9 +111,14 @@ def _end(desk: Desk, result: Result) -> None:
     if desk.as_json:
         click.echo(json.dumps(result.as_json()))
         return
-    again = f"python3 -m openstack_client delete {result.name}"
+    verb = "python3 -m openstack_client"
+    after = f"after {result.seconds:.0f} s"
     if result.ready:
-        desk.say(f"\nReady after {result.seconds:.0f} s; it predicts: {result.prediction}.", "bold")
+        desk.say(f"\nReady {after}; it predicts: {result.prediction}.", "bold")
     else:
-        desk.say(f"\nThe server is up after {result.seconds:.0f} s, not ready yet.", "bold")
-    desk.say(f"  Open:      {result.url}\n  Log in:    {result.ssh}\n  Take away: {again}")
+        desk.say(f"\nThe server has its code {after} and goes on by itself.", "bold")
+        desk.say(f"  Ready?     {verb} status {result.name}")
+    desk.say(
+        f"  Open:      {result.url}\n  Log in:    {result.ssh}\n"
+        f"  Take away: {verb} delete {result.name}"
+    )

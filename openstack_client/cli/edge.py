@@ -25,15 +25,19 @@ from openstack_client.errors import (
     NoDeployment,
     SettingsError,
 )
-from openstack_client.facts import Server
+from openstack_client.facts import Facts, Server
 from openstack_client.gather import addresses, groups, keypairs, ports, servers
 from openstack_client.inventory import USER_KEY, Inventory, deployment_names
 from openstack_client.keys import known_hosts, private_of
+from openstack_client.launch import make_plan, refuse
 from openstack_client.login import Identity, login
 from openstack_client.names import listed, nearest
+from openstack_client.plan import Plan
 from openstack_client.removal import find
+from openstack_client.report import plan_json, show_plan
 from openstack_client.settings import Settings
 from openstack_client.ssh import Way
+from openstack_client.userdata import Role
 
 CLOUD_FLAGS = (
     "os_cloud", "os_region_name", "os_interface", "os_cacert", "insecure", "settings_path",
@@ -97,6 +101,44 @@ class Desk:
 
     def login(self) -> Identity:
         return login(self.cloud, self.source)
+
+    def plan(
+        self, identity: Identity, *, settings: Settings | None = None, recreate: bool = False,
+        role: Role = Role.SERVER,
+    ) -> tuple[Plan, Facts]:  # fmt: skip
+        """What would be done, and the facts that it was decided from."""
+        return make_plan(
+            self.cloud,
+            settings or self.settings,
+            identity=identity,
+            folder=self.folder,
+            ssh_folder=self.ssh_folder,
+            recreate=recreate,
+            role=role,
+        )
+
+    def begin(self, identity: Identity, plan: Plan) -> None:
+        """Tell a plan that is about to be carried out; its problems end the command."""
+        if self.as_json:
+            click.echo(json.dumps({"event": "plan", **plan_json(plan, self.source.words)}))
+        else:
+            self.show(identity, plan)
+        refuse(plan.problems)
+
+    def show(self, identity: Identity, plan: Plan) -> None:
+        self.say(f"Project {identity.project!r} as {identity.user!r}, by {self.source.words}.")
+        show_plan(self.console, plan)
+
+    def agreed(self, question: str, yes: bool) -> bool:
+        """Whether to go on; `yes` says so without asking."""
+        if yes:
+            return True
+        if self.as_json or not sys.stdin.isatty():
+            raise SettingsError("Nobody is there to be asked.", "Add --yes to go on without.")
+        agreed = click.confirm(question)
+        if not agreed:
+            self.say("Nothing was deleted.")
+        return agreed
 
     def answer(self, content: Any) -> None:
         """Print the one JSON document of a verb."""

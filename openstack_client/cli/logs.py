@@ -9,11 +9,13 @@ from typing import Any
 
 import click
 
+from openstack_client.boot import read_console
 from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.ssh import ready_way
+from openstack_client.errors import NoDeployment, SettingsError
+from openstack_client.inventory import Inventory
 from openstack_client.looking import UNITS
-from openstack_client.waiting import read_console
 
 PAUSE = 2.0
 
@@ -29,11 +31,13 @@ PAUSE = 2.0
 def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
     """Show the console log, or the journal of a unit."""
     desk = open_desk(flags)
+    if follow and desk.as_json:
+        raise SettingsError("--follow has no end, and --json is one document.", "Leave one out.")
     if unit:
         _journal(desk, unit, lines, follow)
         return
     desk.login()
-    mine = desk.inventory()
+    mine = _inventory(desk)
     server = desk.the_server(mine)
     text = read_console(desk.cloud, server, lines)
     if desk.as_json:
@@ -47,6 +51,16 @@ def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
         if fresh:
             click.echo(fresh, nl=False)
         text = now
+
+
+def _inventory(desk: Desk) -> Inventory:
+    try:
+        return desk.inventory()
+    except NoDeployment as error:
+        if desk.name not in UNITS:
+            raise
+        hint = f"For the journal of a unit: logs --unit {desk.name}."
+        raise NoDeployment(error.what, f"{hint} {error.remedy}") from error
 
 
 def added(before: str, now: str) -> str:

@@ -9,7 +9,7 @@ import click
 
 from openstack_client.cli.edge import edge, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
-from openstack_client.readiness import Service
+from openstack_client.readiness import base_url
 
 
 @click.command(name="open")
@@ -23,7 +23,7 @@ def open_(no_browser: bool, **flags: Any) -> None:
     desk = open_desk(flags)
     desk.login()
     mine = desk.inventory()
-    url = Service(mine.address_of(desk.the_server(mine))).url + "/predictions"
+    url = base_url(mine.address_of(desk.the_server(mine))) + "/predictions"
     if desk.as_json:
         desk.answer({"name": mine.name, "url": url})
         return

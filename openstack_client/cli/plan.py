@@ -8,8 +8,9 @@ import click
 
 from openstack_client.cli.edge import edge, open_desk
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
-from openstack_client.launch import make_plan, refuse
-from openstack_client.report import plan_json, show_plan
+from openstack_client.errors import PreflightError
+from openstack_client.launch import refuse
+from openstack_client.report import plan_json
 
 
 @click.command()
@@ -22,19 +23,11 @@ def plan(recreate: bool, **flags: Any) -> None:
     """Say what deploy would make, change or find; exit code 4 if it cannot."""
     desk = open_desk(flags)
     identity = desk.login()
-    made, _, _ = make_plan(
-        desk.cloud,
-        desk.settings,
-        identity=identity,
-        folder=desk.folder,
-        ssh_folder=desk.ssh_folder,
-        recreate=recreate,
-    )
+    made, _ = desk.plan(identity, recreate=recreate)
     if desk.as_json:
         desk.answer(plan_json(made, desk.source.words))
         if made.problems:
-            raise SystemExit(4)
+            raise SystemExit(PreflightError.exit_code)
         return
-    desk.say(f"Project {identity.project!r} as {identity.user!r}, by {desk.source.words}.")
-    show_plan(desk.console, made)
+    desk.show(identity, made)
     refuse(made.problems)

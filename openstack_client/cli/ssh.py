@@ -8,21 +8,40 @@ from typing import Any
 
 import click
 
+from openstack_client.boot import knows_host, read_console, remember_host_keys
 from openstack_client.cli.edge import Desk, edge, open_desk
-from openstack_client.cli.options import LOOKING, cloud_flags, settings_flags
-from openstack_client.errors import ServerError
+from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.errors import CloudError, ServerError
+from openstack_client.facts import Server
 from openstack_client.ssh import Way
-from openstack_client.waiting import read_console, remember_host_keys
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+class WithCommand(click.Command):
+    """A verb where all behind `--` is a command, so that NAME may be left out before it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        place = args.index("--") if "--" in args else len(args)
+        own, command = args[:place], args[place + 1 :]
+        try:
+            rest = super().parse_args(ctx, own)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.format_message()} What is for the server goes behind --: "
+                "ssh [NAME] -- COMMAND.",
+                ctx,
+            ) from error
+        ctx.params["command"] += tuple(command)
+        return rest
+
+
+@click.command(cls=WithCommand)
 @settings_flags(LOOKING)
 @cloud_flags
-@click.argument("named", metavar="[NAME]", required=False)
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@name_argument
+@click.argument("command", nargs=-1)
 @edge
 def ssh(command: tuple[str, ...], **flags: Any) -> None:
-    """Log in to the server, or run COMMAND there: ssh NAME -- COMMAND.
+    """Log in to the server, or run a command there: ssh [NAME] -- COMMAND.
 
     The server is known by the host key in its console log; it is never trusted blindly.
     """
@@ -37,18 +56,31 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
 
 
 def ready_way(desk: Desk) -> Way:
-    """The way in, its host key fetched from the console log if it is not kept yet."""
+    """The way in, the server's host key known."""
     desk.login()
     mine = desk.inventory()
     server = desk.the_server(mine)
     way = desk.way(mine, server)
-    known = way.known_hosts
-    if known.is_file() and way.address in known.read_text(encoding="utf-8"):
-        return way
-    if not remember_host_keys(known, way.address, read_console(desk.cloud, server)):
+    if not learn_host_key(desk, way, server):
         raise ServerError(
             f"The host key of {way.address} is not in the console log (yet), so the server "
             "cannot be told from an impostor.",
-            f"Wait until it has booted; or put its key into {known} yourself.",
+            f"Wait until it has booted; or put its key into {way.known_hosts} yourself.",
         )
     return way
+
+
+def learn_host_key(desk: Desk, way: Way, server: Server) -> bool:
+    """Whether the server can be told from an impostor.
+
+    By its console, which the cloud vouches for, even if somebody else made the server anew;
+    by what was kept of it where the console has forgotten, as consoles do.
+    """
+    kept = knows_host(way.known_hosts, way.address)
+    try:
+        text = read_console(desk.cloud, server)
+    except CloudError:
+        if kept:
+            return True
+        raise
+    return remember_host_keys(way.known_hosts, way.address, text) or kept

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
-from openstack_client import userdata
+from openstack_client import console, userdata
+from openstack_client.boot import read_console
 from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.ssh import learn_host_key
 from openstack_client.errors import CloudError, Unhealthy
 from openstack_client.facts import Server
 from openstack_client.launch import CHECKOUT
@@ -16,12 +18,12 @@ from openstack_client.looking import Inside, ask_inside, status_json
 from openstack_client.readiness import Service
 from openstack_client.report import table_of
 from openstack_client.ssh import Way
-from openstack_client.waiting import read_console, remember_host_keys
 
 SHOWN = (
     ("server", "server"), ("server_status", "state"), ("fault", "fault"), ("address", "address"),
-    ("flavor", "flavor"), ("created", "created"), ("model", "model"), ("prediction", "prediction"),
-    ("code_deployed", "code there"), ("drift", "drift from this disk"),
+    ("flavor", "flavor"), ("created", "created"), ("model", "model"), ("version", "version"),
+    ("prediction", "prediction"), ("setup", "set-up"), ("code_deployed", "code there"),
+    ("drift", "drift from this disk"),
 )  # fmt: skip
 
 
@@ -38,14 +40,19 @@ def status(no_ssh: bool, **flags: Any) -> None:
     mine = desk.inventory()
     server = mine.servers[0] if mine.servers else None
     on_disk = userdata.code_hash(userdata.read_code(CHECKOUT))
-    probe = alive = inside = None
+    probe = alive = inside = setup = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         service = Service(mine.address_of(server))
         probe = service.probe()
-        alive = service.look("/alive") if probe.ok else None
+        if probe.ok:
+            alive = service.look("/alive")
+        else:
+            setup = _setup(desk, server)
         if not no_ssh:
             inside = _inside(desk, desk.way(mine, server), server)
-    content = status_json(server, mine, probe=probe, alive=alive, inside=inside, on_disk=on_disk)
+    content = status_json(
+        server, mine, probe=probe, setup=setup, alive=alive, inside=inside, on_disk=on_disk
+    )
     if desk.as_json:
         desk.answer(content)
     else:
@@ -55,17 +62,27 @@ def status(no_ssh: bool, **flags: Any) -> None:
             raise SystemExit(Unhealthy.exit_code)
         why = probe.words if probe else f"its server is {content['server_status']}"
         raise Unhealthy(
-            f"Deployment {mine.name!r} is not ready: {why}.", "See `logs`, or `deploy`."
+            f"Deployment {mine.name!r} is not ready: {why}.",
+            f"`logs {mine.name}` shows its console; `deploy {mine.name}` finishes it, or waits on.",
         )
 
 
 def _inside(desk: Desk, way: Way, server: Server) -> Inside:
-    if not way.known_hosts.is_file():
-        try:
-            remember_host_keys(way.known_hosts, way.address, read_console(desk.cloud, server))
-        except CloudError as error:
-            return Inside(problem=error.what)
+    try:
+        if not learn_host_key(desk, way, server):
+            return Inside(problem="the console does not show the server's host key (yet)")
+    except CloudError as error:
+        return Inside(problem=error.what.rstrip("."))
     return ask_inside(way)
+
+
+def _setup(desk: Desk, server: Server) -> str:
+    """How far a server is that does not predict, by its console."""
+    try:
+        text = read_console(desk.cloud, server)
+    except CloudError as error:
+        return error.what
+    return console.how_far(console.marks(text))
 
 
 def _show(desk: Desk, content: dict[str, Any]) -> None:

@@ -46,9 +46,13 @@ class Rule:
 
 
 class FaultyNetwork:
-    """The proxy; a context manager. `log` holds 'METHOD url' of all that went through."""
+    """The proxy; a context manager. `log` holds 'METHOD url' of all that went through.
 
-    def __init__(self) -> None:
+    `usual` are rules that hold where no other one does, and that stay when the rest is cleared.
+    """
+
+    def __init__(self, *usual: Rule) -> None:
+        self.usual = usual
         self.rules: list[Rule] = []
         self.log: list[str] = []
         self.lock = threading.Lock()
@@ -78,7 +82,8 @@ class FaultyNetwork:
     def match(self, request: str) -> Rule | None:
         with self.lock:
             self.log.append(request)
-            return next((rule for rule in self.rules if rule.takes(request)), None)
+            rules = (*self.rules, *self.usual)
+            return next((rule for rule in rules if rule.takes(request)), None)
 
     def __enter__(self) -> FaultyNetwork:
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()

@@ -93,7 +93,7 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
     """A server with this user data, on the stock image if none is named; gone afterwards."""
     at = desk(name)
     settings = at.settings.model_copy(update={"image": image or stock_image(at)})
-    plan, _, _ = make_plan(
+    plan, _ = make_plan(
         at.cloud, settings, identity=at.login(), folder=at.folder, ssh_folder=at.ssh_folder
     )
     plan.parcel = dataclasses.replace(plan.parcel or Parcel(b"", ""), data=data)

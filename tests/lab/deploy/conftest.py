@@ -16,10 +16,21 @@ from click.testing import CliRunner, Result
 from openstack_client.cli import main
 from tests.support import lab_project
 from tests.support.cloud import LabCloud
-from tests.support.faulty_network import FaultyNetwork
+from tests.support.faulty_network import EVER, FaultyNetwork, Rule
 from tests.support.lab_project import Project
 
 ROOT = Path(__file__).resolve().parents[3]
+CONSOLE = r"POST \S+/servers/[0-9a-f-]{36}/action$"
+HAS_CODE = "STACKSERVE stage=code state=done t=20.00\n"
+
+
+def faulty_network() -> FaultyNetwork:
+    """Pretended servers listen nowhere; their consoles say that they have their code."""
+
+    def tell(answer: Any) -> Any:
+        return {"output": f"{answer['output']}\n{HAS_CODE}"}
+
+    return FaultyNetwork(Rule(CONSOLE, times=EVER, change=tell))
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +41,7 @@ def project(lab_cloud: LabCloud) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def _proxy() -> Iterator[FaultyNetwork]:
-    with FaultyNetwork() as proxy:
+    with faulty_network() as proxy:
         yield proxy
 
 
@@ -84,17 +95,14 @@ def launcher_of(project: Project, faults: FaultyNetwork, folder: Path) -> Launch
 def launcher(
     project: Project, faults: FaultyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Launcher:
-    for name in list(os.environ):
-        if name.startswith(("OS_", "STACKSERVE_DEPLOY")) or name.lower() in {
-            "no_proxy", "http_proxy", "https_proxy", "xdg_config_home",
-        }:  # fmt: skip
-            monkeypatch.delenv(name)
+    for name in filter(_is_about_clouds, list(os.environ)):
+        monkeypatch.delenv(name)
     # Patience that suits a lab on this machine; what is waited for stays the same.
     monkeypatch.setattr("openstack_client.cloud.FIRST_PAUSE", 0.1)
     monkeypatch.setattr("openstack_client.lease.SETTLE", 0.2)
     monkeypatch.setattr("openstack_client.waiting.POLL", 0.3)
-    monkeypatch.setattr("openstack_client.waiting.CONSOLE_EVERY", 0.5)
-    monkeypatch.setattr("openstack_client.waiting.DELIVERY_PATIENCE", 1.0)
+    monkeypatch.setattr("openstack_client.boot.CONSOLE_EVERY", 0.5)
+    monkeypatch.setattr("openstack_client.boot.DELIVERY_PATIENCE", 1.0)
     monkeypatch.setattr("openstack_client.removal.PAUSE", 0.3)
     monkeypatch.chdir(tmp_path)
     return launcher_of(project, faults, tmp_path)

@@ -40,7 +40,7 @@ def test_deploy_look_again_delete(
     assert first.exit_code == 0, launcher.words(first)
     events = [json.loads(line) for line in first.stdout.splitlines()]
     stages = [event["stage"] for event in events if event.get("state") == "done"]
-    assert stages == ["requested", "building", "active", "addressed"]
+    assert stages == ["requested", "building", "active", "addressed", "code"]
     result = events[-1]
     server = servers(project)[0]
     assert result["server"] == server.id and result["address"].startswith("172.24.4.")

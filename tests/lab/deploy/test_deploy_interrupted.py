@@ -50,7 +50,7 @@ def stopped(project: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[
     runs: list[tuple[str, FaultyNetwork, subprocess.Popen[str]]] = []
     with contextlib.ExitStack() as stack:
         for place, (stage, pattern) in enumerate(STAGES.items()):
-            faults = stack.enter_context(FaultyNetwork())
+            faults = stack.enter_context(conftest.faulty_network())
             started: list[subprocess.Popen[str]] = []
             ready = threading.Event()
             faults.rule(pattern, call=partial(press, started, ready))

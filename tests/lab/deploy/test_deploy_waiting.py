@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.lab.deploy.conftest import Launcher
+from tests.lab.deploy.conftest import CONSOLE, HAS_CODE, Launcher
 from tests.support.faulty_network import EVER, FaultyNetwork
 from tests.support.lab_project import Project
 
-CONSOLE = r"POST \S+/servers/[0-9a-f-]{36}/action$"
 BOOTED = "STACKSERVE stage=booting state=begin t=9.00\nSTACKSERVE stage=booting state=done t=12.0\n"
 KEY = "STACKSERVE-HOSTKEY ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey\n"
 
@@ -39,7 +38,8 @@ def wait(launcher: Launcher, code: int, *flags: str) -> str:
 
 def test_all_about_waiting(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
     """One server, many consoles: making a server for each would take minutes."""
-    nothing_seen(up)
+    nothing_seen(up, faults)
+    the_code_does_not_arrive(up, faults)
     a_stage_is_missing(up, faults)
     a_step_failed(up, faults)
     a_reboot_after_the_failure(up, faults)
@@ -50,11 +50,30 @@ def test_all_about_waiting(up: Launcher, faults: FaultyNetwork, project: Project
     host_key_for_ssh(up, faults)
 
 
-def nothing_seen(up: Launcher) -> None:
+def nothing_seen(up: Launcher, faults: FaultyNetwork) -> None:
+    shows(faults, "LAST LINE\n")
     words = wait(up, 8)
+    faults.clear()
     assert "No prediction after 2 s. What was missing: the console has shown no stage yet" in words
     assert "Last line of the console: 'LAST LINE'" in words
     assert "Run the command again to wait on; or look: ssh -i" in words
+
+
+def the_code_does_not_arrive(up: Launcher, faults: FaultyNetwork) -> None:
+    """It is said, it can be seen later, and the same command goes on with it."""
+    shows(faults, BOOTED + "STACKSERVE stage=code state=begin t=13.0\n")
+    words = wait(up, 8, "--no-wait")
+    assert "The code was not handed over after 2 s. What was missing: code was under way" in words
+    assert "What was made stays: the same command goes on with it" in words
+    shown = up.run("status", "--no-ssh")
+    assert shown.exit_code == 11
+    assert "it waits for its code, which `deploy` hands over" in up.words(shown)
+    assert "`deploy stackserve` finishes it, or waits on" in up.words(shown)
+    faults.clear()
+    shows(faults, BOOTED + HAS_CODE)
+    words = wait(up, 0, "--no-wait")
+    assert "The server has its code after" in words and "client status stackserve" in words
+    faults.clear()
 
 
 def a_stage_is_missing(up: Launcher, faults: FaultyNetwork) -> None:

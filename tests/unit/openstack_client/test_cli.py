@@ -12,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from openstack_client import errors, local
-from openstack_client.cli import EXIT_CODES, main
+from openstack_client.cli import exit_codes, main
 from openstack_client.cli.logs import added
+from openstack_client.cli.ssh import ssh
 from openstack_client.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,16 +45,44 @@ def test_every_setting_is_a_flag_with_help(name: str) -> None:
     assert Settings.model_fields[name].description
 
 
-def kinds() -> list[type[errors.LauncherError]]:
-    return [kind for kind in vars(errors).values()
-            if isinstance(kind, type) and issubclass(kind, errors.LauncherError)]  # fmt: skip
-
-
 def test_exit_codes_are_distinct_and_documented() -> None:
-    codes = [kind.exit_code for kind in kinds()]
-    assert len(set(codes)) == len(codes)
-    for code in codes:
-        assert f"{code} " in EXIT_CODES
+    kinds = errors.LauncherError.__subclasses__()
+    codes = [0, errors.LauncherError.exit_code, *(kind.exit_code for kind in kinds)]
+    assert len(codes) > 10 and len(set(codes)) == len(codes)
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    told = [int(line.split()[0]) for line in exit_codes().splitlines()[2:]]
+    assert told == sorted(codes)
+    assert "  10  There is no deployment of that name" in CliRunner().invoke(main, ["-h"]).output
+
+
+@pytest.mark.parametrize(
+    ("typed", "name", "command"),
+    [
+        ("", None, ()),
+        ("web", "web", ()),
+        ("web uptime", "web", ("uptime",)),
+        ("-- uptime -p", None, ("uptime", "-p")),
+        ("web --key k -- ls -l -- x", "web", ("ls", "-l", "--", "x")),
+        ("--name web -- ls", None, ("ls",)),
+    ],
+)
+def test_what_follows_two_hyphens_is_for_the_server(
+    typed: str, name: str | None, command: tuple[str, ...]
+) -> None:
+    found = ssh.make_context("ssh", typed.split()).params
+    assert (found["named"], found["command"]) == (name, command)
+
+
+def test_a_flag_meant_for_the_server_is_told_where_it_goes() -> None:
+    ended = CliRunner().invoke(main, ["ssh", "web", "ls", "-l"])
+    assert ended.exit_code == 2
+    assert "No such option" in ended.stderr and "ssh [NAME] -- COMMAND" in ended.stderr
+
+
+def test_a_log_without_end_is_no_document() -> None:
+    (Path.cwd() / "clouds.yaml").write_text("clouds: {lab: {auth: {auth_url: 'http://x'}}}")
+    ended = CliRunner().invoke(main, ["logs", "--follow", "--json"])
+    assert ended.exit_code == 2 and "--follow" in json.loads(ended.stdout)["message"]
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "deploy"])
@@ -103,9 +132,11 @@ def test_without_credentials_deploy_serves_here(
         raise SystemExit(0)
 
     monkeypatch.setattr(local, "become", become)
-    ended = CliRunner().invoke(main, ["deploy", "--port", "5999", *(["--local"] if here else [])])
-    assert became == [local.command(None, 5999, False, None)]
+    flags = ["--port", "5999", "--flavor", "big", "--workers", "2"]
+    ended = CliRunner().invoke(main, ["deploy", *flags, *(["--local"] if here else [])])
+    assert became == [local.command(None, 5999, False, 2)]
     assert ("No OpenStack credentials" in ended.stderr) is not here
+    assert ("Not used here: --flavor.\n" in ended.stderr) is not here
 
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "openstack_client", Path("/")])

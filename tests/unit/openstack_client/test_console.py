@@ -51,6 +51,17 @@ def test_a_marker_broken_by_the_console_is_not_half_read() -> None:
     assert marks == [Mark("model", "failed", 1.5)]
 
 
+def test_how_far_a_server_is() -> None:
+    begun = console.how_far(console.marks(BOOT))
+    assert begun.startswith("code was under way; not done: packages")
+    assert begun.endswith("; it waits for its code, which `deploy` hands over")
+    came = console.how_far(console.marks(BOOT + "STACKSERVE stage=code state=done t=16.0\n"))
+    assert "packages was under way" in came and "waits for its code" not in came
+    failed = console.how_far(console.marks(FAILED))
+    assert failed == "the step 'packages' failed: E: said \"no\""
+    assert console.how_far([]) == "the console has shown no stage yet"
+
+
 def test_the_failed_step_and_its_own_log() -> None:
     mark = console.failed(console.marks(FAILED))
     assert mark == Mark("packages", "failed", 21.5, 'E: said "no"')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from openstack_client import inventory
 from openstack_client.facts import Address, Group, Keypair, Port, Server
 
@@ -60,6 +62,18 @@ def test_the_floating_ip_is_the_address() -> None:
 def test_what_goes_is_listed_servers_first_and_volumes_too() -> None:
     kinds = [kind for kind, _, _ in everything().lines()]
     assert kinds == ["server", "volume", "floating IP", "port", "security group", "keypair"]
+
+
+def test_the_keypair_of_another_user_is_told() -> None:
+    theirs = replace(SERVER, user="u2", key_name="stackserve-web")
+    mine = inventory.Inventory("web", servers=(theirs,))
+    told = inventory.keypair_of_another(mine, "u1")
+    assert "belongs to the user who made the server (u2)" in told
+    assert told.endswith("openstack keypair delete stackserve-web")
+    assert inventory.keypair_of_another(mine, "u2") == ""
+    given = replace(mine, servers=(replace(theirs, key_name="laptop"),))
+    assert inventory.keypair_of_another(given, "u1") == ""
+    assert inventory.keypair_of_another(inventory.Inventory("web"), "u1") == ""
 
 
 def test_deployments_are_found_by_any_part() -> None:

@@ -29,7 +29,7 @@ from openstack_client.login import Identity
 from openstack_client.plan import Action, Parcel, Plan, decide, needs
 from openstack_client.settings import Settings, merge
 
-ME = Identity("demo", "u1", "demo", "p1", ("member", "reader"))
+ME = Identity("demo", "u1", "demo", "p1")
 KEY = KeyPlan("stackserve-stackserve", make=True, public="ssh-ed25519 A", why="a new one")
 PARCEL = Parcel(b"data", "c0de", b"payload")
 MARK = inventory.mark("stackserve", "00ff")
@@ -44,6 +44,7 @@ FACTS = Facts(
     zones=("nova",),
     quotas={"instances": Quota(10, 0), "cores": Quota(20, 0), "ram": Quota(51200, 0)},
     services=("compute", "identity", "image", "network"),
+    roles=("member", "reader"),
 )
 PORT = Port("p1", "stackserve-stackserve", MARK, "n1", "10.0.0.5", "s1")
 GROUP = Group(
@@ -197,8 +198,30 @@ def test_all_problems_at_once() -> None:
 
 
 def test_a_reader_may_not_deploy() -> None:
-    plan = make(identity=dataclasses.replace(ME, roles=("reader",)))
+    plan = make(facts=dataclasses.replace(FACTS, roles=("reader",)))
     assert "may only look in project 'demo'" in plan.problems[0].what
+
+
+def test_what_a_cloud_does_not_tell_is_said_and_no_problem() -> None:
+    facts = dataclasses.replace(FACTS, roles=None, unknown=("the list of your roles",))
+    plan = make(facts=facts)
+    assert plan.problems == []
+    assert "the list of your roles is not told by this cloud, so not checked" in plan.warnings
+
+
+@pytest.mark.parametrize(("maker", "warned"), [("u1", False), ("u2", True), ("", False)])
+def test_the_key_of_a_server_is_its_makers(maker: str, warned: bool) -> None:
+    mine = whole(servers=(dataclasses.replace(server(), user=maker),))
+    plan = make(mine, key=Problem("keypair", "exists with another key."))
+    assert plan.problems == []
+    assert any("another user" in words for words in plan.warnings) is warned
+    assert not any("another user" in words for words in make(mine, recreate=True).warnings)
+
+
+def test_a_deprecation_in_the_user_data_is_a_warning() -> None:
+    parcel = dataclasses.replace(PARCEL, warnings=("cloud-init schema: deprecated",))
+    plan = make(parcel=parcel)
+    assert plan.problems == [] and "cloud-init schema: deprecated" in plan.warnings
 
 
 def test_a_cloud_without_networks() -> None:

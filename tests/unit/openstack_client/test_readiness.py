@@ -62,7 +62,8 @@ def serve() -> Iterator[Callable[..., Service]]:
 def test_a_real_prediction(serve: Callable[..., Service]) -> None:
     seen: list[Any] = []
     probe = serve(seen=seen).probe()
-    assert probe.ok and probe.words == "diabetic, 73% sure" and probe.model == "diabetes diabetes-1"
+    assert probe.ok and probe.words == "diabetic, 73% sure" and probe.model == "diabetes"
+    assert probe.version == "diabetes-1"
     assert seen == [{"glucose": 117.0, "bmi": 32.1}]
 
 

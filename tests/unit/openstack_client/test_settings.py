@@ -55,15 +55,19 @@ def test_lists_come_as_text_or_as_lists(tmp_path: Path) -> None:
 
 def test_all_problems_are_told_at_once_each_where_it_was_written(tmp_path: Path) -> None:
     file = toml(tmp_path, 'imagee = "x"\nallow_from = ["nonsense"]\n')
-    env = {PREFIX + "WORKERS": "many"}
+    env = {PREFIX + "WORKERS": "many", PREFIX + "FLAVOUR": "big"}
     with pytest.raises(SettingsError) as caught:
         merge({"name": "No Good"}, env, file)
     words = str(caught.value)
     assert f"imagee in {file}: there is no such setting. Did you mean image?" in words
     assert f"allow_from in {file}" in words and "'nonsense'" in words
     assert "STACKSERVE_DEPLOY_WORKERS" in words and "'many'" in words
+    assert (
+        "STACKSERVE_DEPLOY_FLAVOUR: there is no such setting. "
+        "Did you mean STACKSERVE_DEPLOY_FLAVOR?"
+    ) in words
     assert "--name: use small letters, digits and hyphens" in words
-    assert len(caught.value.problems) == 4
+    assert len(caught.value.problems) == 5
     assert caught.value.exit_code == 2
 
 

@@ -1,0 +1,152 @@
+"""Follow a server's boot from outside: what its console tells, and the hand-over of its code.
+
+Both deploy and bake wait for a server; what each of them waits for is its own business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openstack_client import console
+from openstack_client.cloud import Cloud
+from openstack_client.errors import CloudError, ContextualizationError
+from openstack_client.facts import Server
+from openstack_client.firewall import HTTP_PORT
+from openstack_client.progress import Progress
+from openstack_client.userdata import Delivery, deliver
+
+CONSOLE_EVERY = 3.0
+DELIVERY_PATIENCE = 8.0
+# A cloud that answers so shows no console to this user, now or later.
+NO_CONSOLE = {403, 404, 409, 501}
+
+
+class BootConsole:
+    """The console of a server that boots: each look tells the progress and keeps the host keys."""
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        server: Server,
+        address: str,
+        progress: Progress,
+        *,
+        known_hosts: Path | None,
+        needed: bool = False,
+    ) -> None:
+        self.cloud = cloud
+        self.server = server
+        self.address = address
+        self.progress = progress
+        self.known_hosts = known_hosts
+        self.needed = needed
+        self.works = True
+        self.text = ""
+        self.marks: list[console.Mark] = []
+        self.last_line = ""
+
+    def look(self) -> None:
+        """Read it, if the cloud shows one; `needed`: it is an error if the cloud does not."""
+        if not self.works:
+            return
+        try:
+            self.text = read_console(self.cloud, self.server)
+        except CloudError as error:
+            if error.status in NO_CONSOLE and not self.needed:
+                self.works = False
+                self.progress.note(f"No console log here, so stages are not told: {error.what}")
+            elif error.status in NO_CONSOLE or not error.may_pass:
+                raise
+            else:
+                self.progress.note(f"Waiting on: {error.what}")
+            return
+        self.marks = console.since_boot(console.marks(self.text))
+        for mark in self.marks:
+            self.progress.stage(mark.stage, mark.state, mark.detail)
+        self.last_line = console.last_line(self.text) or self.last_line
+        self.progress.console(self.last_line)
+        if self.known_hosts:
+            remember_host_keys(self.known_hosts, self.address, self.text)
+
+    def has_done(self, stage: str) -> bool:
+        return any(mark.stage == stage and mark.state == "done" for mark in self.marks)
+
+    def raise_failure(self, place: str, remedy: str) -> None:
+        """The step that failed, if one did, with its log."""
+        mark = console.failed(self.marks)
+        if mark is None:
+            return
+        detail = f": {mark.detail}" if mark.detail else ""
+        raise ContextualizationError(
+            f"The step {mark.stage!r} failed on the {place}, {mark.uptime:.0f} s after it "
+            f"booted{detail}.",
+            remedy,
+            log=console.before_failure(self.text, mark.stage),
+        )
+
+    @property
+    def last_words(self) -> str:
+        """The last line, as a sentence to add to an error."""
+        return f" Last line of the console: {self.last_line!r}." if self.last_line else ""
+
+
+class HandOver:
+    """Gives a server the code that its user data names, once."""
+
+    def __init__(
+        self, address: str, payload: bytes, progress: Progress, port: int = HTTP_PORT
+    ) -> None:
+        self.address = address
+        self.payload = payload
+        self.progress = progress
+        self.port = port
+        self.done = False
+
+    def attempt(self) -> bool:
+        """Whether the server has its code, after a try if it had not."""
+        if self.done:
+            return True
+        try:
+            result = deliver(self.address, self.port, self.payload, DELIVERY_PATIENCE)
+        except ContextualizationError as error:
+            raise ContextualizationError(
+                error.what,
+                "Deploy from the code that it was made from, or make it anew with --recreate.",
+            ) from error
+        self.done = result is not Delivery.NOT_YET
+        if result is Delivery.DELIVERED:
+            self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
+        return self.done
+
+
+def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str:
+    """The server's console log."""
+    return str(
+        cloud.ask(
+            "Nova",
+            "show the console log",
+            lambda: cloud.nova.servers.get_console_output(server.id, length=length),
+        )
+        or ""
+    )
+
+
+def remember_host_keys(file: Path, address: str, text: str) -> bool:
+    """Keep the host keys that the console shows, so that ssh need not trust blindly."""
+    keys = console.host_keys(text)
+    if not keys:
+        return False
+    lines = console.known_hosts_lines(address, keys)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
+        file.write_text(lines, encoding="utf-8")
+        file.chmod(0o600)
+    return True
+
+
+def knows_host(file: Path, address: str) -> bool:
+    """Whether a host key of that address is kept."""
+    if not file.is_file():
+        return False
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return any(line.split(" ", 1)[0] == address for line in lines)

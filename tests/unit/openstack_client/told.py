@@ -1,0 +1,26 @@
+"""A display that keeps what it is told."""
+
+from __future__ import annotations
+
+from openstack_client.progress import Step
+
+
+class Told:
+    """Keeps steps, notes and console lines."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.notes: list[str] = []
+        self.lines: list[str] = []
+
+    def step(self, step: Step) -> None:
+        self.steps.append(step)
+
+    def note(self, text: str, seconds: float) -> None:
+        self.notes.append(text)
+
+    def console(self, line: str) -> None:
+        self.lines.append(line)
+
+    def close(self) -> None:
+        return
