@@ -50,7 +50,7 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
         receipt = Receipt(
             rows=rows,
             chunks=number,
-            key=upload.key,
+            idempotency_key=upload.key,
             body_hash=upload.body.digest(),
             body_bytes=upload.body.size,
             warnings=ledger.warnings(),

@@ -9,6 +9,7 @@ from production_server.errors import KeyReused, QueueFull
 
 ACTIVE = ("queued", "running")
 FINISHED = ("done", "failed", "cancelled")
+STATES = ("receiving", *ACTIVE, *FINISHED)
 
 # A chunk that was handed out this often and never finished is taken to kill its worker.
 # RabbitMQ counts in a quorum queue's messages (absent at first): 3.8 to 4.2 every return of the
@@ -47,11 +48,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of an upload when its last byte has arrived."""
+    """What is known of an upload when its last byte has arrived; named as the job's columns."""
 
     rows: int
     chunks: int
-    key: str | None
+    idempotency_key: str | None
     body_hash: str
     body_bytes: int
     warnings: list[dict[str, Any]]

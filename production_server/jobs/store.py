@@ -107,22 +107,12 @@ class Store:
                 connection.execute(
                     jobs.update()
                     .where(jobs.c.id == job)
-                    .values(
-                        state="queued",
-                        rows=receipt.rows,
-                        chunks=receipt.chunks,
-                        idempotency_key=receipt.key,
-                        body_hash=receipt.body_hash,
-                        body_bytes=receipt.body_bytes,
-                        warnings=receipt.warnings,
-                        ignored=receipt.ignored,
-                        created=time.time(),
-                    )
+                    .values(state="queued", created=time.time(), **vars(receipt))
                 )
                 return _one(connection, job)
         except IntegrityError:
             self.discard(job)
-            winner = self.with_key(receipt.key)
+            winner = self.with_key(receipt.idempotency_key)
             if winner is None:
                 raise
             return same_body(winner, receipt.body_hash)

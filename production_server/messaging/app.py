@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 
@@ -10,10 +11,13 @@ from celery.backends.rpc import RPCBackend
 from celery.platforms import SecurityWarning
 from celery.worker.consumer import Consumer
 from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from celery.worker.state import maybe_shutdown
 from kombu import Connection, Exchange, Queue
 
 from production_server.messaging import frames
 from production_server.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PREDICT_QUEUE = "stackserve.predict"
 JOBS_QUEUE = "stackserve.jobs"
@@ -146,6 +150,25 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         """Also answers leave by it."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
         return self.ensure_connected(unconfirmed(connection))
+
+    def ensure_connected(self, connection: Connection) -> Connection:
+        """Try once a second, however long: Celery's own pauses grow to half a minute.
+
+        RabbitMQ takes its time to start, and the workers start beside it.
+        """
+        told = False
+
+        def refused(error: Exception, _pause: float) -> None:
+            nonlocal told
+            if not told:
+                log.warning("waiting for RabbitMQ: %s", error)
+            told = True
+
+        connection.ensure_connection(
+            refused, interval_start=1, interval_step=0, interval_max=1, callback=maybe_shutdown
+        )
+        self.first_connection_attempt = False
+        return connection
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
         """Without the step of the 28 queues that only delayed tasks would need."""

@@ -40,6 +40,8 @@ class Observer(Protocol):
 
     def batch(self, rows: int, waited: float, inference: float) -> None: ...
 
+    def waiting(self, requests: int) -> None: ...
+
 
 class Lane:
     """The way from this process to the workers and back."""
@@ -135,6 +137,7 @@ class Lane:
         """Keep deadlines, and the connection's heartbeat."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._tell_waiting()
             self._expire(time.monotonic())
             if self._link is not None:
                 try:
@@ -182,6 +185,11 @@ class Lane:
             self._waiting.extendleft(reversed(batch.asks))
         self._outstanding.clear()
         self._lost.set()
+
+    def _tell_waiting(self) -> None:
+        if self._observer is not None:
+            sent = sum(len(batch.asks) for batch in self._outstanding.values())
+            self._observer.waiting(sent + len(self._waiting))
 
     def _expire(self, now: float) -> None:
         late = [batch for batch in self._outstanding.values() if batch.until <= now]

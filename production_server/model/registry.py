@@ -164,9 +164,10 @@ class Registry:
             return
         with self._writing():
             if not self.versions():
-                for version in Registry(shipped).versions():
-                    source = shipped / version
-                    self._place(read_card(source / CARD_FILE), version, source / MODEL_FILE)
+                source = Registry(shipped)
+                for version in source.versions():
+                    model_file = source.checked_model_path(version)
+                    self._place(source.card(version), version, model_file)
             held = self.versions()
             if held and not self._active_or_none():
                 self._write_active(held[-1])

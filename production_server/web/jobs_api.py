@@ -102,8 +102,10 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.delete("/jobs/<job_id>")
     def delete(job_id: str) -> Response:
+        keep = _flag("keep_result")
         _found(store, job_id)
-        if store.cancel(job_id):
+        # A job may finish between somebody's look at it and this call.
+        if store.cancel(job_id) or keep:
             return _job_response(_found(store, job_id), 200)
         store.remove(job_id)
         return Response(status=204)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +50,10 @@ class JobList(BaseModel):
     next: str | None = Field(description="where the next page is; null on the last one")
 
 
+# What the API tells as the store keeps it; times become dates on the way.
+AS_KEPT = JobBody.model_fields.keys() & Job.__dataclass_fields__.keys()
+
+
 def job_body(job: Job, now: float) -> JobBody:
     """A job as the API tells it."""
     settled = job.rows_done + job.rows_failed
@@ -61,30 +65,14 @@ def job_body(job: Job, now: float) -> JobBody:
         links |= {"result_csv": f"{here}/result?format=csv"}
         links |= {"result_json": f"{here}/result?format=json"}
     return JobBody(
-        id=job.id,
-        state=job.state,
+        **{name: getattr(job, name) for name in AS_KEPT},
         model=job.answer["model"],
-        version=job.version,
-        rows=job.rows,
-        rows_done=job.rows_done,
-        rows_failed=job.rows_failed,
-        chunks=job.chunks,
-        chunks_done=job.chunks_done,
-        chunks_failed=job.chunks_failed,
         progress=round(settled / job.rows, 4) if job.rows else 0.0,
         rows_per_second=round(rate, 1) if rate else None,
         seconds_left=round((job.rows - settled) / rate, 1) if rate and job.active else None,
-        created=datetime.fromtimestamp(job.created, UTC),
-        started=_moment(job.started),
-        finished=_moment(job.finished),
-        warnings=job.warnings,
         ignored_columns=job.ignored,
         links=links,
     )
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
 def openapi_paths() -> dict[str, Any]:
@@ -151,9 +139,15 @@ def openapi_paths() -> dict[str, Any]:
             "delete": {
                 "operationId": "delete_job",
                 "summary": "Cancel an unfinished job, or remove a finished one",
+                "parameters": [
+                    _query("keep_result", {"type": "boolean"}, "only cancel: a finished job stays"),
+                ],
                 "responses": responses(
-                    {200: json_answer("Now cancelled", body), 204: {"description": "Gone"}},
-                    unknown,
+                    {
+                        200: json_answer("Now cancelled, or finished already and kept", body),
+                        204: {"description": "Gone"},
+                    },
+                    {400: "A parameter is wrong", **unknown},
                 ),
             },
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import (
@@ -14,6 +15,11 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from production_server.jobs.records import STATES
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TINY = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
@@ -48,21 +54,45 @@ class Metrics:
         self.inference_seconds = Histogram(
             "stackserve_inference_seconds", "Time in the model, a batch", buckets=TINY,
             registry=into)  # fmt: skip
-        self.waiting = Gauge(
+        self._waiting = Gauge(
             "stackserve_waiting_requests", "Requests that wait for an answer now",
             multiprocess_mode="livesum", registry=into)  # fmt: skip
         self._registry = into
+
+    def waiting(self, requests: int) -> None:
+        self._waiting.set(requests)
 
     def batch(self, rows: int, waited: float, inference: float) -> None:
         self.batch_rows.observe(rows)
         self.queue_seconds.observe(max(0.0, waited - inference))
         self.inference_seconds.observe(inference)
 
-    def text(self) -> tuple[bytes, str]:
+    def text(self, jobs: Callable[[], Mapping[str, int]]) -> tuple[bytes, str]:
+        """All numbers, and how many jobs are in each state, asked of the store now."""
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
                 registry, path=str(self._folder)
             )
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        # Not counted by each process as the others are: all of them see the one store.
+        of_store = CollectorRegistry()
+        of_store.register(Jobs(jobs))
+        return generate_latest(registry) + generate_latest(of_store), CONTENT_TYPE_LATEST
+
+
+class Jobs(Collector):
+    """The jobs of the store by state; left out while the store does not answer."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            counts = self._counts()
+        except SQLAlchemyError:
+            return
+        family = GaugeMetricFamily("stackserve_jobs", "Jobs by state", labels=["state"])
+        for state in STATES:
+            family.add_metric([state], counts.get(state, 0))
+        yield family

@@ -69,7 +69,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        text, kind = services.metrics.text()
+        text, kind = services.metrics.text(services.store.counts)
         return Response(text, content_type=kind)
 
     return routes

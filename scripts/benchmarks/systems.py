@@ -81,16 +81,23 @@ class System:
         return {**own, **self.environment(place), **self.extra}
 
 
-def _requirements(name: str) -> Path:
-    return PEERS / name / "requirements.txt"
+def _peer(
+    name: str, commands: Callable[[Place], list[list[str]]], *, peer: str = "", **more: Any
+) -> System:
+    """A system whose program and requirements lie in a folder of its peer's name."""
+    folder = PEERS / (peer or name)
+    return System(
+        name=name, peer=peer or name, folder=folder, requirements=folder / "requirements.txt",
+        commands=commands, **more,
+    )  # fmt: skip
 
 
-def _probabilities(answer: Any) -> list[float]:
-    return [one["probability"] for one in answer["predictions"]]
+def as_it_is(rows: Any) -> Any:
+    return rows
 
 
-def _as_list(answer: Any) -> list[float]:
-    return [one["probability"] for one in (answer if isinstance(answer, list) else [answer])]
+def _probabilities(predictions: list[dict[str, float]]) -> list[float]:
+    return [one["probability"] for one in predictions]
 
 
 ours = System(
@@ -103,17 +110,14 @@ ours = System(
          "--port", str(place.port)]
     ],
     environment=lambda place: {"STACKSERVE_HOME": str(place.scratch / "home")},
-    body=lambda rows: rows,
-    body_one=lambda row: row,
-    read=_probabilities,
+    body=as_it_is,
+    body_one=as_it_is,
+    read=lambda answer: _probabilities(answer["predictions"]),
 )  # fmt: skip
 
-tutorial = System(
-    name="tutorial",
-    peer="tutorial",
-    requirements=_requirements("tutorial"),
-    folder=PEERS / "tutorial",
-    commands=lambda place: [
+tutorial = _peer(
+    "tutorial",
+    lambda place: [
         [place.bin("celery"), "-A", "tasks", "worker", "--concurrency", "4",
          "--loglevel", "WARNING"],
         [place.bin("gunicorn"), "server:app", "--workers", "4", "--log-level", "warning",
@@ -125,45 +129,37 @@ tutorial = System(
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     },
-    body=lambda rows: rows,
+    body=as_it_is,
 )  # fmt: skip
 
-fastapi_onnx = System(
-    name="fastapi_onnx",
-    peer="fastapi_onnx",
-    requirements=_requirements("fastapi_onnx"),
-    folder=PEERS / "fastapi_onnx",
-    commands=lambda place: [
+fastapi_onnx = _peer(
+    "fastapi_onnx",
+    lambda place: [
         [place.bin("uvicorn"), "app:app", "--workers", CORES, "--port", str(place.port),
          "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     ],
     path_many="/predict_many",
-    body=lambda rows: rows,
-    body_one=lambda row: row,
-    read=_as_list,
+    body=as_it_is,
+    body_one=as_it_is,
+    read=lambda answer: _probabilities(answer if isinstance(answer, list) else [answer]),
 )  # fmt: skip
 
 
-def _litserve(name: str, **settings: str) -> System:
-    return System(
-        name=name,
+def _litserve(name: str, batch: str, workers: str) -> System:
+    return _peer(
+        name,
+        lambda place: [[place.bin("python"), "server.py"]],
         peer="litserve",
-        requirements=_requirements("litserve"),
-        folder=PEERS / "litserve",
-        commands=lambda place: [[place.bin("python"), "server.py"]],
-        extra={"BENCH_SERVERS": CORES, **settings},
+        extra={"BENCH_SERVERS": CORES, "BENCH_BATCH": batch, "BENCH_WORKERS": workers},
     )
 
 
-litserve = _litserve("litserve", BENCH_BATCH="1", BENCH_WORKERS=CORES)
-litserve_batching = _litserve("litserve_batching", BENCH_BATCH="64", BENCH_WORKERS="1")
+litserve = _litserve("litserve", batch="1", workers=CORES)
+litserve_batching = _litserve("litserve_batching", batch="64", workers="1")
 
-bentoml = System(
-    name="bentoml",
-    peer="bentoml",
-    requirements=_requirements("bentoml"),
-    folder=PEERS / "bentoml",
-    commands=lambda place: [
+bentoml = _peer(
+    "bentoml",
+    lambda place: [
         [place.bin("bentoml"), "serve", "service:Model", "--host", "127.0.0.1",
          "--port", str(place.port), "--quiet"]
     ],
@@ -171,17 +167,14 @@ bentoml = System(
     extra={"BENCH_WORKERS": CORES, "BENTOML_DO_NOT_TRACK": "True"},
 )  # fmt: skip
 
-mlflow = System(
-    name="mlflow",
-    peer="mlflow",
-    requirements=_requirements("mlflow"),
-    folder=PEERS / "mlflow",
-    prepare=lambda place: [
-        place.bin("python"), "save.py", place.onnx, str(place.scratch / "mlflow_model")
-    ],
-    commands=lambda place: [
+mlflow = _peer(
+    "mlflow",
+    lambda place: [
         [place.bin("mlflow"), "models", "serve", "--env-manager", "local", "--workers", CORES,
          "--port", str(place.port), "--model-uri", str(place.scratch / "mlflow_model")]
+    ],
+    prepare=lambda place: [
+        place.bin("python"), "save.py", place.onnx, str(place.scratch / "mlflow_model")
     ],
     path="/invocations",
     # Tensors, not data frames: quicker, and what the ONNX model takes.
@@ -192,12 +185,9 @@ mlflow = System(
     extra={"MLFLOW_DISABLE_TELEMETRY": "true"},
 )  # fmt: skip
 
-ray_serve = System(
-    name="ray_serve",
-    peer="ray_serve",
-    requirements=_requirements("ray_serve"),
-    folder=PEERS / "ray_serve",
-    commands=lambda place: [[place.bin("python"), "run.py"]],
+ray_serve = _peer(
+    "ray_serve",
+    lambda place: [[place.bin("python"), "run.py"]],
     path="/",
     extra={
         # With 2 replicas both ends of the scale were slower here.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Tab
 
@@ -106,7 +108,34 @@ def test_a_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None
     cases.write_text("\n".join([header, *(lines * 100)]))
     page = tab.open()
     upload(page, cases)
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the job").click()
     expect(page.locator("#job-state")).to_have_text("Cancelled", timeout=60_000)
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    expect(page.get_by_role("button", name="Cancel the job")).to_be_hidden()
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()
+
+
+def test_a_job_that_is_done_before_the_cancel_arrives_keeps_its_result(
+    tab: Tab, cases: Path, service: str
+) -> None:
+    page = tab.open()
+    held: list[Route] = []
+    page.route(re.compile(r"/jobs/\w+$"), held.append)  # the page cannot see how far the job is
+    with page.expect_response("**/jobs?*") as accepted:
+        upload(page, cases)
+    address = f"{service}{accepted.value.json()['links']['self']}"
+    while state_of(address) != "done":
+        page.wait_for_timeout(50)
+    with page.expect_response(lambda answer: answer.request.method == "DELETE") as cancelled:
+        page.get_by_role("button", name="Cancel the job").click()
+    assert cancelled.value.json()["state"] == "done"
+    page.unroute_all()
+    for route in held:
+        route.continue_()
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
+    expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_visible()
+
+
+def state_of(address: str) -> str:
+    with urllib.request.urlopen(address) as answer:
+        state: str = json.load(answer)["state"]
+    return state

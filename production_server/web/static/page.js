@@ -149,7 +149,9 @@ function jobTrouble(text, details = []) {
   $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []));
 }
 
-const remove = (address) => fetch(address, { method: "DELETE" }).catch(() => jobTrouble(UNREACHED));
+// A job that is done by now keeps its result: the page then shows that instead.
+const cancel = (address) => fetch(`${address}?keep_result=true`, { method: "DELETE" })
+  .catch(() => jobTrouble(UNREACHED));
 
 function send(file) {
   return new Promise((resolve, reject) => {
@@ -166,8 +168,8 @@ function send(file) {
     call.upload.onload = () => { sent = true; };
     call.onload = async () => {
       if (call.status >= 300) return reject(call.response || {});
-      if (unwanted) await remove(call.response.links.self);
-      return resolve(unwanted ? null : call.response);
+      if (unwanted) await cancel(call.response.links.self);
+      return resolve(call.response);
     };
     call.onerror = () => reject({ detail: UNREACHED });
     call.onabort = () => resolve(null);
@@ -178,17 +180,13 @@ function send(file) {
 }
 
 async function follow(address) {
-  let cancelled = false;
-  stop = () => {
-    cancelled = true;
-    remove(address);
-  };
+  stop = () => cancel(address);
   for (let pause = 150; ; pause = Math.min(pause * 1.3, 2000)) {
     let job;
     try {
       const response = await fetch(address, { headers: { Accept: "application/json" } });
       job = await response.json();
-      if (!response.ok) return finish(cancelled ? "Cancelled" : "Not found", cancelled ? "" : problemText(job));
+      if (!response.ok) return finish("Not found", problemText(job));
       jobTrouble("");
     } catch {
       jobTrouble("The server does not answer; the job is kept. Asking again ...");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_seeding_fills_an_empty_registry_once(registry: Registry) -> None:
     before = sorted(path.name for path in registry.path.iterdir())
     registry.seed()
     assert sorted(path.name for path in registry.path.iterdir()) == before
+
+
+def test_a_shipped_model_that_is_not_what_its_card_says_is_refused(
+    registry: Registry, tmp_path: Path
+) -> None:
+    shipped = tmp_path / "shipped"
+    shutil.copytree(SHIPPED, shipped)
+    version = Registry(shipped).versions()[-1]
+    with Registry(shipped).model_path(version).open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(RegistryError, match="damaged or was changed"):
+        registry.seed(shipped)
+    assert registry.versions() == []
 
 
 def test_seeding_leaves_an_own_model_active(registry: Registry, model_file: Path) -> None:

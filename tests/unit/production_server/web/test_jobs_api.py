@@ -14,6 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from production_server.jobs.records import Outcome
 from production_server.jobs.store import Store
 from production_server.jobs.tables import open_engine
 from production_server.model.registry import SHIPPED, Registry
@@ -61,6 +62,23 @@ def test_too_many_unfinished_jobs(client: FlaskClient, rows: bytes) -> None:
     assert refused.get_json()["code"] == "too_many_jobs"
     assert client.delete(made[0].headers["Location"]).get_json()["state"] == "cancelled"
     assert client.post("/jobs", data=rows, content_type=CSV).status_code == 202
+
+
+def test_a_job_that_is_done_by_now_is_not_removed_by_a_cancel(
+    client: FlaskClient, url: str, rows: bytes
+) -> None:
+    made = [client.post("/jobs", data=rows, content_type=CSV) for _ in range(2)]
+    done, running = (answer.headers["Location"] for answer in made)
+    store = Store(url)
+    store.record(done.rpartition("/")[2], 0, Outcome(outputs=b"\0\0\0\0"))
+    store.close()
+    late = client.delete(f"{done}?keep_result=true")
+    assert (late.status_code, late.get_json()["state"]) == (200, "done")
+    assert client.get(f"{done}/result").status_code == 200
+    in_time = client.delete(f"{running}?keep_result=true")
+    assert (in_time.status_code, in_time.get_json()["state"]) == (200, "cancelled")
+    assert client.delete(done).status_code == 204
+    assert client.get(done).status_code == 404
 
 
 def test_a_store_that_fails(client: FlaskClient, url: str, rows: bytes) -> None:

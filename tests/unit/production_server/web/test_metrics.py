@@ -1,0 +1,37 @@
+"""What /metrics tells beside the counters of the library."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import OperationalError
+
+from production_server.web.metrics import Metrics
+
+
+def lines(metrics: Metrics, counts: dict[str, int]) -> list[str]:
+    text, _ = metrics.text(lambda: counts)
+    return text.decode().splitlines()
+
+
+def test_every_state_of_jobs_is_told_even_without_jobs() -> None:
+    told = lines(Metrics(None, CollectorRegistry()), {"running": 2, "done": 7})
+    jobs = [line for line in told if line.startswith("stackserve_jobs{")]
+    assert jobs == [
+        'stackserve_jobs{state="receiving"} 0.0',
+        'stackserve_jobs{state="queued"} 0.0',
+        'stackserve_jobs{state="running"} 2.0',
+        'stackserve_jobs{state="done"} 7.0',
+        'stackserve_jobs{state="failed"} 0.0',
+        'stackserve_jobs{state="cancelled"} 0.0',
+    ]
+
+
+def test_without_a_store_the_rest_is_told() -> None:
+    def away() -> dict[str, int]:
+        raise OperationalError("SELECT", {}, OSError("gone"))
+
+    metrics = Metrics(None, CollectorRegistry())
+    metrics.waiting(3)
+    text = metrics.text(away)[0].decode()
+    assert "stackserve_waiting_requests 3.0" in text
+    assert "stackserve_jobs" not in text
