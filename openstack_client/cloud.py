@@ -21,7 +21,7 @@ from openstack.config import OpenStackConfig
 from openstack.config.cloud_region import CloudRegion
 
 from openstack_client import apifailures
-from openstack_client.credentials import Source
+from openstack_client.credentials import Source, missing_in_cloud
 from openstack_client.errors import CredentialsError
 
 # Pike (2017): the first with tags, descriptions and fault details as they are used here.
@@ -133,7 +133,28 @@ class Cloud:
 
 
 def region_of(source: Source, overrides: dict[str, Any]) -> CloudRegion:
-    """openstacksdk's reading of the credentials, without mixing the two kinds."""
+    """openstacksdk's reading of the credentials, which must be whole."""
+    region = _read(source, overrides)
+    auth = region.config.get("auth", {})
+    kind = str(region.config.get("auth_type") or "")
+    absent = missing_in_cloud(auth, kind) if source.kind == "clouds.yaml" else []
+    if absent:
+        raise CredentialsError(
+            f"The credentials of {source.words} are not whole.",
+            "Write it under `auth:` there, or a secret into secure.yaml beside it.",
+            problems=absent,
+        )
+    url = str(auth.get("auth_url", ""))
+    if not url.startswith(("http://", "https://")):
+        raise CredentialsError(
+            f"{url!r} is no address of Keystone; it is that of {source.words}.",
+            "It begins with https:// or http://, and mostly ends in /v3.",
+        )
+    return region
+
+
+def _read(source: Source, overrides: dict[str, Any]) -> CloudRegion:
+    """Without mixing the two kinds of credentials."""
     try:
         if source.kind == "clouds.yaml":
             config = OpenStackConfig(
@@ -148,7 +169,10 @@ def region_of(source: Source, overrides: dict[str, Any]) -> CloudRegion:
             f"The credentials of {source.words} are not whole: {error}."
         ) from error
     except apifailures.API_ERRORS as error:
-        raise CredentialsError(f"{source.words} cannot be used: {error}.") from error
+        said = str(error).rstrip(".")
+        raise CredentialsError(
+            f"The credentials of {source.words} cannot be used: {said}."
+        ) from error
 
 
 def _secure(file: Path | None) -> list[str]:

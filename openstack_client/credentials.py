@@ -7,7 +7,7 @@ Decides from values alone, so that the mixing of sources that OpenStack tools do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,7 @@ def missing(env: Mapping[str, str]) -> list[Problem]:
         project_id = either("OS_PROJECT_ID", "OS_TENANT_ID")
         needed += [
             (either("OS_USERNAME", "OS_USER_ID"), "OS_USERNAME", "your user name"),
-            (either("OS_PASSWORD"), "OS_PASSWORD", "your password (an OpenRC file asks for it)"),
+            (either("OS_PASSWORD"), "OS_PASSWORD", "your password"),
             (project_id or either("OS_PROJECT_NAME", "OS_TENANT_NAME"), "OS_PROJECT_NAME",
              "the project to work in"),
             (either("OS_USER_ID") or user_domain, "OS_USER_DOMAIN_NAME", "usually Default"),
@@ -152,6 +152,15 @@ def missing(env: Mapping[str, str]) -> list[Problem]:
         ]  # fmt: skip
     return [
         Problem(name, f"not set: {meaning}.") for present, name, meaning in needed if not present
+    ]
+
+
+def missing_in_cloud(auth: Mapping[str, Any], kind: str) -> list[Problem]:
+    """The same for the `auth` of a cloud in clouds.yaml; dashboards give it without a password."""
+    as_variables = {f"OS_{key.upper()}": str(value) for key, value in auth.items() if value}
+    absent = missing({**as_variables, "OS_AUTH_TYPE": kind})
+    return [
+        replace(problem, subject=problem.subject.removeprefix("OS_").lower()) for problem in absent
     ]
 
 

@@ -16,7 +16,7 @@ COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
 
 
 @click.command(name="list")
-@settings_flags(name for name in LOOKING if name not in {"name", "key"})
+@settings_flags(name for name in LOOKING if name != "name")
 @cloud_flags
 @edge
 def list_(**flags: Any) -> None:

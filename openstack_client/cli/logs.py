@@ -11,7 +11,7 @@ import click
 
 from openstack_client.boot import read_console
 from openstack_client.cli.edge import Desk, edge, open_desk
-from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.ssh import ready_way
 from openstack_client.errors import NoDeployment, SettingsError
 from openstack_client.inventory import Inventory
@@ -22,7 +22,7 @@ PAUSE = 2.0
 
 @click.command()
 @name_argument
-@settings_flags(LOOKING)
+@settings_flags(LOOKING_INSIDE)
 @cloud_flags
 @click.option("--unit", type=click.Choice(sorted(UNITS)), help="A unit's journal, over ssh.")
 @click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
@@ -30,9 +30,9 @@ PAUSE = 2.0
 @edge
 def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
     """Show the console log, or the journal of a unit."""
-    desk = open_desk(flags)
-    if follow and desk.as_json:
+    if follow and flags["as_json"]:
         raise SettingsError("--follow has no end, and --json is one document.", "Leave one out.")
+    desk = open_desk(flags)
     if unit:
         _journal(desk, unit, lines, follow)
         return

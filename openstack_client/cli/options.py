@@ -14,8 +14,9 @@ from openstack_client.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# What verbs other than deploy and plan need of the settings.
-LOOKING = ("name", "key", "timeout_api", "retries", "config_dir")
+# What verbs other than deploy and plan need of the settings; the last for those that use ssh.
+LOOKING = ("name", "timeout_api", "retries", "config_dir")
+LOOKING_INSIDE = (*LOOKING, "key")
 
 
 def settings_flags(names: Iterable[str] | None = None) -> Callable[[Function], Function]:

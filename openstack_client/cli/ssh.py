@@ -10,7 +10,7 @@ import click
 
 from openstack_client.boot import knows_host, read_console, remember_host_keys
 from openstack_client.cli.edge import Desk, edge, open_desk
-from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
 from openstack_client.errors import CloudError, ServerError
 from openstack_client.facts import Server
 from openstack_client.ssh import Way
@@ -35,7 +35,7 @@ class WithCommand(click.Command):
 
 
 @click.command(cls=WithCommand)
-@settings_flags(LOOKING)
+@settings_flags(LOOKING_INSIDE)
 @cloud_flags
 @name_argument
 @click.argument("command", nargs=-1)

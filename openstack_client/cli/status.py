@@ -9,7 +9,7 @@ import click
 from openstack_client import console, userdata
 from openstack_client.boot import read_console
 from openstack_client.cli.edge import Desk, edge, open_desk
-from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.errors import CloudError, Unhealthy
 from openstack_client.facts import Server
@@ -29,7 +29,7 @@ SHOWN = (
 
 @click.command()
 @name_argument
-@settings_flags(LOOKING)
+@settings_flags(LOOKING_INSIDE)
 @cloud_flags
 @click.option("--no-ssh", is_flag=True, help="Do not look inside by ssh.")
 @edge

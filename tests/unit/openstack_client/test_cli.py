@@ -80,7 +80,6 @@ def test_a_flag_meant_for_the_server_is_told_where_it_goes() -> None:
 
 
 def test_a_log_without_end_is_no_document() -> None:
-    (Path.cwd() / "clouds.yaml").write_text("clouds: {lab: {auth: {auth_url: 'http://x'}}}")
     ended = CliRunner().invoke(main, ["logs", "--follow", "--json"])
     assert ended.exit_code == 2 and "--follow" in json.loads(ended.stdout)["message"]
 

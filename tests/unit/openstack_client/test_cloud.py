@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from keystoneauth1 import exceptions as auth_errors
 from novaclient import exceptions as nova_errors
 
 from openstack_client.cloud import Cloud, region_of
 from openstack_client.credentials import Source
-from openstack_client.errors import CloudError
+from openstack_client.errors import CloudError, CredentialsError
 
 VALUES = {
     "auth_url": "http://127.0.0.1:1/v3", "username": "u", "password": "p", "project_name": "d",
@@ -49,6 +51,65 @@ class Answers:
 
 def unavailable() -> Any:
     return nova_errors.ClientException(503, "busy")
+
+
+PASSWORDS = {
+    "username": "u", "password": "p", "project_name": "d", "user_domain_name": "Default",
+    "project_domain_id": "default",
+}  # fmt: skip
+CREDENTIAL = {"application_credential_id": "i", "application_credential_secret": "s"}
+
+
+def clouds_yaml(folder: Path, auth: dict[str, str], **more: str) -> Source:
+    file = folder / "clouds.yaml"
+    file.write_text(yaml.safe_dump({"clouds": {"mine": {"auth": auth, **more}}}))
+    return Source("clouds.yaml", "cloud 'mine'", cloud="mine", file=file)
+
+
+@pytest.mark.parametrize(
+    ("auth", "kind", "absent"),
+    [
+        (PASSWORDS, "password", []),
+        ({**PASSWORDS, "password": ""}, "password", ["password"]),
+        ({"username": "u", "user_domain_id": "default", "project_id": "x"}, "", ["password"]),
+        ({"username": "u", "password": "p", "project_id": "x"}, "password", ["user_domain_name"]),
+        (CREDENTIAL, "v3applicationcredential", []),
+        ({"token": "t", "project_id": "x"}, "v3token", []),
+    ],
+)  # fmt: skip
+def test_what_a_cloud_lacks_is_named(
+    tmp_path: Path, auth: dict[str, str], kind: str, absent: list[str]
+) -> None:
+    more = {"auth_type": kind} if kind else {}
+    source = clouds_yaml(tmp_path, {**auth, "auth_url": "https://cloud/v3"}, **more)
+    if not absent:
+        assert region_of(source, {}).config["auth"]["auth_url"] == "https://cloud/v3"
+        return
+    with pytest.raises(CredentialsError, match="cloud 'mine' are not whole") as caught:
+        region_of(source, {})
+    assert [problem.subject for problem in caught.value.problems] == absent
+
+
+def test_the_password_may_be_kept_apart(tmp_path: Path) -> None:
+    auth = {**PASSWORDS, "password": "", "auth_url": "https://cloud/v3"}
+    source = clouds_yaml(tmp_path, auth)
+    (tmp_path / "secure.yaml").write_text("clouds: {mine: {auth: {password: secret}}}")
+    assert region_of(source, {}).config["auth"]["password"] == "secret"
+
+
+def test_a_credential_without_its_secret(tmp_path: Path) -> None:
+    auth = {"application_credential_id": "i", "auth_url": "https://cloud/v3"}
+    source = clouds_yaml(tmp_path, auth, auth_type="v3applicationcredential")
+    with pytest.raises(CredentialsError, match=r"cloud 'mine' cannot be used: .*secret\.$"):
+        region_of(source, {})
+
+
+def test_an_address_without_a_scheme(tmp_path: Path) -> None:
+    source = Source(
+        "environment", "the OS_* variables", values={**VALUES, "auth_url": "cloud:5000"}
+    )
+    with pytest.raises(CredentialsError, match="'cloud:5000' is no address of Keystone"):
+        region_of(source, {})
 
 
 def test_503_three_times_and_then_an_answer(cloud: Cloud, notes: list[str]) -> None:
