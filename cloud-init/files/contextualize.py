@@ -67,7 +67,7 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
         if role == "server"
         else Step("rabbitmq", "join.py", ("code",), patience)
     )
-    return [*prepare, broker, Step("ready", "ready.sh", ("rabbitmq", "model"), ready_timeout + 60)]
+    return [*prepare, broker, Step("ready", "ready.py", ("rabbitmq", "model"), ready_timeout + 60)]
 
 
 def main() -> int:

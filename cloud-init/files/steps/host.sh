@@ -32,6 +32,8 @@ if [ "$size" -gt 0 ] && ! grep -q '^/swap.stackserve ' /proc/swaps; then
     grep -q '^/swap.stackserve ' /etc/fstab || echo '/swap.stackserve none swap sw 0 0' >> /etc/fstab
 fi
 
+[ "$ROLE" != server ] || "$(dirname "$0")/account.py"
+
 # Should the installation be interrupted, the next boot goes on with it.
 systemctl enable --quiet contextualize.service
 systemctl try-restart systemd-journald.service

@@ -8,15 +8,12 @@ server makes it and sends it here, over the network that the two share.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-SETTINGS = Path("/etc/stackserve/settings.env")
-SERVICE = Path("/etc/stackserve/server.env")
-VHOST = "stackserve"
+from private import SERVICE, SETTINGS, broker_url, write
 
 
 def main() -> None:
@@ -25,8 +22,8 @@ def main() -> None:
         print("waiting for the server to deliver this worker's password", flush=True)
         account, password = f"worker-{os.environ['NAME']}", received_password()
         address = f"[{host}]" if ":" in host else host
-        broker = f"STACKSERVE_BROKER_URL=amqp://{account}:{password}@{address}:{port}/{VHOST}"
-        write(f"{SETTINGS.read_text()}{broker}\n")
+        broker = broker_url(account, password, address, port)
+        write(SERVICE, SETTINGS.read_text() + broker, "stackserve")
     try:
         socket.create_connection((host, port), 30).close()
     except OSError as error:
@@ -42,16 +39,6 @@ def received_password() -> str:
     if done.returncode != 0:
         sys.exit(f"error: receive.py ended with code {done.returncode}")
     return done.stdout.decode("ascii")
-
-
-def write(text: str) -> None:
-    """Appear whole, readable by root and the service alone."""
-    new = SERVICE.with_name("server.env.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
-        file.write(text)
-    shutil.chown(new, "root", "stackserve")
-    new.replace(SERVICE)
 
 
 if __name__ == "__main__":

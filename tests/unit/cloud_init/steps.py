@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
+# On a VM they all lie in one folder, and import one another from there.
+sys.path.append(str(FILES / "steps"))
 
 
 def load(name: str) -> Any:

@@ -56,13 +56,17 @@ def test_a_model_that_was_tried_on_the_image_is_not_tried_again(
         script = script.replace(place, str(tmp_path / Path(place).name))
     (tmp_path / "model.sh").write_text(script)
     (tmp_path / "models").mkdir()
+    (tmp_path / "services.sh").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "services.sh").chmod(0o755)
     (tmp_path / "systemd-run").write_text(f"#!/bin/sh\ntouch {tmp_path}/tried\n")
     (tmp_path / "systemd-run").chmod(0o755)
     if baked_with:
         (tmp_path / "warmed").write_text(f"{baked_with}\n")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PAYLOAD_SHA256": "this"}
+    environment["ROLE"] = "server"
     subprocess.run(["sh", str(tmp_path / "model.sh")], env=environment, check=True)
     assert (tmp_path / "tried").exists() is tried_again
     # The image's own model stays only with the code that it came with.
     assert (tmp_path / "models").exists() is (baked_with != "other")
     assert not (tmp_path / "warmed").exists()
+    assert (tmp_path / "started").exists()

@@ -53,7 +53,7 @@ def test_what_is_warmed_is_what_the_units_run() -> None:
 
 
 class TestAccount:
-    """steps/rabbitmq.py"""
+    """steps/account.py, steps/rabbitmq.py and what they write with."""
 
     def test_password_is_kept_as_rabbitmq_hashes_it(self) -> None:
         kept = base64.b64decode(load("steps/rabbitmq.py").password_hash("pass word"))
@@ -61,7 +61,7 @@ class TestAccount:
         assert digest == hashlib.sha256(salt + b"pass word").digest()
 
     def test_one_account_in_one_virtual_host_and_no_guest(self) -> None:
-        made = load("steps/rabbitmq.py").definitions("secret")
+        made = load("steps/rabbitmq.py").definitions("stackserve", "secret")
         assert [user["name"] for user in made["users"]] == ["stackserve"]
         assert made["users"][0]["tags"] == ""
         assert [host["name"] for host in made["vhosts"]] == ["stackserve"]
@@ -70,13 +70,32 @@ class TestAccount:
     def test_secrets_are_never_readable_by_others(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        program = load("steps/rabbitmq.py")
+        program = load("steps/private.py")
         owners: list[tuple[str, str]] = []
         monkeypatch.setattr(program.shutil, "chown", lambda _path, *who: owners.append(who))
         program.write(tmp_path / "server.env", "A=1\n", "stackserve")
         assert stat.S_IMODE((tmp_path / "server.env").stat().st_mode) == 0o640
         assert owners == [("root", "stackserve")]
         assert [path.name for path in tmp_path.iterdir()] == ["server.env"]
+
+    def test_rabbitmq_is_told_of_the_account_that_the_services_use(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = load("steps/account.py")
+        (tmp_path / "settings.env").write_text("STACKSERVE_PORT=5100\n")
+        monkeypatch.setattr(program, "SETTINGS", tmp_path / "settings.env")
+        monkeypatch.setattr(program, "SERVICE", tmp_path / "server.env")
+        monkeypatch.setattr(shutil, "chown", lambda *_: None)
+        program.main()
+        first = (tmp_path / "server.env").read_text()
+        assert first.startswith("STACKSERVE_PORT=5100\nSTACKSERVE_BROKER_URL=amqp://stackserve:")
+        account, password = load("steps/rabbitmq.py").account_in(first)
+        assert account == "stackserve"
+        assert len(password) > 30
+        assert f":{password}@127.0.0.1:5672/stackserve\n" in first
+        # The next boot, should this one be interrupted, keeps it.
+        program.main()
+        assert (tmp_path / "server.env").read_text() == first
 
 
 NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"

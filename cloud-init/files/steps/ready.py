@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Be content only when a prediction has come back through the queue, and every unit is active.
+
+It asks the web tier, which asks a worker; on a worker VM, the web tier of its server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+PAUSE = 0.3
+PATIENCE = 10  # seconds for one answer
+LOOK_EVERY = 10  # seconds
+# A unit that has ended so often will not come up.
+HOPELESS = 4
+
+
+def main() -> None:
+    services = [str(Path(__file__).with_name("services.sh"))]
+    units = subprocess.run(services, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    host = "127.0.0.1" if os.environ["ROLE"] == "server" else os.environ["BROKER_HOST"]
+    address = f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{os.environ['PORT']}/ready"
+    version = wait(url, int(os.environ["READY_TIMEOUT"]), units)
+    print(f"ready: model {version}", flush=True)
+    sys.exit(subprocess.run(["systemctl", "is-active", *units], check=False).returncode)
+
+
+def wait(url: str, timeout: float, units: list[str]) -> str:
+    """The model that answers there."""
+    until = time.monotonic() + timeout
+    next_look = time.monotonic() + LOOK_EVERY
+    while True:
+        body, missing = ask(url)
+        if not missing:
+            return str(body["version"])
+        if time.monotonic() > next_look:
+            give_up_on_hopeless(units)
+            next_look = time.monotonic() + LOOK_EVERY
+        if time.monotonic() > until:
+            sys.exit(f"error: not ready after {timeout:.0f} s: {missing}")
+        time.sleep(PAUSE)
+
+
+def give_up_on_hopeless(units: list[str]) -> None:
+    """End with a unit's own last words when it ends again and again."""
+    for unit in units:
+        show = ["systemctl", "show", "--property=NRestarts", "--value", unit]
+        restarts = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout
+        if int(restarts) >= HOPELESS:
+            journal = ["journalctl", "--no-pager", "--output=cat", "--lines=12", f"--unit={unit}"]
+            subprocess.run(journal, check=False)
+            sys.exit(f"error: {unit} has ended {restarts.strip()} times")
+
+
+def ask(url: str) -> tuple[dict[str, Any], str]:
+    """What /ready says, and what is missing: nothing, when it is ready."""
+    # A proxy that was given for downloads does not lead to this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=PATIENCE) as answer:
+            return json.load(answer), ""
+    except urllib.error.HTTPError as error:
+        with error:
+            body = json.load(error)
+    except (OSError, ValueError) as error:
+        return {}, f"the web tier does not answer ({error})"
+    failing = [
+        f"{part} ({check.get('reason', 'not connected')})"
+        for part, check in body.get("checks", {}).items()
+        if not check["ok"]
+    ]
+    return body, ", ".join(failing) or str(body.get("detail", "no reason given"))
+
+
+if __name__ == "__main__":
+    main()
