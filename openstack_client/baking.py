@@ -138,7 +138,7 @@ class BuilderWatch:
         known_hosts = keys.known_hosts(bake.folder, bake.plan.name)
         self.console = BootConsole(
             bake.cloud, server, address, bake.progress,
-            known_hosts=known_hosts if bake.options.keep else None, needed=True,
+            known_hosts if bake.options.keep else None, needed=True,
         )  # fmt: skip
         self.clean_at: float | None = None
 

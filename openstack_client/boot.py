@@ -5,6 +5,7 @@ Both deploy and bake wait for a server; what each of them waits for is its own b
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from openstack_client import console
@@ -21,32 +22,24 @@ DELIVERY_PATIENCE = 8.0
 NO_CONSOLE = {403, 404, 409, 501}
 
 
+@dataclass
 class BootConsole:
     """The console of a server that boots: each look tells the progress and keeps the host keys."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        server: Server,
-        address: str,
-        progress: Progress,
-        *,
-        known_hosts: Path | None,
-        needed: bool = False,
-    ) -> None:
-        self.cloud = cloud
-        self.server = server
-        self.address = address
-        self.progress = progress
-        self.known_hosts = known_hosts
-        self.needed = needed
-        self.works = True
-        self.text = ""
-        self.marks: list[console.Mark] = []
-        self.last_line = ""
+    cloud: Cloud
+    server: Server
+    address: str
+    progress: Progress
+    known_hosts: Path | None
+    needed: bool = False
+    """Whether it is an error when the cloud shows none."""
+    works: bool = True
+    text: str = ""
+    marks: list[console.Mark] = field(default_factory=list)
+    last_line: str = ""
 
     def look(self) -> None:
-        """Read it, if the cloud shows one; `needed`: it is an error if the cloud does not."""
+        """Read it, if the cloud shows one."""
         if not self.works:
             return
         try:
@@ -90,17 +83,15 @@ class BootConsole:
         return f" Last line of the console: {self.last_line!r}." if self.last_line else ""
 
 
+@dataclass
 class HandOver:
     """Gives a server the code that its user data names, once."""
 
-    def __init__(
-        self, address: str, payload: bytes, progress: Progress, port: int = HTTP_PORT
-    ) -> None:
-        self.address = address
-        self.payload = payload
-        self.progress = progress
-        self.port = port
-        self.done = False
+    address: str
+    payload: bytes
+    progress: Progress
+    port: int = HTTP_PORT
+    done: bool = False
 
     def attempt(self) -> bool:
         """Whether the server has its code, after a try if it had not."""

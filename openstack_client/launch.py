@@ -175,33 +175,24 @@ def refuse(problems: Sequence[Problem]) -> None:
         raise PreflightError(f"{count} in the way; nothing was made.", problems=problems)
 
 
+@dataclass(kw_only=True)
 class Launch:
     """One run of deploy."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        *,
-        settings: Settings,
-        plan: Plan,
-        folder: Path,
-        progress: Progress,
-        interrupts: Interrupts,
-        options: Options,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.cloud = cloud
-        self.settings = settings
-        self.plan = plan
-        self.folder = folder
-        self.progress = progress
-        self.interrupts = interrupts
-        self.options = options
-        self.sleep = sleep
+    cloud: Cloud
+    settings: Settings
+    plan: Plan
+    folder: Path
+    progress: Progress
+    interrupts: Interrupts
+    options: Options
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
         self.run_id = secrets.token_hex(4)
-        self.maker = Maker(cloud, settings, plan, self.run_id, interrupts)
-        self.lease = Lease(cloud, plan.name, self.run_id, sleep)
-        self.stays = plan.server_action in {Action.FOUND, Action.START}
+        self.maker = Maker(self.cloud, self.settings, self.plan, self.run_id, self.interrupts)
+        self.lease = Lease(self.cloud, self.plan.name, self.run_id, self.sleep)
+        self.stays = self.plan.server_action in {Action.FOUND, Action.START}
 
     def run(self) -> Result:
         """Make and wait; on any end but success, tidy up as the module's first lines say."""
@@ -222,8 +213,8 @@ class Launch:
         result = Result(self.plan.name, address, server.id, False, way.words)
         assert self.plan.parcel is not None, "a plan without problems has user data"
         watch = ReadyWatch(
-            self.cloud,
-            server,
+            cloud=self.cloud,
+            server=server,
             way=way,
             payload=self.plan.parcel.payload,
             progress=self.progress,

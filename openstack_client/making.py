@@ -7,6 +7,7 @@ before it is sent a second time.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,20 +22,20 @@ from openstack_client.settings import Settings
 Marked = TypeVar("Marked", Group, Port, Address)
 
 
+@dataclass
 class Maker:
     """Carries out a plan's parts for one run of the launcher."""
 
-    def __init__(
-        self, cloud: Cloud, settings: Settings, plan: Plan, run: str, interrupts: Interrupts
-    ) -> None:
-        self.cloud = cloud
-        self.settings = settings
-        self.plan = plan
-        self.run = run
-        self.interrupts = interrupts
-        self.description = inventory.mark(plan.name, run)
-        self.label = keys.made_name(plan.name)
-        self.made_keypair = False
+    cloud: Cloud
+    settings: Settings
+    plan: Plan
+    run: str
+    interrupts: Interrupts
+    made_keypair: bool = False
+
+    def __post_init__(self) -> None:
+        self.description = inventory.mark(self.plan.name, self.run)
+        self.label = keys.made_name(self.plan.name)
 
     def port(self) -> Port:
         """The server's port, without a security group yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from openstack_client import boot, console, gather
 from openstack_client.boot import BootConsole, HandOver
@@ -92,33 +93,27 @@ def look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
         return server
 
 
+@dataclass(kw_only=True)
 class ReadyWatch:
     """Hands the code to a server that boots, and waits until it predicts; tells all stages."""
 
-    def __init__(
-        self,
-        cloud: Cloud,
-        server: Server,
-        *,
-        way: Way,
-        payload: bytes,
-        progress: Progress,
-        meanwhile: Callable[[], None],
-        sleep: Callable[[float], None] = time.sleep,
-        port: int = HTTP_PORT,
-    ) -> None:
-        self.cloud = cloud
-        self.server = server
-        self.way = way
-        self.progress = progress
-        self.meanwhile = meanwhile
-        self.sleep = sleep
-        self.service = Service(way.address, port)
-        self.hand_over = HandOver(way.address, payload, progress, port)
+    cloud: Cloud
+    server: Server
+    way: Way
+    payload: bytes
+    progress: Progress
+    meanwhile: Callable[[], None]
+    sleep: Callable[[float], None] = time.sleep
+    port: int = HTTP_PORT
+
+    def __post_init__(self) -> None:
+        address = self.way.address
+        self.service = Service(address, self.port)
+        self.hand_over = HandOver(address, self.payload, self.progress, self.port)
         self.console = BootConsole(
-            cloud, server, way.address, progress, known_hosts=way.known_hosts
+            self.cloud, self.server, address, self.progress, self.way.known_hosts
         )
-        self.probe = Probe(False, f"port {port} of {way.address} does not answer")
+        self.probe = Probe(False, f"port {self.port} of {address} does not answer")
 
     def until_it_predicts(self, timeout: float) -> Probe:
         """The first prediction, or the reason why there is none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import click
@@ -12,13 +11,12 @@ from openstack_client import baked, baking, choices, gather, launch
 from openstack_client.baked import Match, Recipe, Stale
 from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import cloud_flags, settings_flags
-from openstack_client.errors import Interrupted, PreflightError
+from openstack_client.errors import PreflightError
 from openstack_client.facts import Facts, Image
 from openstack_client.interrupts import Interrupts
 from openstack_client.launch import Options
 from openstack_client.login import Identity
 from openstack_client.plan import Parcel
-from openstack_client.progress import Progress, display
 from openstack_client.report import table_of
 from openstack_client.settings import Settings
 from openstack_client.userdata import Role
@@ -71,24 +69,16 @@ def _bake(
     desk.begin(identity, plan)
     assert plan.image and recipe, "a plan without problems has an image and user data"
     name = name or baking.image_name(plan.image, recipe)
-    shown = display(desk.as_json, sys.stdout, f"Baking {name!r}", stages=baking.STAGES)
-    progress = Progress(shown)
-    desk.cloud.note = interrupts.note = progress.note
-    work = baking.Bake(
-        desk.cloud,
-        settings=settings,
-        plan=plan,
-        folder=desk.folder,
-        progress=progress,
-        interrupts=interrupts,
-        options=options,
-    )
-    try:
-        result = work.bake(name)
-    except KeyboardInterrupt as stop:
-        raise Interrupted("Stopped by Ctrl-C.") from stop
-    finally:
-        progress.close()
+    with desk.showing(interrupts, f"Baking {name!r}", baking.STAGES) as progress:
+        result = baking.Bake(
+            cloud=desk.cloud,
+            settings=settings,
+            plan=plan,
+            folder=desk.folder,
+            progress=progress,
+            interrupts=interrupts,
+            options=options,
+        ).bake(name)
     if desk.as_json:
         click.echo(json.dumps(result.as_json()))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import Any
 
@@ -12,10 +11,9 @@ import click
 from openstack_client import local
 from openstack_client.cli.edge import Desk, edge, find_source, open_desk
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
-from openstack_client.errors import Interrupted, SettingsError
+from openstack_client.errors import SettingsError
 from openstack_client.interrupts import Interrupts
 from openstack_client.launch import Launch, Options, Result
-from openstack_client.progress import Progress, display
 from openstack_client.settings import Settings
 
 LOCAL_FLAGS = ("host", "port", "services")
@@ -72,24 +70,16 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
         identity = desk.login()
         plan, _ = desk.plan(identity, recreate=options.recreate)
         desk.begin(identity, plan)
-        title = f"Deploying {desk.name!r}"
-        progress = Progress(display(desk.as_json, sys.stdout, title, began=began), began=began)
-        desk.cloud.note = interrupts.note = progress.note
-        launch = Launch(
-            desk.cloud,
-            settings=desk.settings,
-            plan=plan,
-            folder=desk.folder,
-            progress=progress,
-            interrupts=interrupts,
-            options=options,
-        )
-        try:
-            result = launch.run()
-        except KeyboardInterrupt as stop:
-            raise Interrupted("Stopped by Ctrl-C.") from stop
-        finally:
-            progress.close()
+        with desk.showing(interrupts, f"Deploying {desk.name!r}", began=began) as progress:
+            result = Launch(
+                cloud=desk.cloud,
+                settings=desk.settings,
+                plan=plan,
+                folder=desk.folder,
+                progress=progress,
+                interrupts=interrupts,
+                options=options,
+            ).run()
     _end(desk, result)
 
 

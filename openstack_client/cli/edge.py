@@ -7,7 +7,8 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -27,12 +28,14 @@ from openstack_client.errors import (
 )
 from openstack_client.facts import Facts, Server
 from openstack_client.gather import addresses, groups, keypairs, ports, servers
+from openstack_client.interrupts import Interrupts
 from openstack_client.inventory import USER_KEY, Inventory, deployment_names
 from openstack_client.keys import known_hosts, private_of
 from openstack_client.launch import make_plan, refuse
 from openstack_client.login import Identity, login
 from openstack_client.names import listed, nearest
 from openstack_client.plan import Plan
+from openstack_client.progress import STAGES, Progress, display
 from openstack_client.removal import find
 from openstack_client.report import plan_json, show_plan
 from openstack_client.settings import Settings
@@ -139,6 +142,22 @@ class Desk:
         if not agreed:
             self.say("Nothing was deleted.")
         return agreed
+
+    @contextmanager
+    def showing(
+        self, interrupts: Interrupts, title: str, stages: Sequence[str] = STAGES,
+        began: float | None = None,
+    ) -> Iterator[Progress]:  # fmt: skip
+        """How the work of the block goes, on the display that fits."""
+        shown = display(self.as_json, sys.stdout, title, stages, began=began)
+        progress = Progress(shown, began=began)
+        self.cloud.note = interrupts.note = progress.note
+        try:
+            yield progress
+        except KeyboardInterrupt as stop:
+            raise Interrupted("Stopped by Ctrl-C.") from stop
+        finally:
+            progress.close()
 
     def answer(self, content: Any) -> None:
         """Print the one JSON document of a verb."""

@@ -100,7 +100,7 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
     interrupts = Interrupts()
     with interrupts.installed():
         launch = Bare(
-            at.cloud, settings=settings, plan=plan, folder=at.folder,
+            cloud=at.cloud, settings=settings, plan=plan, folder=at.folder,
             progress=Progress(PlainDisplay(sys.stderr)), interrupts=interrupts, options=Options(),
         )  # fmt: skip
         try:

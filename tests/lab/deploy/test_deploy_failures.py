@@ -136,22 +136,16 @@ def test_a_lost_answer_makes_nothing_twice(
         "keypairs": "keypair"}[count])]) == 1  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("request_", "service"), [(r"GET \S+/v2/images", "Glance"), (r"POST \S+/tokens", "Keystone")]
+)
 def test_a_reset_connection_is_tried_again(
-    launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
+    launcher: Launcher, faults: FaultyNetwork, request_: str, service: str
 ) -> None:
-    faults.rule(r"GET \S+/v2/images", times=2, reset="before")
+    faults.rule(request_, times=2, reset="before")
     ended = launcher.run("plan")
     assert ended.exit_code == 0, launcher.words(ended)
-    assert "Glance failed" in launcher.words(ended)
-
-
-def test_keystone_goes_away_in_the_middle(
-    launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
-) -> None:
-    faults.rule(r"POST \S+/auth/tokens", times=2, reset="before")
-    ended = launcher.run("plan")
-    assert ended.exit_code == 0, launcher.words(ended)
-    assert "Keystone failed" in launcher.words(ended)
+    assert f"{service} failed" in launcher.words(ended)
 
 
 def test_the_quota_is_used_up_between_plan_and_request(

@@ -65,8 +65,8 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Read
     def make(port: int, *console: str, sleep: Callable[[float], None] | None = None) -> ReadyWatch:
         cloud: Any = Console(*console or ("",))
         return ReadyWatch(
-            cloud,
-            Server("s1", "x", "ACTIVE"),
+            cloud=cloud,
+            server=Server("s1", "x", "ACTIVE"),
             way=Way("127.0.0.1", "debian", None, tmp_path / "known_hosts"),
             payload=PAYLOAD,
             progress=Progress(Told()),
