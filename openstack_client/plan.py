@@ -318,6 +318,11 @@ def _decide_port(plan: Plan, mine: Inventory) -> None:
     elif plan.server_action in {Action.MAKE, Action.REPLACE}:
         on = f"on network {plan.network.name}" if plan.network else ""
         plan.items.append(Item("port", keys.made_name(plan.name), Action.MAKE, on))
+    elif plan.server and plan.server.status not in SLEEPING:
+        plan.problems.append(Problem(
+            "port", f"that of server {plan.server.name!r} is gone: somebody deleted it.",
+            "Make the server anew with --recreate.",
+        ))  # fmt: skip
 
 
 def _decide_address(plan: Plan, settings: Settings, facts: Facts, mine: Inventory) -> None:

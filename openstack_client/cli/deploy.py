@@ -66,7 +66,6 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
     desk = open_desk(flags)
     interrupts = Interrupts()
     with interrupts.installed():
-        _say_ignored(desk)
         identity = desk.login()
         plan, _ = desk.plan(identity, recreate=options.recreate)
         desk.begin(identity, plan)
@@ -89,12 +88,6 @@ def _say_unused(flags: dict[str, Any]) -> None:
              if value and name in Settings.model_fields and name != "workers"]  # fmt: skip
     if given:
         click.echo(f"Not used here: {', '.join(given)}.", err=True)
-
-
-def _say_ignored(desk: Desk) -> None:
-    ignored = desk.source.ignored
-    if ignored and not desk.as_json:
-        click.echo(f"Not used beside it: {', '.join(ignored)}.", err=True)
 
 
 def _end(desk: Desk, result: Result) -> None:

@@ -103,6 +103,9 @@ class Desk:
         return self.settings.name
 
     def login(self) -> Identity:
+        if self.source.ignored and not self.as_json:
+            ignored = ", ".join(self.source.ignored)
+            _to_stderr(f"Using {self.source.words}; not used beside it: {ignored}.")
         return login(self.cloud, self.source)
 
     def plan(

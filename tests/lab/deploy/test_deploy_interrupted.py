@@ -78,6 +78,23 @@ def test_ctrl_c_until_the_server_is_active_leaves_nothing(
     assert project.leftovers() == []
 
 
+def test_ctrl_c_does_not_wait_for_a_cloud_that_hangs(
+    launcher: Launcher, faults: FaultyNetwork
+) -> None:
+    started: list[subprocess.Popen[str]] = []
+    over = threading.Event()
+
+    def hang() -> None:
+        os.kill(started[0].pid, signal.SIGINT)
+        over.wait(60)
+
+    faults.rule(STAGES["planning"], call=hang)
+    started.append(launcher.start())
+    words = end(started[0], 30)
+    over.set()
+    assert started[0].returncode == 130 and "Stopped." in words
+
+
 def test_ctrl_c_while_waiting_leaves_what_can_be_resumed(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:

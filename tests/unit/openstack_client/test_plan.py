@@ -158,6 +158,13 @@ def test_duplicates_are_told_not_guessed() -> None:
     assert "has 2: s1, s2" in plan.problems[0].what
 
 
+def test_a_server_that_lost_its_port_is_made_anew() -> None:
+    plan = make(whole(ports=()))
+    assert "--recreate" in next(p.remedy for p in plan.problems if p.subject == "port")
+    anew = make(whole(ports=()), recreate=True)
+    assert anew.problems == [] and actions(anew)["port"] == "make"
+
+
 def test_a_given_floating_ip() -> None:
     free, used = Address("a8", "172.24.4.8"), Address("a9", "172.24.4.7", port="other")
     facts = dataclasses.replace(FACTS, addresses=(free, used))

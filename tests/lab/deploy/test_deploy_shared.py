@@ -1,0 +1,53 @@
+"""A project has several users, and keypairs belong to users: what one may do with another's."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.lab.deploy.conftest import Launcher
+from tests.support.lab_project import Project
+
+
+@pytest.fixture
+def colleague(launcher: Launcher, project: Project, tmp_path: Path) -> Iterator[Launcher]:
+    """Another member of the project, at a machine of their own."""
+    identity = project.admin.identity
+    name, password = f"colleague-{secrets.token_hex(3)}", secrets.token_urlsafe(12)
+    user = identity.create_user(name=name, password=password, domain_id="default")
+    identity.assign_project_role_to_user(project.id, user, identity.find_role("member"))
+    home = tmp_path / "colleague"
+    home.mkdir()
+    theirs = {"OS_USERNAME": name, "OS_PASSWORD": password, "HOME": str(home)}
+    yield replace(launcher, env=launcher.env | theirs, folder=home)
+    identity.delete_user(user)
+
+
+def test_a_colleague_takes_over_and_takes_away(
+    launcher: Launcher, colleague: Launcher, project: Project, nothing_left: Callable[[], None]
+) -> None:
+    assert launcher.run("deploy", "--no-wait").exit_code == 0
+    found = colleague.run("deploy", "--no-wait")
+    words = colleague.words(found)
+    assert found.exit_code == 0, words
+    assert "made by another user of the project" in words and project.user_id in words
+    assert "ssh may not let you in" in words
+    gone = colleague.run("delete", "--yes")
+    words = colleague.words(gone)
+    assert gone.exit_code == 0, words
+    assert "Keypair 'stackserve-stackserve' stays: it belongs to the user who made" in words
+    assert "openstack keypair delete stackserve-stackserve" in words
+    assert project.leftovers() == ["keypair stackserve-stackserve"]
+    # Its owner may do as told, or let delete do it.
+    assert launcher.run("delete", "--yes").exit_code == 0
+    nothing_left()
+
+
+def test_a_unit_is_no_deployment(launcher: Launcher) -> None:
+    ended = launcher.run("logs", "web")
+    assert ended.exit_code == 10
+    assert "For the journal of a unit: logs --unit web." in launcher.words(ended)
