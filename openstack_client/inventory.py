@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from openstack_client.facts import Address, Group, Keypair, Port, Server
-from openstack_client.keys import made_name
+from openstack_client.keys import keypair_name
+from openstack_client.login import Identity
 
 MARK = re.compile(r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)")
 NAME_KEY = "stackserve_deployment"
@@ -94,6 +95,7 @@ class Inventory:
 
 def pick(
     name: str,
+    project_id: str,
     *,
     servers: Iterable[Server],
     groups: Iterable[Group],
@@ -108,15 +110,15 @@ def pick(
         tuple(thing for thing in groups if marked_name(thing.description) == name),
         tuple(thing for thing in ports if marked_name(thing.description) == name),
         tuple(thing for thing in addresses if marked_name(thing.description) == name),
-        tuple(thing for thing in keypairs if thing.name == made_name(name)),
+        tuple(thing for thing in keypairs if thing.name == keypair_name(name, project_id)),
     )
 
 
-def keypair_of_another(mine: Inventory, user_id: str) -> str:
+def keypair_of_another(mine: Inventory, identity: Identity) -> str:
     """Keypairs belong to users, not to the project: what only the server's maker can remove."""
+    made = keypair_name(mine.name, identity.project_id)
     for server in mine.servers:
-        made = server.key_name == made_name(mine.name)
-        if made and server.user not in {"", user_id} and not mine.keypairs:
+        if server.key_name == made and server.user not in {"", identity.user_id}:
             return (
                 f"Keypair {server.key_name!r} stays: it belongs to the user who made the server "
                 f"({server.user}), and only they can remove it: "

@@ -76,8 +76,16 @@ def private_of(public_key: str, folders: list[Path]) -> Path | None:
 
 
 def made_name(deployment: str) -> str:
-    """The keypair that the launcher makes in Nova, and so may delete."""
+    """What the launcher calls what it makes for a deployment."""
     return f"stackserve-{deployment}"
+
+
+def keypair_name(deployment: str, project_id: str) -> str:
+    """The keypair that the launcher makes, and so may delete.
+
+    A user has one set of keypairs in all projects, so the name of the deployment is not enough.
+    """
+    return f"{made_name(deployment)}-{project_id[:8]}"
 
 
 def kept_key(folder: Path, deployment: str) -> Path:
@@ -94,11 +102,12 @@ def plan_key(
     deployment: str,
     keypairs: tuple[Keypair, ...],
     *,
+    project_id: str,
     ssh_folder: Path,
     folder: Path,
 ) -> KeyPlan | Problem:
     """Which keypair the server gets, and whether it is there already."""
-    ours = made_name(deployment)
+    ours = keypair_name(deployment, project_id)
     present = next((pair for pair in keypairs if pair.name == ours), None)
     places = [ssh_folder, folder / "keys"]
     if wanted is None:

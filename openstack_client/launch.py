@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from openstack_client.making import Maker
 from openstack_client.plan import Action, Parcel, Plan, decide
 from openstack_client.progress import Progress
 from openstack_client.readiness import base_url
-from openstack_client.removal import Remover
+from openstack_client.removal import Remover, find
 from openstack_client.settings import Settings
 from openstack_client.ssh import Way
 from openstack_client.waiting import ReadyWatch, until_active
@@ -156,12 +156,13 @@ def make_plan(
     """Ask the cloud, then decide."""
     facts = gather.gather(cloud)
     mine = inventory.pick(
-        settings.name, servers=facts.servers, groups=facts.groups, ports=facts.ports,
-        addresses=facts.addresses, keypairs=facts.keypairs,
+        settings.name, identity.project_id, servers=facts.servers, groups=facts.groups,
+        ports=facts.ports, addresses=facts.addresses, keypairs=facts.keypairs,
     )  # fmt: skip
     key = keys.plan_key(
-        settings.key, settings.name, facts.keypairs, ssh_folder=ssh_folder, folder=folder
-    )
+        settings.key, settings.name, facts.keypairs, project_id=identity.project_id,
+        ssh_folder=ssh_folder, folder=folder,
+    )  # fmt: skip
     plan = decide(
         settings, facts, mine, identity=identity, key=key, parcel=parcel(settings, role),
         recreate=recreate, stock_only=role is userdata.Role.IMAGE,
@@ -306,16 +307,7 @@ class Launch:
         self.progress.note("Nothing of this run is left.")
 
     def _made(self) -> Inventory:
-        pairs = gather.keypairs(self.cloud) if self.maker.made_keypair else ()
-        found = inventory.pick(
-            self.plan.name,
-            servers=gather.servers(self.cloud),
-            groups=gather.groups(self.cloud),
-            ports=gather.ports(self.cloud),
-            addresses=gather.addresses(self.cloud),
-            keypairs=(),
-        ).made_by(self.run_id)
-        made = tuple(pair for pair in pairs if pair.name == keys.made_name(self.plan.name))
-        return Inventory(
-            found.name, found.servers, found.groups, found.ports, found.addresses, made
-        )
+        """What this run made; keypairs do not say which run theirs was, but this one knows."""
+        found = find(self.cloud, self.plan.name)
+        pairs = found.keypairs if self.maker.made_keypair else ()
+        return replace(found.made_by(self.run_id), keypairs=pairs)

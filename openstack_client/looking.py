@@ -164,7 +164,7 @@ def deployments(
     rows = []
     for name in inventory.deployment_names(servers, groups, ports, addresses):
         mine = inventory.pick(
-            name, servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
+            name, "", servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
         )
         server = mine.servers[0] if mine.servers else None
         rows.append({

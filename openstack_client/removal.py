@@ -22,6 +22,7 @@ def find(cloud: Cloud, name: str) -> Inventory:
     """All that belongs to the deployment now."""
     return inventory.pick(
         name,
+        cloud.project_id,
         servers=gather.servers(cloud),
         groups=gather.groups(cloud),
         ports=gather.ports(cloud),

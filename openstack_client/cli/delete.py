@@ -40,7 +40,7 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
         raise busy(desk.name, under_way, time.time())
     rows = [{"kind": kind, "name": name, "id": id_} for kind, name, id_ in mine.lines()]
     rows += [{"kind": "file here", "name": str(path), "id": ""} for path in files]
-    left = keypair_of_another(mine, identity.user_id)
+    left = keypair_of_another(mine, identity)
     if not desk.as_json:
         desk.say(f"This goes with deployment {desk.name!r}:")
         desk.console.print(table_of(rows, ["kind", "name", "id"]))

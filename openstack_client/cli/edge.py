@@ -92,7 +92,8 @@ class Desk:
 
     @property
     def folder(self) -> Path:
-        return settings.config_folder(self.settings, self.env)
+        """Of the project that one is logged in to: others may have deployments of this name."""
+        return settings.config_folder(self.settings, self.env) / self.cloud.project_id
 
     @property
     def ssh_folder(self) -> Path:

@@ -49,6 +49,11 @@ class Project:
             "OS_IDENTITY_API_VERSION": "3",
         }
 
+    @property
+    def keypair(self) -> str:
+        """What the launcher calls the one that it makes for a deployment of the default name."""
+        return f"stackserve-stackserve-{self.id[:8]}"
+
     def connection(self) -> Any:
         """The project as its own user sees it."""
         if self.own is None:

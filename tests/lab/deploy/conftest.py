@@ -81,6 +81,10 @@ class Launcher:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def kept(self, project: Project, kind: str) -> Path:
+        """The file of this kind (keys, known_hosts) that is kept for the deployment."""
+        return self.folder / ".config" / "stackserve" / project.id / kind / "stackserve"
+
     def words(self, ended: Result) -> str:
         """All that a person sees, on one line, so that wrapping does not matter."""
         return " ".join((ended.stdout + ended.stderr).split())

@@ -73,7 +73,7 @@ def test_deploy_look_again_delete(
     assert gone.exit_code == 0, words
     for kind in ("server", "floating IP", "port", "security group", "keypair", "file here"):
         assert kind in words
-    assert not (launcher.folder / ".config/stackserve/keys/stackserve").exists()
+    assert not launcher.kept(project, "keys").exists()
     nothing_left()
     nothing = launcher.run("delete", "--yes")
     assert nothing.exit_code == 0 and "Nothing to delete" in launcher.words(nothing)

@@ -183,7 +183,7 @@ def test_no_secret_is_on_the_command_line_or_in_the_output(
     words = end(process)
     assert process.returncode == 0, words
     assert any("start_instance.py" in line for line in lines)
-    private = (launcher.folder / ".config/stackserve/keys/stackserve").read_text()
+    private = launcher.kept(project, "keys").read_text()
     for secret in (project.password, private.split("\n")[1]):
         assert secret not in words
         assert not [line for line in lines if secret in line]

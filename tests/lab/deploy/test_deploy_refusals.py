@@ -288,14 +288,14 @@ def test_a_keypair_that_exists_with_another_key(
 ) -> None:
     own = project.connection()
     other = keys.generate(tmp_path / "other" / "key")
-    own.compute.create_keypair(name="stackserve-stackserve", public_key=other)
+    own.compute.create_keypair(name=project.keypair, public_key=other)
     keys.generate(tmp_path / ".ssh" / "id_ed25519")
     try:
         words = refused(launcher)
     finally:
-        own.compute.delete_keypair("stackserve-stackserve")
-    assert "keypair: 'stackserve-stackserve' exists with another key" in words
-    assert keys.fingerprint(other) in words and "--key stackserve-stackserve" in words
+        own.compute.delete_keypair(project.keypair)
+    assert f"keypair: '{project.keypair}' exists with another key" in words
+    assert keys.fingerprint(other) in words and f"--key {project.keypair}" in words
 
 
 def test_user_data_too_large(launcher: Launcher, tmp_path: Path) -> None:

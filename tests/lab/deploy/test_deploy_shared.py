@@ -39,9 +39,9 @@ def test_a_colleague_takes_over_and_takes_away(
     gone = colleague.run("delete", "--yes")
     words = colleague.words(gone)
     assert gone.exit_code == 0, words
-    assert "Keypair 'stackserve-stackserve' stays: it belongs to the user who made" in words
-    assert "openstack keypair delete stackserve-stackserve" in words
-    assert project.leftovers() == ["keypair stackserve-stackserve"]
+    assert f"Keypair '{project.keypair}' stays: it belongs to the user who made" in words
+    assert f"openstack keypair delete {project.keypair}" in words
+    assert project.leftovers() == [f"keypair {project.keypair}"]
     # Its owner may do as told, or let delete do it.
     assert launcher.run("delete", "--yes").exit_code == 0
     nothing_left()

@@ -47,7 +47,7 @@ def test_all_about_waiting(up: Launcher, faults: FaultyNetwork, project: Project
     no_console(up, faults)
     stopped_meanwhile(up, faults)
     the_server_stays(up, project)
-    host_key_for_ssh(up, faults)
+    host_key_for_ssh(up, faults, project)
 
 
 def nothing_seen(up: Launcher, faults: FaultyNetwork) -> None:
@@ -142,15 +142,15 @@ def the_server_stays(up: Launcher, project: Project) -> None:
     assert kinds == ["server", "keypair", "floating", "group", "port"]
 
 
-def host_key_for_ssh(up: Launcher, faults: FaultyNetwork) -> None:
-    (up.folder / ".config/stackserve/known_hosts/stackserve").unlink(missing_ok=True)
+def host_key_for_ssh(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
+    up.kept(project, "known_hosts").unlink(missing_ok=True)
     shows(faults, KEY)
     ended = up.run("ssh", "--json", "stackserve", "uptime")
     assert ended.exit_code == 0, up.words(ended)
     command = json.loads(ended.stdout)["command"]
     assert "StrictHostKeyChecking=yes" in command and command[-1] == "uptime"
     assert command[-2].startswith("debian@172.24.4.")
-    known = up.folder / ".config/stackserve/known_hosts/stackserve"
+    known = up.kept(project, "known_hosts")
     assert "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey" in known.read_text()
     faults.clear()
 

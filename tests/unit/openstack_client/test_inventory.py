@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from openstack_client import inventory
 from openstack_client.facts import Address, Group, Keypair, Port, Server
+from openstack_client.login import Identity
 
 RUN = "0011aabb"
 MARK = inventory.mark("web", RUN)
@@ -18,12 +19,15 @@ OTHER = Server("s2", "stackserve-web", "ACTIVE")
 GROUP = Group("g1", "stackserve-web", OLD)
 PORT = Port("p1", "stackserve-web", MARK, "n1", "10.0.0.5", "s1")
 ADDRESS = Address("a1", "172.24.4.9", MARK, "p1", "x1")
-PAIRS = (Keypair("stackserve-web", "k"), Keypair("mine", "k"))
+ME = Identity("demo", "u1", "demo", "0123456789")
+OURS = "stackserve-web-01234567"
+PAIRS = (Keypair(OURS, "k"), Keypair("stackserve-web-89abcdef", "k"), Keypair("mine", "k"))
 
 
 def everything() -> inventory.Inventory:
     return inventory.pick(
         "web",
+        ME.project_id,
         servers=(SERVER, OTHER),
         groups=(GROUP, Group("g2", "stackserve-web", "mine")),
         ports=(PORT, Port("p2", "x", inventory.mark("web2", RUN))),
@@ -42,7 +46,7 @@ def test_marks_are_read_back() -> None:
 
 def test_only_marked_things_belong() -> None:
     mine = everything()
-    assert mine.ids == {"s1", "g1", "p1", "a1", "stackserve-web"}
+    assert mine.ids == {"s1", "g1", "p1", "a1", OURS}
     assert not mine.empty
 
 
@@ -65,15 +69,15 @@ def test_what_goes_is_listed_servers_first_and_volumes_too() -> None:
 
 
 def test_the_keypair_of_another_user_is_told() -> None:
-    theirs = replace(SERVER, user="u2", key_name="stackserve-web")
+    theirs = replace(SERVER, user="u2", key_name=OURS)
     mine = inventory.Inventory("web", servers=(theirs,))
-    told = inventory.keypair_of_another(mine, "u1")
+    told = inventory.keypair_of_another(mine, ME)
     assert "belongs to the user who made the server (u2)" in told
-    assert told.endswith("openstack keypair delete stackserve-web")
-    assert inventory.keypair_of_another(mine, "u2") == ""
+    assert told.endswith(f"openstack keypair delete {OURS}")
+    assert inventory.keypair_of_another(mine, replace(ME, user_id="u2")) == ""
     given = replace(mine, servers=(replace(theirs, key_name="laptop"),))
-    assert inventory.keypair_of_another(given, "u1") == ""
-    assert inventory.keypair_of_another(inventory.Inventory("web"), "u1") == ""
+    assert inventory.keypair_of_another(given, ME) == ""
+    assert inventory.keypair_of_another(inventory.Inventory("web"), ME) == ""
 
 
 def test_deployments_are_found_by_any_part() -> None:

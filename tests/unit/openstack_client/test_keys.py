@@ -27,7 +27,7 @@ def kept(tmp_path: Path) -> Path:
 
 
 def plan(ssh: Path, kept: Path, *pairs: Keypair, wanted: str | None = None) -> KeyPlan | Problem:
-    return keys.plan_key(wanted, "web", pairs, ssh_folder=ssh, folder=kept)
+    return keys.plan_key(wanted, "web", pairs, project_id="0123456789", ssh_folder=ssh, folder=kept)
 
 
 def test_a_generated_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
@@ -49,7 +49,11 @@ def test_a_generated_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
 def test_without_any_key_a_new_one_is_made(ssh: Path, kept: Path) -> None:
     made = plan(ssh, kept)
     assert made == KeyPlan(
-        "stackserve-web", make=True, generate=True, private=kept / "keys" / "web", why="a new one"
+        "stackserve-web-01234567",
+        make=True,
+        generate=True,
+        private=kept / "keys" / "web",
+        why="a new one",
     )
 
 
@@ -71,7 +75,7 @@ def test_a_public_key_without_its_private_half_is_passed_over(ssh: Path, kept: P
 def test_a_second_run_finds_the_key_of_the_first(ssh: Path, kept: Path) -> None:
     line = keys.generate(kept / "keys" / "web")
     keys.generate(ssh / "id_ed25519")
-    found = plan(ssh, kept, Keypair("stackserve-web", line))
+    found = plan(ssh, kept, Keypair("stackserve-web-01234567", line))
     assert isinstance(found, KeyPlan)
     assert not found.make and found.private == kept / "keys" / "web"
 
@@ -79,23 +83,23 @@ def test_a_second_run_finds_the_key_of_the_first(ssh: Path, kept: Path) -> None:
 def test_another_key_under_the_same_name_is_refused(ssh: Path, kept: Path) -> None:
     keys.generate(ssh / "id_ed25519")
     other = keys.generate(kept / "other")
-    problem = plan(ssh, kept, Keypair("stackserve-web", other))
+    problem = plan(ssh, kept, Keypair("stackserve-web-01234567", other))
     assert isinstance(problem, Problem)
-    assert "'stackserve-web' exists with another key" in problem.what
+    assert "'stackserve-web-01234567' exists with another key" in problem.what
     assert keys.fingerprint(other) in problem.what
-    assert "openstack keypair delete stackserve-web" in problem.remedy
+    assert "openstack keypair delete stackserve-web-01234567" in problem.remedy
 
 
 def test_the_same_key_under_another_file_is_found(ssh: Path, kept: Path) -> None:
     line = keys.generate(ssh / "work")
     keys.generate(ssh / "id_ed25519")
-    found = plan(ssh, kept, Keypair("stackserve-web", line))
+    found = plan(ssh, kept, Keypair("stackserve-web-01234567", line))
     assert isinstance(found, KeyPlan) and found.private == ssh / "work"
 
 
 def test_a_keypair_whose_private_half_is_nowhere_is_refused(ssh: Path, kept: Path) -> None:
     line = keys.generate(kept / "x")
-    problem = plan(ssh, kept, Keypair("stackserve-web", line))
+    problem = plan(ssh, kept, Keypair("stackserve-web-01234567", line))
     assert isinstance(problem, Problem) and "no private key for it" in problem.what
 
 
