@@ -149,12 +149,13 @@ class Supervisor:
 
     def _renew_after(self, name: str) -> None:
         """A restarted switch has lost its addresses and ports: who made them makes them again."""
-        for dependent in dependents(name, (running.unit for running in self.running.values())):
-            running = self.running[dependent]
-            if running.unit.each_start and running.state is State.DONE:
-                running.again()
-            elif name in running.unit.tied_to:
-                running.kill(signal.SIGTERM)
+        units = [running.unit for running in self.running.values()]
+        after = [self.running[dependent] for dependent in dependents(name, units)]
+        tied = [running for running in after if name in running.unit.tied_to and running.pid]
+        self._end(tied)
+        done = [r for r in after if r.unit.each_start and r.state is State.DONE]
+        for running in (*tied, *done):
+            running.again()
 
     def _end(self, ending: list[Running]) -> None:
         """SIGTERM to all at once, SIGKILL to each whose patience is over."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,6 +55,13 @@ class Supervised:
         return unit
 
 
+def found(supervised: Supervised, command: str) -> int:
+    """The pid, as it is seen from outside, of what runs `command` in the namespace."""
+    own = str(_child(supervised.process.pid))
+    search = ["pgrep", "--ns", own, "--nslist", "pid", "-f", command]
+    return int(subprocess.run(search, capture_output=True, check=True).stdout.split()[0])
+
+
 @pytest.fixture
 def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator[Supervised]:
     needs(os.geteuid() == 0, "a process namespace needs root")
@@ -76,6 +84,23 @@ def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator
     yield made
     process.kill()
     process.wait()
+
+
+def test_a_daemon_starts_anew_with_what_it_is_tied_to(supervised: Supervised) -> None:
+    """Even when it does not care for SIGTERM; its neighbour is left alone."""
+    supervised.apply(
+        daemon("switch", "exec sleep 61"),
+        daemon("agent", "trap '' TERM; while :; do sleep 0.1; done", requires=("switch",),
+               tied_to=("switch",)),
+        daemon("neighbour", "exec sleep 60", requires=("switch",)),
+    )  # fmt: skip
+    before = {name: supervised.wait(name, "ready")["pid"] for name in supervised.units()}
+    os.kill(found(supervised, "sleep 61"), signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while any(supervised.units()[name]["pid"] in (0, before[name]) for name in ("switch", "agent")):
+        assert time.monotonic() < deadline, supervised.units()
+        time.sleep(0.05)
+    assert supervised.units()["neighbour"]["pid"] == before["neighbour"]
 
 
 def test_units_start_after_what_they_require(supervised: Supervised) -> None:
@@ -126,12 +151,7 @@ def test_a_dead_daemon_is_restarted_and_what_it_lost_is_made_again(supervised: S
         task("bridges", f"echo >> {counted}", requires=("switch",), each_start=True),
     )
     supervised.wait("bridges", "done")
-    # Seen from outside, the pid is another one: find the daemon by what it runs.
-    inner = subprocess.run(
-        ["pgrep", "--ns", str(_child(supervised.process.pid)), "--nslist", "pid", "-f", "sleep 60"],
-        capture_output=True, text=True, check=True,
-    ).stdout.split()  # fmt: skip
-    os.kill(int(inner[0]), 9)
+    os.kill(found(supervised, "sleep 60"), signal.SIGKILL)
     deadline = time.monotonic() + 15
     while counted.read_text() != "\n\n":
         assert time.monotonic() < deadline

@@ -13,8 +13,9 @@ AGENTS = {
     "l3": ("neutron-l3-agent", "Neutron's router agent", "l3_agent.ini"),
     "metadata": ("neutron-metadata-agent", "Neutron's metadata agent", "metadata_agent.ini"),
 }
-# Those that put ports of the switch into namespaces, and never look at them again.
-PLUGGERS = ("dhcp", "l3")
+# Those that plug and wire ports once. The switch agent notices by itself that the switch was
+# restarted, but leaves the outer network cut when ports come back while it recovers.
+PLUGGERS = ("openvswitch", "dhcp", "l3")
 
 
 def units(lab: Lab) -> list[Unit]:

@@ -160,6 +160,6 @@ def test_a_daemon_that_hangs_is_to_be_restarted_and_one_that_died_is_not() -> No
 def test_what_plugs_ports_starts_anew_after_the_switch(tmp_path: Path) -> None:
     units = {unit.name: unit for unit in declare(lab(Hypervisor.FAKE, tmp_path))}
     tied = {name for name, unit in units.items() if "switch" in unit.tied_to}
-    assert tied == {"neutron-dhcp", "neutron-l3"}
+    assert tied == {"neutron-openvswitch", "neutron-dhcp", "neutron-l3"}
     for name in tied:
         assert name in dependents("switch", units.values())
