@@ -85,7 +85,12 @@ def keypair_name(deployment: str, project_id: str) -> str:
 
     A user has one set of keypairs in all projects, so the name of the deployment is not enough.
     """
-    return f"{made_name(deployment)}-{project_id[:8]}"
+    return f"{made_name(deployment)}-{short(project_id)}"
+
+
+def short(project_id: str) -> str:
+    """Enough of an id to tell a user's projects apart, and short enough for a command line."""
+    return project_id[:8]
 
 
 def kept_key(folder: Path, deployment: str) -> Path:

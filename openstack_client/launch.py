@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +154,11 @@ def make_plan(
     recreate: bool = False,
     role: userdata.Role = userdata.Role.SERVER,
 ) -> tuple[Plan, Facts]:
-    """Ask the cloud, then decide."""
-    facts = gather.gather(cloud)
+    """Ask the cloud, then decide; the user data is rendered and checked while the cloud answers."""
+    with ThreadPool(1) as aside:
+        rendered = aside.apply_async(parcel, (settings, role))
+        facts = gather.gather(cloud)
+        carried = rendered.get()
     mine = inventory.pick(
         settings.name, identity.project_id, servers=facts.servers, groups=facts.groups,
         ports=facts.ports, addresses=facts.addresses, keypairs=facts.keypairs,
@@ -164,7 +168,7 @@ def make_plan(
         ssh_folder=ssh_folder, folder=folder,
     )  # fmt: skip
     plan = decide(
-        settings, facts, mine, identity=identity, key=key, parcel=parcel(settings, role),
+        settings, facts, mine, identity=identity, key=key, parcel=carried,
         recreate=recreate, stock_only=role is userdata.Role.IMAGE,
     )  # fmt: skip
     return plan, facts

@@ -9,6 +9,7 @@ import click
 
 from openstack_client.cli.edge import edge, no_deployment, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.errors import Interrupted
 from openstack_client.inventory import keypair_of_another
 from openstack_client.lease import busy, held_by_another
 from openstack_client.removal import Remover, find, forget, local_files
@@ -48,7 +49,13 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
             desk.say(left, "yellow")
     if not desk.agreed("Delete all of it?", yes):
         return
-    Remover(desk.cloud, (lambda text: None) if desk.as_json else desk.say).remove(mine)
+    try:
+        Remover(desk.cloud, (lambda text: None) if desk.as_json else desk.say).remove(mine)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(
+            f"Stopped before all of {desk.name!r} was gone.",
+            f"Run `delete {desk.name}` again; what is gone already is passed over.",
+        ) from stop
     forget(files)
     if desk.as_json:
         desk.answer({"name": desk.name, "deleted": rows} | ({"note": left} if left else {}))

@@ -30,7 +30,7 @@ from openstack_client.facts import Facts, Server
 from openstack_client.gather import addresses, groups, keypairs, ports, servers
 from openstack_client.interrupts import Interrupts
 from openstack_client.inventory import USER_KEY, Inventory, deployment_names
-from openstack_client.keys import known_hosts, private_of
+from openstack_client.keys import known_hosts, private_of, short
 from openstack_client.launch import make_plan, refuse
 from openstack_client.login import Identity, login
 from openstack_client.names import listed, nearest
@@ -93,7 +93,7 @@ class Desk:
     @property
     def folder(self) -> Path:
         """Of the project that one is logged in to: others may have deployments of this name."""
-        return settings.config_folder(self.settings, self.env) / self.cloud.project_id
+        return settings.config_folder(self.settings, self.env) / short(self.cloud.project_id)
 
     @property
     def ssh_folder(self) -> Path:
@@ -142,7 +142,10 @@ class Desk:
             return True
         if self.as_json or not sys.stdin.isatty():
             raise SettingsError("Nobody is there to be asked.", "Add --yes to go on without.")
-        agreed = click.confirm(question)
+        try:
+            agreed = click.confirm(question)
+        except click.Abort as stop:
+            raise Interrupted("Stopped; nothing was deleted.") from stop
         if not agreed:
             self.say("Nothing was deleted.")
         return agreed

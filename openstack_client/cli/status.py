@@ -98,5 +98,10 @@ def _show(desk: Desk, content: dict[str, Any]) -> None:
         desk.console.print(
             table_of(content["units"], ["name", "active", "sub", "restarts", "memory_mb"])
         )
+    if content["drift"] == "differs":
+        desk.say(
+            "Other code runs there than is on this disk; `deploy --recreate` brings it there.",
+            "yellow",
+        )
     if content["inside_problem"]:
         desk.say(f"Units and queues: {content['inside_problem']}.", "yellow")

@@ -83,7 +83,7 @@ class Launcher:
 
     def kept(self, project: Project, kind: str) -> Path:
         """The file of this kind (keys, known_hosts) that is kept for the deployment."""
-        return self.folder / ".config" / "stackserve" / project.id / kind / "stackserve"
+        return self.folder / ".config" / "stackserve" / project.id[:8] / kind / "stackserve"
 
     def words(self, ended: Result) -> str:
         """All that a person sees, on one line, so that wrapping does not matter."""
