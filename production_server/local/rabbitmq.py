@@ -77,6 +77,11 @@ class RabbitNode:
 
     def start(self) -> None:
         """Start and wait until it takes connections."""
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start; whoever connects before it is there has to try again."""
         if not installed():
             raise ServiceError(
                 "RabbitMQ is not installed on this machine",
@@ -85,9 +90,12 @@ class RabbitNode:
         self._configure()
         self._spawn(["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)])
         self._spawn([str(SERVER)])
+
+    def wait(self) -> None:
+        """Until it takes connections; it must have been launched."""
         give_up = time.monotonic() + START_TIMEOUT
         while not self._answers():
-            if self._processes[-1].poll() is not None or time.monotonic() > give_up:
+            if not self._lives() or time.monotonic() > give_up:
                 self.stop()
                 raise ServiceError(
                     f"RabbitMQ did not start: {_last_line(self.log)}", f"Its log: {self.log}"
@@ -159,6 +167,9 @@ class RabbitNode:
                     start_new_session=True,
                 )
             )
+
+    def _lives(self) -> bool:
+        return bool(self._processes) and self._processes[-1].poll() is None
 
     def _answers(self) -> bool:
         try:

@@ -17,6 +17,7 @@ from production_server.errors import StackserveError
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
+NOT_ASKED = {"ok": False, "reason": "not asked, for want of a broker"}
 LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
 
@@ -94,9 +95,12 @@ def alive_body(services: Services) -> dict[str, Any]:
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:
     """Ask each part a real question: broker and worker by a prediction, the store by a read."""
+    connected = services.lane.connected
+    # Without a broker the question would only wait for its deadline.
+    worker = _asked(lambda: _predict_default(services)) if connected else NOT_ASKED
     return {
-        "broker": {"ok": services.lane.connected},
-        "worker": _asked(lambda: _predict_default(services)),
+        "broker": {"ok": connected},
+        "worker": worker,
         "store": _asked(services.store.counts),
     }
 

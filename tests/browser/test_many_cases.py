@@ -119,7 +119,8 @@ def test_a_job_that_is_done_before_the_cancel_arrives_keeps_its_result(
 ) -> None:
     page = tab.open()
     held: list[Route] = []
-    page.route(re.compile(r"/jobs/\w+$"), held.append)  # the page cannot see how far the job is
+    # The page cannot see how far the job is.
+    page.route(re.compile(r"/jobs/\w+$"), lambda route: held.append(route))  # noqa: PLW0108
     with page.expect_response("**/jobs?*") as accepted:
         upload(page, cases)
     address = f"{service}{accepted.value.json()['links']['self']}"
