@@ -14,10 +14,10 @@ from openstack_client.errors import CloudError, ContextualizationError
 from openstack_client.facts import Server
 from openstack_client.firewall import HTTP_PORT
 from openstack_client.progress import Progress
+from openstack_client.readiness import listens
 from openstack_client.userdata import Delivery, deliver
 
 CONSOLE_EVERY = 3.0
-DELIVERY_PATIENCE = 8.0
 # A cloud that answers so shows no console to this user, now or later.
 NO_CONSOLE = {403, 404, 409, 501}
 
@@ -97,8 +97,10 @@ class HandOver:
         """Whether the server has its code, after a try if it had not."""
         if self.done:
             return True
+        if not listens(self.address, self.port):
+            return False
         try:
-            result = deliver(self.address, self.port, self.payload, DELIVERY_PATIENCE)
+            result = deliver(self.address, self.port, self.payload)
         except ContextualizationError as error:
             raise ContextualizationError(
                 error.what,

@@ -44,16 +44,15 @@ NEUTRON_QUOTAS = ("floating_ips", "security_groups", "security_group_rules", "po
 def gather(cloud: Cloud) -> Facts:
     """All facts that a plan needs. Raises CloudError when a service cannot be asked."""
     project = cloud.project_id
-    ports = _ask(cloud, "Neutron", "list the ports", lambda: _ports(cloud, project))
     questions: dict[str, Callable[[], Any]] = {
         "images": _ask(cloud, "Glance", "list the images", lambda: _images(cloud)),
         "flavors": _ask(cloud, "Nova", "list the flavors", lambda: _flavors(cloud)),
         "networks": _ask(cloud, "Neutron", "list the networks", lambda: _networks(cloud, project)),
         "routers": _ask(cloud, "Neutron", "list the routers", lambda: _routers(cloud, project)),
-        "keypairs": _ask(cloud, "Nova", "list the keypairs", lambda: keypairs(cloud)),
+        "keypairs": lambda: keypairs(cloud),
         "groups": lambda: groups(cloud),
         "addresses": lambda: addresses(cloud),
-        "ports": ports,
+        "ports": lambda: ports(cloud),
         "servers": lambda: servers(cloud),
         "zones": lambda: _optional(_ask(cloud, "Nova", "list the zones", lambda: _zones(cloud))),
         "nova_quotas": _ask(cloud, "Nova", "tell the limits", lambda: _nova_quotas(cloud)),

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from openstack_client import baked, gather, inventory, keys, userdata
 from openstack_client.cloud import Cloud
+from openstack_client.deciding import decide
 from openstack_client.errors import LauncherError, PreflightError, Problem
 from openstack_client.facts import Facts, Port, Server
 from openstack_client.firewall import HTTP_PORT
@@ -29,7 +30,7 @@ from openstack_client.inventory import Inventory
 from openstack_client.lease import Lease
 from openstack_client.login import Identity
 from openstack_client.making import Maker
-from openstack_client.plan import Action, Parcel, Plan, decide
+from openstack_client.plan import Action, Parcel, Plan
 from openstack_client.progress import Progress
 from openstack_client.readiness import base_url
 from openstack_client.removal import Remover, find

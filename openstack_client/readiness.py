@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,15 @@ def base_url(address: str, port: int = HTTP_PORT) -> str:
     """Where the service of a server is."""
     host = f"[{address}]" if ":" in address else address
     return f"http://{host}:{port}"
+
+
+def listens(address: str, port: int = HTTP_PORT) -> bool:
+    """Whether anything answers there at all; soon told, even where a firewall says nothing."""
+    try:
+        with socket.create_connection((address, port), timeout=CONNECT_PATIENCE):
+            return True
+    except OSError:
+        return False
 
 
 class Service:

@@ -175,7 +175,7 @@ def empty(project: Project) -> None:
     for server in servers:
         own.compute.delete_server(server)
     for server in servers:
-        own.compute.wait_for_delete(server, wait=60)
+        own.compute.wait_for_delete(server, interval=0.3, wait=60)
     for address in own.network.ips():
         own.network.delete_ip(address)
     for port in own.network.ports(project_id=project.id):

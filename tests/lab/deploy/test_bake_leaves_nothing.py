@@ -77,7 +77,7 @@ def test_a_builder_that_never_is_clean_is_taken_away(
     launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
     before = present(project)
-    ended = launcher.run("bake", "--timeout-ready", "5")
+    ended = launcher.run("bake", "--timeout-ready", "2")
     assert ended.exit_code == 8
     assert "the builder has not done: booting" in launcher.words(ended)
     assert "Nothing of this run is left" in launcher.words(ended)
@@ -112,7 +112,7 @@ def test_a_builder_that_somebody_switches_off_is_no_image(
 def test_keep_leaves_the_builder_and_says_how_to_remove_it(
     launcher: Launcher, nothing_left: NothingLeft
 ) -> None:
-    ended = launcher.run("bake", "--keep", "--timeout-ready", "3")
+    ended = launcher.run("bake", "--keep", "--timeout-ready", "2")
     assert ended.exit_code == 8
     words = launcher.words(ended)
     name = words.split("`delete ")[1].split("`")[0]

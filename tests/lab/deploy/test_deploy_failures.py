@@ -241,7 +241,7 @@ def test_somebody_deletes_the_server_meanwhile(
         own = project.connection()
         for server in own.compute.servers():
             own.compute.delete_server(server)
-            own.compute.wait_for_delete(server, wait=30)
+            own.compute.wait_for_delete(server, interval=0.3, wait=30)
 
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", call=delete)
     words = failed(launcher, code=6)

@@ -30,7 +30,7 @@ def shows(faults: FaultyNetwork, text: str) -> None:
 
 
 def wait(launcher: Launcher, code: int, *flags: str) -> str:
-    ended = launcher.run("deploy", "--timeout-ready", "2", *flags)
+    ended = launcher.run("deploy", "--timeout-ready", "1", *flags)
     words = launcher.words(ended)
     assert ended.exit_code == code, words
     return words
@@ -54,7 +54,7 @@ def nothing_seen(up: Launcher, faults: FaultyNetwork) -> None:
     shows(faults, "LAST LINE\n")
     words = wait(up, 8)
     faults.clear()
-    assert "No prediction after 2 s. What was missing: the console has shown no stage yet" in words
+    assert "No prediction after 1 s. What was missing: the console has shown no stage yet" in words
     assert "Last line of the console: 'LAST LINE'" in words
     assert "Run the command again to wait on; or look: ssh -i" in words
 
@@ -63,7 +63,7 @@ def the_code_does_not_arrive(up: Launcher, faults: FaultyNetwork) -> None:
     """It is said, it can be seen later, and the same command goes on with it."""
     shows(faults, BOOTED + "STACKSERVE stage=code state=begin t=13.0\n")
     words = wait(up, 8, "--no-wait")
-    assert "The code was not handed over after 2 s. What was missing: code was under way" in words
+    assert "The code was not handed over after 1 s. What was missing: code was under way" in words
     assert "What was made stays: the same command goes on with it" in words
     shown = up.run("status", "--no-ssh")
     assert shown.exit_code == 11
@@ -163,9 +163,9 @@ def test_an_outage_while_waiting_is_sat_out(
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", **down)
     faults.rule(CONSOLE, **down)
     faults.rule(r"DELETE \S+/tags/", times=EVER, reset="before")
-    ended = launcher.run("deploy", "--retries", "0", "--timeout-ready", "2")
+    ended = launcher.run("deploy", "--retries", "0", "--timeout-ready", "1")
     words = launcher.words(ended)
     assert ended.exit_code == 8, words
     assert "Waiting on: Nova could not show the server: it is out of order: down" in words
     assert "Waiting on: Nova could not show the console log" in words
-    assert "No prediction after 2 s" in words and "What was made stays" in words
+    assert "No prediction after 1 s" in words and "What was made stays" in words

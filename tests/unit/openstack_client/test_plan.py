@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from openstack_client import inventory
-from openstack_client import plan as planning
+from openstack_client.deciding import SLEEPING, decide, needs
 from openstack_client.errors import Problem
 from openstack_client.facts import (
     Address,
@@ -26,7 +26,7 @@ from openstack_client.facts import (
 from openstack_client.inventory import Inventory
 from openstack_client.keys import KeyPlan
 from openstack_client.login import Identity
-from openstack_client.plan import Action, Parcel, Plan, decide, needs
+from openstack_client.plan import Action, Parcel, Plan
 from openstack_client.settings import Settings, merge
 
 ME = Identity("demo", "u1", "demo", "p1")
@@ -120,7 +120,7 @@ def test_a_stopped_server_is_started() -> None:
     assert make(whole(servers=(server("SHUTOFF"),))).server_action is Action.START
 
 
-@pytest.mark.parametrize(("status", "verb"), sorted(planning.SLEEPING.items()))
+@pytest.mark.parametrize(("status", "verb"), sorted(SLEEPING.items()))
 def test_a_sleeping_server_is_told_how_to_wake(status: str, verb: str) -> None:
     plan = make(whole(servers=(server(status),)))
     assert f"openstack server {verb} s1" in plan.problems[0].remedy
@@ -132,6 +132,28 @@ def test_other_code_is_a_warning_and_recreate_replaces() -> None:
     plan = make(mine)
     assert plan.server_action is Action.FOUND and "--recreate" in plan.warnings[0]
     assert make(mine, recreate=True).server_action is Action.REPLACE
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"flavor": "small", "image": "Debian 12"}, ""),
+        ({"flavor": "big"}, "was made with flavor 'small', not 'big'. --recreate"),
+        ({"image": "Ubuntu 24.04"}, "was made with another image than 'Ubuntu 24.04'"),
+        ({"flavor": "gone", "image": "gone"}, ""),
+    ],
+)
+def test_what_a_server_has_and_was_not_asked_for_is_told(flags: dict[str, Any], words: str) -> None:
+    facts = dataclasses.replace(
+        FACTS,
+        images=(*FACTS.images, Image("u", "Ubuntu 24.04")),
+        flavors=(*FACTS.flavors, Flavor("f2", "big", 4, 8192, 20)),
+    )
+    there = dataclasses.replace(server(), flavor="small", image="d")
+    plan = make(whole(servers=(there,)), facts=facts, **flags)
+    assert plan.problems == [] and plan.server_action is Action.FOUND
+    told = [warning for warning in plan.warnings if "was made with" in warning]
+    assert len(told) == bool(words) and words in "".join(told)
 
 
 def test_a_found_server_does_not_need_its_image_any_more() -> None:

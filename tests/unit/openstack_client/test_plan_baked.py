@@ -6,9 +6,10 @@ import dataclasses
 
 from openstack_client import baked, choices
 from openstack_client.baked import Recipe
+from openstack_client.deciding import decide
 from openstack_client.facts import Flavor, Image
 from openstack_client.inventory import Inventory
-from openstack_client.plan import Parcel, Plan, decide
+from openstack_client.plan import Parcel, Plan
 from openstack_client.report import plan_json
 from openstack_client.settings import merge
 from tests.unit.openstack_client.test_plan import FACTS, KEY, ME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openstack_client.readiness import Service, default_row, prediction_words
+from openstack_client.readiness import Service, default_row, listens, prediction_words
 
 PAGE = {
     "card": {"features": [{"name": "glucose", "default": 117}, {"name": "bmi", "default": 32.1}]}
@@ -19,6 +20,13 @@ ANSWER = {
     "model": "diabetes", "version": "diabetes-1",
     "predictions": [{"label": "diabetic", "probability": 0.73}],
 }  # fmt: skip
+
+
+def test_what_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listens("127.0.0.1", port)
+    assert not listens("127.0.0.1", port)
 
 
 @pytest.fixture
