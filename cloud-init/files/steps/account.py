@@ -2,21 +2,89 @@
 """Makes the password of the service's own account at RabbitMQ, so that it is in no user data.
 
 Made before RabbitMQ is there: the services, which read it, start beside RabbitMQ, not after it.
+On a server from a prepared image that is early in the boot (stackserve-early.service), before
+cloud-init knows anything; what cloud-init brings is added when it is there.
 """
 
 from __future__ import annotations
 
+import base64
+import grp
+import hashlib
+import json
+import re
 import secrets
+import sys
+from pathlib import Path
 
 from private import SERVICE, SETTINGS, VHOST, broker_url, write
 
+RABBITMQ = Path("/etc/rabbitmq")
+DEFINITIONS = RABBITMQ / "stackserve-definitions.json"
+# What RabbitMQ was started with early in the boot: its configuration's hash.
+STARTED_WITH = Path("/run/stackserve-rabbitmq")
+OF_THE_IMAGE = Path(__file__).with_name("settings.env")
+BROKER = re.compile(r"^STACKSERVE_BROKER_URL=amqp://([^:]+):([^@]+)@.*\n", re.MULTILINE)
 
-def main() -> None:
-    if SERVICE.exists():
+
+def main(early: bool) -> None:
+    settings = OF_THE_IMAGE if early else SETTINGS
+    make_settings(settings.read_text())
+    make_definitions()
+    if early:
+        STARTED_WITH.write_text(configuration())
+
+
+def make_settings(settings: str) -> None:
+    """server.env with these settings; the password, once made, stays."""
+    before = SERVICE.read_text() if SERVICE.exists() else ""
+    kept = BROKER.search(before)
+    broker = kept[0] if kept else broker_url(VHOST, secrets.token_urlsafe(32), "127.0.0.1", 5672)
+    if before != settings + broker:
+        write(SERVICE, settings + broker, "stackserve")
+
+
+def make_definitions() -> None:
+    """What RabbitMQ reads at its first start, if it is installed."""
+    if DEFINITIONS.exists() or not any(group.gr_name == "rabbitmq" for group in grp.getgrall()):
         return
-    broker = broker_url(VHOST, secrets.token_urlsafe(32), "127.0.0.1", 5672)
-    write(SERVICE, SETTINGS.read_text() + broker, "stackserve")
+    found = BROKER.search(SERVICE.read_text())
+    assert found, "make_settings wrote it"
+    write(DEFINITIONS, json.dumps(definitions(found[1], found[2])), "rabbitmq")
+
+
+def definitions(account: str, password: str) -> dict[str, object]:
+    """One virtual host, one account that may do all in it and nothing elsewhere."""
+    return {
+        "vhosts": [{"name": VHOST}],
+        "users": [
+            {
+                "name": account,
+                "password_hash": password_hash(password),
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": "",
+            }
+        ],
+        "permissions": [
+            {"user": account, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
+        ],
+    }
+
+
+def password_hash(password: str) -> str:
+    """As RabbitMQ keeps it: four bytes of salt, then SHA-256 of salt and password."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def configuration() -> str:
+    """A hash of all that RabbitMQ reads but the account."""
+    digest = hashlib.sha256()
+    files = sorted(path for path in RABBITMQ.rglob("*.conf*") if path.is_file())
+    for path in files:
+        digest.update(f"{path}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 if __name__ == "__main__":
-    main()
+    main("early" in sys.argv[1:])

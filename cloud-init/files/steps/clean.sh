@@ -11,8 +11,13 @@ cloud-init status --wait > /dev/null || true
 echo "$PAYLOAD_SHA256" > /opt/stackserve/warmed
 find /var/lib/stackserve -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
 
-# RabbitMQ is installed and was never started; a server enables it when its account is made.
-systemctl disable --quiet rabbitmq-server.service
+# RabbitMQ is installed and was never started. On a server it starts with the worker and the
+# recorder as soon as account.py has made the secrets; the web tier waits for the user data.
+mkdir -p /opt/stackserve/early
+cp /opt/stackserve/contextualize/account.py /opt/stackserve/contextualize/private.py \
+    /etc/stackserve/settings.env /opt/stackserve/early
+systemctl enable --quiet --no-reload stackserve-early.service rabbitmq-server.service \
+    stackserve-worker@1.service stackserve-recorder.service
 find /var/lib/rabbitmq -mindepth 1 ! -type d -delete
 rm -rf /var/lib/rabbitmq/mnesia/* /var/log/rabbitmq/*
 rm -f /etc/rabbitmq/stackserve-definitions.json
@@ -22,7 +27,7 @@ truncate -s "$(cat /etc/stackserve/certificates-added)" /etc/ssl/certs/ca-certif
 rm -f /usr/local/share/ca-certificates/stackserve-*.crt
 systemctl disable --quiet contextualize.service
 rm -f /etc/systemd/system/contextualize.service
-rm -rf /etc/stackserve /opt/stackserve/contextualize /opt/stackserve/cache
+rm -rf /etc/stackserve/* /opt/stackserve/contextualize /opt/stackserve/cache
 if grep -q '^/swap.stackserve ' /proc/swaps; then
     swapoff /swap.stackserve
 fi

@@ -32,8 +32,11 @@ if [ "$size" -gt 0 ] && ! grep -q '^/swap.stackserve ' /proc/swaps; then
     grep -q '^/swap.stackserve ' /etc/fstab || echo '/swap.stackserve none swap sw 0 0' >> /etc/fstab
 fi
 
-[ "$ROLE" != server ] || "$(dirname "$0")/account.py"
+here=$(dirname "$0")
+before=$(cat /etc/stackserve/server.env 2>/dev/null || true)
+[ "$ROLE" != server ] || "$here/account.py"
+[ ! -d /opt/stackserve/early ] || "$here/early.sh" "$before"
 
 # Should the installation be interrupted, the next boot goes on with it.
-systemctl enable --quiet contextualize.service
+systemctl enable --quiet --no-reload contextualize.service
 systemctl try-restart systemd-journald.service

@@ -15,5 +15,7 @@ done
 [ "$ROLE" != server ] || units="$units stackserve-web.service stackserve-recorder.service"
 
 # shellcheck disable=SC2086 # one word a unit
-systemctl enable --quiet --now $units
+systemctl enable --quiet --no-reload $units
+# shellcheck disable=SC2086
+systemctl start $units
 echo "$units"

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import importlib.util
 import io
+import json
 import re
 import shutil
 import stat
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,15 +55,31 @@ def test_what_is_warmed_is_what_the_units_run() -> None:
 
 
 class TestAccount:
-    """steps/account.py, steps/rabbitmq.py and what they write with."""
+    """steps/account.py and what it writes with."""
 
-    def test_password_is_kept_as_rabbitmq_hashes_it(self) -> None:
-        kept = base64.b64decode(load("steps/rabbitmq.py").password_hash("pass word"))
+    @pytest.fixture
+    def program(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+        program = load("steps/account.py")
+        (tmp_path / "rabbitmq" / "conf.d").mkdir(parents=True)
+        for name in ("SETTINGS", "SERVICE", "OF_THE_IMAGE", "DEFINITIONS", "STARTED_WITH"):
+            monkeypatch.setattr(program, name, tmp_path / name.lower())
+        monkeypatch.setattr(program, "RABBITMQ", tmp_path / "rabbitmq")
+        monkeypatch.setattr(shutil, "chown", lambda *_: None)
+        monkeypatch.setattr(program.grp, "getgrall", list)
+        (tmp_path / "settings").write_text("STACKSERVE_PORT=5100\n")
+        return program
+
+    def installed(self, program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        groups = [SimpleNamespace(gr_name="rabbitmq")]
+        monkeypatch.setattr(program.grp, "getgrall", lambda: groups)
+
+    def test_password_is_kept_as_rabbitmq_hashes_it(self, program: Any) -> None:
+        kept = base64.b64decode(program.password_hash("pass word"))
         salt, digest = kept[:4], kept[4:]
         assert digest == hashlib.sha256(salt + b"pass word").digest()
 
-    def test_one_account_in_one_virtual_host_and_no_guest(self) -> None:
-        made = load("steps/rabbitmq.py").definitions("stackserve", "secret")
+    def test_one_account_in_one_virtual_host_and_no_guest(self, program: Any) -> None:
+        made = program.definitions("stackserve", "secret")
         assert [user["name"] for user in made["users"]] == ["stackserve"]
         assert made["users"][0]["tags"] == ""
         assert [host["name"] for host in made["vhosts"]] == ["stackserve"]
@@ -79,23 +97,60 @@ class TestAccount:
         assert [path.name for path in tmp_path.iterdir()] == ["server.env"]
 
     def test_rabbitmq_is_told_of_the_account_that_the_services_use(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        program = load("steps/account.py")
-        (tmp_path / "settings.env").write_text("STACKSERVE_PORT=5100\n")
-        monkeypatch.setattr(program, "SETTINGS", tmp_path / "settings.env")
-        monkeypatch.setattr(program, "SERVICE", tmp_path / "server.env")
-        monkeypatch.setattr(shutil, "chown", lambda *_: None)
-        program.main()
-        first = (tmp_path / "server.env").read_text()
-        assert first.startswith("STACKSERVE_PORT=5100\nSTACKSERVE_BROKER_URL=amqp://stackserve:")
-        account, password = load("steps/rabbitmq.py").account_in(first)
-        assert account == "stackserve"
-        assert len(password) > 30
-        assert f":{password}@127.0.0.1:5672/stackserve\n" in first
-        # The next boot, should this one be interrupted, keeps it.
-        program.main()
-        assert (tmp_path / "server.env").read_text() == first
+        program.main(early=False)
+        first = (tmp_path / "service").read_text()
+        found = re.fullmatch(
+            r"STACKSERVE_PORT=5100\nSTACKSERVE_BROKER_URL="
+            r"amqp://stackserve:([\w-]{40,})@127\.0\.0\.1:5672/stackserve\n", first)  # fmt: skip
+        assert found
+        # RabbitMQ, and the group that may read its file, are installed later.
+        assert not (tmp_path / "definitions").exists()
+        self.installed(program, monkeypatch)
+        program.main(early=False)
+        assert (tmp_path / "service").read_text() == first
+        (user,) = json.loads((tmp_path / "definitions").read_text())["users"]
+        kept = base64.b64decode(user["password_hash"])
+        assert kept[4:] == hashlib.sha256(kept[:4] + found[1].encode()).digest()
+
+    def test_what_was_made_early_keeps_its_password_and_gets_the_settings(
+        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.installed(program, monkeypatch)
+        (tmp_path / "of_the_image").write_text("STACKSERVE_PORT=5000\n")
+        (tmp_path / "settings").unlink()
+        program.main(early=True)
+        early = (tmp_path / "service").read_text()
+        account = (tmp_path / "definitions").read_text()
+        (tmp_path / "settings").write_text("STACKSERVE_PORT=5100\n")
+        program.main(early=False)
+        assert (tmp_path / "service").read_text() == early.replace("5000", "5100")
+        assert (tmp_path / "definitions").read_text() == account
+
+    def test_rabbitmq_starts_anew_only_with_another_configuration(
+        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        starting = load("steps/rabbitmq.py")
+        asked: list[list[str]] = []
+        monkeypatch.setattr(starting.subprocess, "run", lambda command, **_: asked.append(command))
+        for name in ("STARTED_WITH", "configuration", "make_definitions"):
+            monkeypatch.setattr(starting, name, getattr(program, name))
+        self.installed(program, monkeypatch)
+        (tmp_path / "of_the_image").write_text("")
+        starts = []
+        for change in (False, True, True):
+            if change:
+                conf = tmp_path / "rabbitmq" / "conf.d" / "20-workers-join.conf"
+                conf.write_text(f"{change} {len(starts)}")
+            program.make_settings("")
+            starting.main()
+            starts.append(asked[-1][1])
+            if len(starts) == 1:
+                program.main(early=True)
+                starting.main()
+                starts.append(asked[-1][1])
+        assert starts == ["restart", "start", "restart", "restart"]
 
 
 NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"

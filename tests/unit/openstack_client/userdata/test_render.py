@@ -92,13 +92,13 @@ def test_written_files_are_the_files_of_the_checkout() -> None:
             assert files[f"/opt/stackserve/contextualize/{path.name}"] == path.read_text()
 
 
-def test_an_image_is_cleaned_and_is_given_no_service() -> None:
+def test_an_image_is_cleaned_and_starts_nothing_that_listens() -> None:
     files = written(context(role="image"))
     source = CHECKOUT / "cloud-init" / "files" / "steps" / "clean.sh"
     assert files["/opt/stackserve/contextualize/clean.sh"] == source.read_text()
-    kept = [path for path in files if path.startswith("/etc/systemd/system/stackserve-")]
-    assert kept == ["/etc/systemd/system/stackserve-.service.d/common.conf"]
     assert "/opt/stackserve/contextualize/rabbitmq.py" not in files
+    # The web tier can be reached from outside: it waits until a server knows what it is.
+    assert "/etc/systemd/system/stackserve-web.service" not in files
 
 
 def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:
