@@ -73,11 +73,18 @@ class Launcher:
         return ended
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A deploy in a process of its own."""
+        return self._process(str(ROOT / "openstack_client" / "start_instance.py"), *arguments)
+
+    def start_verb(self, *arguments: str) -> subprocess.Popen[str]:
+        """Any verb in a process of its own."""
+        return self._process("-m", "openstack_client", *arguments)
+
+    def _process(self, *arguments: str) -> subprocess.Popen[str]:
         kept = {key: value for key, value in os.environ.items() if not _is_about_clouds(key)}
-        env = {**kept, **self.env, "PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, str(ROOT / "openstack_client" / "start_instance.py")]
+        env = {**kept, **self.env, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            [*command, *arguments], env=env, cwd=self.folder, text=True,
+            [sys.executable, *arguments], env=env, cwd=self.folder, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 

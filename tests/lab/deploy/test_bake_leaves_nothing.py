@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from openstack_client import baked, launch, settings
 from openstack_client.plan import Parcel
-from tests.lab.deploy.conftest import ROOT, Launcher
+from tests.lab.deploy.conftest import Launcher, faulty_network, launcher_of
 from tests.support.lab_project import Project
 
 NothingLeft = Callable[[], None]
@@ -52,21 +52,61 @@ def present(project: Project) -> set[str]:
     return {image.id for image in project.connection().image.images()}
 
 
-def start_bake(launcher: Launcher) -> subprocess.Popen[str]:
-    """A bake in a process of its own, once its builder has an address."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "openstack_client", "bake"], cwd=launcher.folder, text=True,
-        env={**kept, **launcher.env, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Ended:
+    """A bake that has ended; `builder` is the name of its builder's deployment."""
+
+    words: str
+    code: int
+    builder: str
+
+
+WAYS = {
+    "waits in vain": ("--timeout-ready", "3"),
+    "stopped by Ctrl-C": (),
+    "switched off": (),
+    "kept": ("--keep", "--timeout-ready", "3"),
+}
+
+
+@pytest.fixture(scope="module")
+def bakes(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]:
+    """A bake for each way to end, all at once: each has a builder of its own."""
+    before = present(project)
+    with faulty_network() as network, ThreadPoolExecutor(len(WAYS)) as pool:
+        started = {
+            way: pool.submit(
+                bake, project, launcher_of(project, network, tmp_path_factory.mktemp("bake")), way
+            )
+            for way in WAYS
+        }
+        yield {way: run.result() for way, run in started.items()}
+    assert present(project) == before
+
+
+def bake(project: Project, launcher: Launcher, way: str) -> Ended:
+    """Start it, do to it what `way` says once its builder has an address, and wait for its end."""
+    process = launcher.start_verb("bake", *WAYS[way])
     assert process.stdout
     seen = []
     for line in process.stdout:
         seen.append(line)
         if "addressed done" in line:
-            return process
-    raise AssertionError("".join(seen))
+            break
+    builder = re.search(r"Plan for '(bake-[0-9a-f]+)'", "".join(seen))
+    assert builder, "".join(seen)
+    if way == "stopped by Ctrl-C":
+        process.send_signal(signal.SIGINT)
+    elif way == "switched off":
+        compute = project.connect().compute
+        for server in compute.servers(name=f"stackserve-{builder[1]}"):
+            compute.stop_server(server)
+    out, _ = process.communicate(timeout=100)
+    return Ended(" ".join(("".join(seen) + out).split()), process.returncode, builder[1])
+
+
+def left_of(project: Project, ended: Ended) -> list[str]:
+    return [left for left in project.leftovers() if ended.builder in left]
 
 
 def document(text: str) -> Any:
@@ -74,50 +114,40 @@ def document(text: str) -> Any:
 
 
 def test_a_builder_that_never_is_clean_is_taken_away(
-    launcher: Launcher, project: Project, nothing_left: NothingLeft
+    bakes: dict[str, Ended], project: Project
 ) -> None:
-    before = present(project)
-    ended = launcher.run("bake", "--timeout-ready", "2")
-    assert ended.exit_code == 8
-    assert "the builder has not done: booting" in launcher.words(ended)
-    assert "Nothing of this run is left" in launcher.words(ended)
-    assert present(project) == before
-    nothing_left()
+    ended = bakes["waits in vain"]
+    assert ended.code == 8, ended.words
+    assert "the builder has not done: booting" in ended.words
+    assert "Nothing of this run is left" in ended.words
+    assert left_of(project, ended) == []
 
 
-def test_ctrl_c_takes_the_builder_away(launcher: Launcher, nothing_left: NothingLeft) -> None:
-    process = start_bake(launcher)
-    process.send_signal(signal.SIGINT)
-    words, _ = process.communicate(timeout=90)
-    assert process.returncode == 130
-    assert "Nothing of this run is left" in words
-    nothing_left()
+def test_ctrl_c_takes_the_builder_away(bakes: dict[str, Ended], project: Project) -> None:
+    ended = bakes["stopped by Ctrl-C"]
+    assert ended.code == 130, ended.words
+    assert "Nothing of this run is left" in ended.words
+    assert left_of(project, ended) == []
 
 
 def test_a_builder_that_somebody_switches_off_is_no_image(
-    launcher: Launcher, project: Project, nothing_left: NothingLeft
+    bakes: dict[str, Ended], project: Project
 ) -> None:
-    before = present(project)
-    process = start_bake(launcher)
-    own = project.connection()
-    for server in own.compute.servers():
-        own.compute.stop_server(server)
-    words, _ = process.communicate(timeout=90)
-    assert process.returncode == 6
-    assert "before it said that it was clean" in " ".join(words.split())
-    assert present(project) == before
-    nothing_left()
+    ended = bakes["switched off"]
+    assert ended.code == 6, ended.words
+    assert "before it said that it was clean" in ended.words
+    assert left_of(project, ended) == []
 
 
 def test_keep_leaves_the_builder_and_says_how_to_remove_it(
-    launcher: Launcher, nothing_left: NothingLeft
+    bakes: dict[str, Ended], launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
-    ended = launcher.run("bake", "--keep", "--timeout-ready", "2")
-    assert ended.exit_code == 8
-    words = launcher.words(ended)
-    name = words.split("`delete ")[1].split("`")[0]
-    assert name.startswith("bake-")
-    assert launcher.run("delete", name, "--yes").exit_code == 0
+    ended = bakes["kept"]
+    assert ended.code == 8, ended.words
+    assert f"`delete {ended.builder}`" in ended.words
+    kinds = [left.split()[0] for left in left_of(project, ended)]
+    assert kinds == ["server", "keypair", "group", "port"]
+    assert launcher.run("delete", ended.builder, "--yes").exit_code == 0
     nothing_left()
 
 
