@@ -75,7 +75,15 @@ def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
         _disk(root, work, log)
     shutil.rmtree(root)
     work.rename(guest.folder)
+    for old in outdated(layout.images):
+        shutil.rmtree(old)
     return guest
+
+
+def outdated(images: Path, keep: int = 2) -> list[Path]:
+    """All built images but the newest: the one before stays for a checkout of older code."""
+    built = sorted(images.glob("*/disk.qcow2"), key=lambda disk: disk.stat().st_mtime)
+    return [disk.parent for disk in built[:-keep]]
 
 
 def _run(command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
