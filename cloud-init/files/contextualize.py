@@ -50,15 +50,15 @@ class Running(NamedTuple):
 
 def steps(role: str, ready_timeout: int) -> list[Step]:
     # Ubuntu 22.04's own Python is too old; its packages bring a newer one.
-    base = ("booting",) if sys.version_info >= (3, 11) else ("booting", "packages")
+    base = ("code",) if sys.version_info >= (3, 11) else ("code", "packages")
     # However long it takes: a launcher that was interrupted delivers at its next run.
     patience = 7 * 24 * 3600
     prepare = [
         Step("booting", "host.sh", (), 300),
         Step("packages", "packages.sh", ("booting",), 1800),
-        Step("dependencies", "dependencies.sh", base, 1800),
         Step("code", "code.py", ("booting",), patience),
-        Step("model", "model.sh", ("dependencies", "code"), 600),
+        Step("dependencies", "dependencies.sh", base, 1800),
+        Step("model", "model.sh", ("dependencies",), 600),
     ]
     if role == "image":
         return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900)]

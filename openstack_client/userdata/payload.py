@@ -72,7 +72,7 @@ def code_hash(files: Iterable[CarriedFile]) -> str:
 
 
 def lock_file(files: Iterable[CarriedFile]) -> str:
-    """The locked dependencies; they go into the user data, so that the VM need not wait."""
+    """The locked dependencies: a prepared image with others is of no use."""
     for file in files:
         if file.path == LOCK:
             return file.content.decode("utf-8")

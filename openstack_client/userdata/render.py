@@ -12,7 +12,7 @@ import jinja2
 
 from openstack_client.userdata.checks import check_cloud_config, check_size
 from openstack_client.userdata.context import UserData, UserDataContext
-from openstack_client.userdata.payload import carried, code_hash, lock_file, pack
+from openstack_client.userdata.payload import carried, code_hash, pack
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "cloud-init"
 FILES = TEMPLATES / "files"
@@ -50,7 +50,6 @@ def cloud_config(
     template = _environment(read).get_template(f"{context.role.value}.yaml.j2")
     return template.render(
         vm=context,
-        lock=lock_file(context.code),
         step_settings=step_settings(context, payload),
         service_settings=service_settings(context),
     )
@@ -59,7 +58,6 @@ def cloud_config(
 def parts(context: UserDataContext, text: str) -> dict[str, int]:
     """What the parts of the user data weigh, each compressed alone."""
     texts = {
-        "locked dependencies": lock_file(context.code),
         "certificates": context.ca_bundle or "",
         "ssh keys": "\n".join(context.ssh_keys),
         "whole cloud-config": text,

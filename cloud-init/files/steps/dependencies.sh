@@ -2,7 +2,10 @@
 # The locked Python packages, each checked against its hash; nothing is built here.
 set -eu
 here=$(dirname "$0")
-lock=$here/requirements.txt
+code=/opt/stackserve/app/production_server
+lock=$code/pylock.toml
+# Their files' own addresses spare reading the index; a mirror is asked for them by name.
+[ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX:-}" ] || lock=$code/requirements.txt
 venv=/opt/stackserve/venv
 uv=/opt/stackserve/bin/uv
 
@@ -12,7 +15,7 @@ for python in python3 python3.13 python3.12 python3.11 ''; do
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' && break
 done
 
-stamp=$(sha256sum < "$lock")
+stamp=$(sha256sum < "$code/requirements.txt")
 [ "$(cat "$venv/stackserve-lock" 2>/dev/null)" != "$stamp" ] || exit 0
 
 export UV_CACHE_DIR=/opt/stackserve/cache UV_HTTP_TIMEOUT=60 UV_NO_PROGRESS=1
