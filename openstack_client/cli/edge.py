@@ -211,11 +211,12 @@ class Desk:
 def no_deployment(cloud: Cloud, name: str) -> NoDeployment:
     """Say what there is instead."""
     names = deployment_names(servers(cloud), groups(cloud), ports(cloud), addresses(cloud))
+    what = f"There is no deployment {name!r} in this project."
+    if not names:
+        return NoDeployment(what, "There is none at all yet; `deploy` makes one.")
     guess = nearest(name, names)
-    return NoDeployment(
-        f"There is no deployment {name!r} in this project.",
-        (f"Did you mean {guess!r}? " if guess else "") + f"There is: {listed(names)}.",
-    )
+    meant = f"Did you mean {guess!r}? " if guess else ""
+    return NoDeployment(what, f"{meant}There is: {listed(names)}.")
 
 
 def find_source(flags: Mapping[str, Any]) -> Source | None:

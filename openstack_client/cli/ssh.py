@@ -60,6 +60,11 @@ def ready_way(desk: Desk) -> Way:
     desk.login()
     mine = desk.inventory()
     server = desk.the_server(mine)
+    if server.status != "ACTIVE":
+        raise ServerError(
+            f"Server {server.name!r} is {server.status}, so nobody can log in.",
+            f"`deploy {mine.name}` starts or finishes it.",
+        )
     way = desk.way(mine, server)
     if not learn_host_key(desk, way, server):
         raise ServerError(

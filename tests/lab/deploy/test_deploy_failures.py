@@ -82,7 +82,8 @@ def test_deploy_look_again_delete(
 def test_no_deployment_of_that_name(launcher: Launcher) -> None:
     ended = launcher.run("status", "nope")
     assert ended.exit_code == 10
-    assert "There is no deployment 'nope' in this project. There is: none." in launcher.words(ended)
+    words = launcher.words(ended)
+    assert "There is no deployment 'nope' in this project. There is none at all yet;" in words
 
 
 # The API out of order

@@ -46,6 +46,7 @@ def test_all_about_waiting(up: Launcher, faults: FaultyNetwork, project: Project
     ready_but_not_reachable(up, faults)
     no_console(up, faults)
     stopped_meanwhile(up, faults)
+    nobody_logs_in_to_a_stopped_server(up, faults)
     the_server_stays(up, project)
     host_key_for_ssh(up, faults, project)
 
@@ -134,6 +135,19 @@ def stopped_meanwhile(up: Launcher, faults: FaultyNetwork) -> None:
 
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", times=EVER, after=1, change=off)
     assert "The server went SHUTOFF while it was set up" in wait(up, 6)
+    faults.clear()
+
+
+def nobody_logs_in_to_a_stopped_server(up: Launcher, faults: FaultyNetwork) -> None:
+    def off(answer: Any) -> Any:
+        for server in answer["servers"]:
+            server["status"] = "SHUTOFF"
+        return answer
+
+    faults.rule(r"GET \S+/servers/detail", times=EVER, change=off)
+    ended = up.run("ssh", "--", "uptime")
+    assert ended.exit_code == 6
+    assert "is SHUTOFF, so nobody can log in. `deploy stackserve` starts" in up.words(ended)
     faults.clear()
 
 
