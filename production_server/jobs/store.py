@@ -60,10 +60,6 @@ class Store:
         cursor.close()
         return before != self._mark
 
-    def ping(self) -> None:
-        """Ask the database something, to know that it answers."""
-        self.waiting()
-
     # Receiving
 
     def begin(self, version: str, answer: dict[str, Any]) -> str:

@@ -20,7 +20,6 @@ from production_server.errors import QueueError
 from production_server.messaging.batches import (
     CHECK_BROKER,
     CHECK_WORKERS,
-    MAX_BATCH_ROWS,
     NO_BROKER,
     Answer,
     Ask,
@@ -204,17 +203,3 @@ class Lane:
         elif self._waiting:
             self._flush()
 
-
-__all__ = [
-    "CHECK_BROKER",
-    "CONNECTION_ERRORS",
-    "MAX_BATCH_ROWS",
-    "NO_BROKER",
-    "Answer",
-    "Ask",
-    "Batch",
-    "Lane",
-    "Outcome",
-    "outcome_of",
-    "take_batches",
-]

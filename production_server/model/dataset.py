@@ -70,14 +70,6 @@ def read_table(source: str, card: Card, sha256: str = "") -> Table:
     return Table(values[:, :-1], truth, found)
 
 
-def read_rows(content: bytes, features: list[Feature], source: str) -> Array:
-    """Rows to predict: a CSV with the features as headings; other columns are ignored."""
-    lines = _lines(content, source)
-    places = _places(lines[0][1], features, source)
-    values = [_numbers(line, places, number, source, []) for number, line in lines[1:]]
-    return np.array(values, np.float64).reshape(len(values), len(features))
-
-
 def _lines(content: bytes, source: str) -> list[tuple[int, list[str]]]:
     try:
         reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)

@@ -18,7 +18,7 @@ from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from production_server.errors import QueueError
-from production_server.messaging.lane import Answer, Ask, Outcome
+from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer
 from production_server.web.jobs_api import DISCONNECTED

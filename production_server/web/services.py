@@ -13,7 +13,9 @@ from celery import Celery
 from production_server.errors import StackserveError
 from production_server.jobs.store import Store
 from production_server.messaging.app import create_app
-from production_server.messaging.lane import CONNECTION_ERRORS, Answer, Lane
+from production_server.messaging.batches import Answer
+from production_server.messaging.lane import Lane
+from production_server.messaging.link import CONNECTION_ERRORS
 from production_server.model.card import Card
 from production_server.model.registry import Registry
 from production_server.settings import Settings

@@ -8,7 +8,7 @@ from collections import deque
 import pytest
 
 from production_server.errors import QueueError
-from production_server.messaging.lane import (
+from production_server.messaging.batches import (
     MAX_BATCH_ROWS,
     Answer,
     Ask,

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from production_server.errors import QueueError
-from production_server.messaging.lane import Answer
+from production_server.messaging.batches import Answer
 from production_server.model.card import Card, Feature, HeldOut, Metrics, read_card
 from production_server.model.registry import SHIPPED
 from production_server.web import pages, problems
