@@ -202,4 +202,3 @@ class Lane:
                 ask.done(QueueError(NO_BROKER, CHECK_BROKER))
         elif self._waiting:
             self._flush()
-
