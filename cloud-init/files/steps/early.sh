@@ -16,6 +16,9 @@ elif [ "$before" != "$(cat /etc/stackserve/server.env)" ] ||
     [ "$(cat /opt/stackserve/warmed)" != "$PAYLOAD_SHA256" ]; then
     # shellcheck disable=SC2086
     systemctl stop $units
+else
+    # It serves what it should: the web tier may begin, too.
+    systemctl start --no-block stackserve-web.service
 fi
 systemctl disable --quiet --no-reload stackserve-early.service
 rm -r /opt/stackserve/early
