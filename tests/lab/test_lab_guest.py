@@ -85,10 +85,10 @@ def guest(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Itera
         added = real_lab.openstack("server", "add", "floating", "ip", TAG, floating)
         assert added.code == 0, added.errors
         made = Guest(real_lab, floating, key, address_of(real_lab, f"{TAG}-second"), active, 0)
-        while made.ssh("true").code != 0:
-            assert time.monotonic() - began < BOOT, real_lab.openstack(
-                "console", "log", "show", TAG
-            ).output[-2000:]
+        while (answer := made.ssh("true")).code != 0:
+            assert time.monotonic() - began < BOOT, (
+                answer.errors + real_lab.openstack("console", "log", "show", TAG).output[-9000:]
+            )
             time.sleep(1)
         made.ssh_after = time.monotonic() - began
         waited = made.ssh("cloud-init status --wait", timeout=BOOT)
