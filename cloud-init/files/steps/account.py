@@ -2,7 +2,7 @@
 """Makes the password of the service's own account at RabbitMQ, so that it is in no user data.
 
 Made before RabbitMQ is there: the services, which read it, start beside RabbitMQ, not after it.
-On a server from a prepared image that is early in the boot (stackserve-early.service), before
+On a server from a prepared image that is early in the boot (early-stackserve.service), before
 cloud-init knows anything; what cloud-init brings is added when it is there.
 """
 

@@ -16,7 +16,7 @@ find /var/lib/stackserve -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} 
 mkdir -p /opt/stackserve/early
 cp /opt/stackserve/contextualize/account.py /opt/stackserve/contextualize/private.py \
     /etc/stackserve/settings.env /opt/stackserve/early
-systemctl enable --quiet --no-reload stackserve-early.service rabbitmq-server.service \
+systemctl enable --quiet --no-reload early-stackserve.service rabbitmq-server.service \
     stackserve-worker@1.service stackserve-recorder.service
 find /var/lib/rabbitmq -mindepth 1 ! -type d -delete
 rm -rf /var/lib/rabbitmq/mnesia/* /var/log/rabbitmq/*

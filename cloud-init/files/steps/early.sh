@@ -20,5 +20,5 @@ else
     # It serves what it should: the web tier may begin, too.
     systemctl start --no-block stackserve-web.service
 fi
-systemctl disable --quiet --no-reload stackserve-early.service
+systemctl disable --quiet --no-reload early-stackserve.service
 rm -r /opt/stackserve/early
