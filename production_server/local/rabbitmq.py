@@ -14,10 +14,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from amqp.exceptions import AMQPError
 from kombu import Connection
 
 from production_server.errors import ServiceError
+from production_server.messaging.link import CONNECTION_ERRORS
 from production_server.settings import bare_environment
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -174,8 +174,8 @@ class RabbitNode:
     def _answers(self) -> bool:
         try:
             with Connection(self.url, connect_timeout=2) as connection:
-                connection.connect()
-        except (OSError, AMQPError):
+                connection.ensure_connection(max_retries=0)  # else it would sleep 2 s in between
+        except CONNECTION_ERRORS:
             return False
         return True
 

@@ -30,6 +30,7 @@ RECORD_CHUNK = "stackserve.record_chunk"
 # RabbitMQ closes the channel of a message that is unacknowledged for 30 minutes.
 # A chunk takes milliseconds; this only bounds how long a hung connection goes unseen.
 HEARTBEAT = 30
+RETRY_SECONDS = 0.5
 
 # Messages that a process holds ahead. One chunk only: RabbitMQ counts each delivery of a chunk,
 # and those held behind one that kills its worker would be blamed for its deaths.
@@ -88,7 +89,9 @@ def _transport_options(settings: Settings) -> dict[str, object]:
     if settings.embedded:
         # The in-memory queue is polled: this is the delay it adds, against an idle core's percent.
         return {"polling_interval": 0.003}
-    return {"confirm_publish": True}
+    # Whoever finds no broker tries again soon; the default is after 2 s, then after 4 more.
+    pauses = {"interval_start": RETRY_SECONDS, "interval_step": 0, "interval_max": RETRY_SECONDS}
+    return {"confirm_publish": True, **pauses}
 
 
 def _queues() -> list[Queue]:
