@@ -1,0 +1,131 @@
+"""What a prepared image's early start comes to when the user data is known; and being ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cloud_init.steps import FILES, load
+
+
+class Server:
+    """early.sh in a folder of its own, with a systemctl that notes what it is asked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = (FILES / "steps" / "early.sh").read_text()
+        for place in ("/etc/stackserve", "/etc/rabbitmq", "/opt/stackserve"):
+            assert place in script
+            script = script.replace(place, str(folder))
+        (folder / "early.sh").write_text(script)
+        (folder / "early").mkdir()
+        (folder / "warmed").write_text("this\n")
+        (folder / "server.env").write_text("A=1\n")
+        (folder / "stackserve-definitions.json").touch()
+        (folder / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n')
+        (folder / "systemctl").chmod(0o755)
+
+    def run(self, role: str, payload: str = "this", before: str = "A=1") -> list[str]:
+        environment = {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+        subprocess.run(
+            ["sh", str(self.folder / "early.sh"), before],
+            env=environment | {"ROLE": role, "PAYLOAD_SHA256": payload}, check=True)  # fmt: skip
+        assert not (self.folder / "early").exists()
+        return (self.folder / "asked").read_text().splitlines()
+
+    def secrets(self) -> bool:
+        return (self.folder / "server.env").exists() or (
+            self.folder / "stackserve-definitions.json"
+        ).exists()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    return Server(tmp_path)
+
+
+def test_a_server_of_the_image_goes_on_and_starts_its_web_tier(server: Server) -> None:
+    asked = server.run("server")
+    assert asked[0] == "start --no-block stackserve-web.service"
+    assert not any(line.startswith("stop") for line in asked)
+
+
+@pytest.mark.parametrize("values", [{"payload": "other"}, {"before": "A=0"}], ids=["code", "env"])
+def test_with_other_code_or_settings_they_begin_anew(
+    server: Server, values: dict[str, str]
+) -> None:
+    asked = server.run("server", **values)
+    assert asked[0] == "stop stackserve-worker@1.service stackserve-recorder.service"
+    assert not any("stackserve-web" in line for line in asked)
+    assert server.secrets()
+
+
+def test_a_worker_has_no_use_for_it_nor_for_the_secrets(server: Server) -> None:
+    asked = server.run("worker")
+    assert asked[0].startswith("disable --quiet --now ")
+    assert "rabbitmq-server.service" in asked[0]
+    assert not server.secrets()
+
+
+class Answers(BaseHTTPRequestHandler):
+    """/ready, with what a test put there."""
+
+    told: tuple[int, Any] = (200, {})
+
+    def do_GET(self) -> None:
+        status, body = Answers.told
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class TestReady:
+    """steps/ready.py"""
+
+    @pytest.fixture
+    def url(self) -> Iterator[str]:
+        with HTTPServer(("127.0.0.1", 0), Answers) as answering:
+            thread = threading.Thread(target=answering.serve_forever, args=(0.01,))
+            thread.start()
+            yield f"http://127.0.0.1:{answering.server_port}/ready"
+            answering.shutdown()
+            thread.join()
+
+    def test_says_which_model_answers(self, url: str) -> None:
+        Answers.told = 200, {"ready": True, "version": "diabetes-1"}
+        assert load("steps/ready.py").wait(url, 1, []) == "diabetes-1"
+
+    def test_says_what_is_missing(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        checks = {"broker": {"ok": True}, "worker": {"ok": False, "reason": "none answered"}}
+        Answers.told = 503, {"ready": False, "checks": checks}
+        program = load("steps/ready.py")
+        monkeypatch.setattr(program, "PAUSE", 0.01)
+        with pytest.raises(SystemExit, match=r"error: not ready after 0 s: worker \(none answer"):
+            program.wait(url, 0.05, [])
+
+    def test_says_when_nobody_answers(self) -> None:
+        with pytest.raises(SystemExit, match="the web tier does not answer"):
+            load("steps/ready.py").wait("http://127.0.0.1:9/ready", 0, [])
+
+    def test_a_unit_that_ends_again_and_again_is_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = load("steps/ready.py")
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(command, 0, "5\n" if "worker" in command[-1] else "")
+
+        monkeypatch.setattr(program.subprocess, "run", run)
+        with pytest.raises(SystemExit, match="has ended 5 times"):
+            program.give_up_on_hopeless(["stackserve-worker@1.service"])
