@@ -288,16 +288,16 @@ class Launch:
         """Leave either a deployment that can be resumed, or nothing of this run."""
         name = self.plan.name
         if self.stays or self.options.keep:
-            self._release()
             why = "" if self.stays else " (--keep)"
             self.progress.note(
                 f"What was made stays{why}: the same command goes on with it, "
                 f"`delete {name}` takes it away."
             )
+            self._release()
             return
         self.progress.note("Taking away what this run made ...")
-        self._release()
         try:
+            self._release()
             self._remover().remove(self._made())
         except LauncherError as error:
             self.progress.note(f"Something is left: {error.what} Run `delete {name}`.")

@@ -88,7 +88,7 @@ def test_ctrl_c_does_not_wait_for_a_cloud_that_hangs(
         os.kill(started[0].pid, signal.SIGINT)
         over.wait(60)
 
-    faults.rule(STAGES["planning"], call=hang)
+    faults.rule(STAGES["planning"], call=hang, reset="before")
     started.append(launcher.start())
     words = end(started[0], 30)
     over.set()
@@ -126,6 +126,34 @@ def test_ctrl_c_with_keep_leaves_what_there_is(
     assert any(left.startswith("server") for left in project.leftovers())
     again = launcher.run("deploy", "--no-wait")
     assert again.exit_code == 0, launcher.words(again)
+
+
+def test_ctrl_c_while_things_are_taken_away_says_what_finishes_it(
+    launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
+) -> None:
+    """Of a deploy that tidies up after a first Ctrl-C, and then of the delete after it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def interrupt() -> None:
+        os.kill(started[-1].pid, signal.SIGINT)
+
+    faults.rule(STAGES["making the server"], call=interrupt)
+    faults.rule(r"DELETE \S+/ports/[0-9a-f-]{36}$", call=interrupt)
+    started.append(launcher.start("--no-wait"))
+    words = end(started[-1])
+    assert started[-1].returncode == 130, words
+    assert "Stopped before all of it was gone: run `delete stackserve`." in words
+    assert "Traceback" not in words
+
+    faults.clear()
+    faults.rule(r"DELETE \S+/security-groups/", call=interrupt)
+    started.append(launcher.start_verb("delete", "--yes"))
+    words = end(started[-1])
+    assert started[-1].returncode == 130, words
+    assert "Stopped before all of 'stackserve' was gone. Run `delete stackserve` again;" in words
+    faults.clear()
+    assert launcher.run("delete", "--yes").exit_code == 0
+    nothing_left()
 
 
 def test_two_deploys_of_one_name_at_once(
