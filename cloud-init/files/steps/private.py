@@ -21,7 +21,8 @@ def write(path: Path, text: str, group: str) -> None:
     """Appear whole, readable by root and one group alone."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "w") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        os.fchmod(file.fileno(), 0o640)  # whatever the umask is
     shutil.chown(new, "root", group)
     new.replace(path)

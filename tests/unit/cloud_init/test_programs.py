@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import re
 import shutil
 import stat
@@ -91,7 +92,9 @@ class TestAccount:
         program = load("steps/private.py")
         owners: list[tuple[str, str]] = []
         monkeypatch.setattr(program.shutil, "chown", lambda _path, *who: owners.append(who))
+        before = os.umask(0o077)
         program.write(tmp_path / "server.env", "A=1\n", "stackserve")
+        os.umask(before)
         assert stat.S_IMODE((tmp_path / "server.env").stat().st_mode) == 0o640
         assert owners == [("root", "stackserve")]
         assert [path.name for path in tmp_path.iterdir()] == ["server.env"]
