@@ -21,6 +21,8 @@ from private import SERVICE, SETTINGS, VHOST, broker_url, write
 
 RABBITMQ = Path("/etc/rabbitmq")
 DEFINITIONS = RABBITMQ / "stackserve-definitions.json"
+# What Erlang's nodes know one another by.
+COOKIE = Path("/var/lib/rabbitmq/.erlang.cookie")
 # What RabbitMQ was started with early in the boot: its configuration's hash.
 STARTED_WITH = Path("/run/stackserve-rabbitmq")
 OF_THE_IMAGE = Path(__file__).with_name("settings.env")
@@ -46,11 +48,15 @@ def make_settings(settings: str) -> None:
 
 def make_definitions() -> None:
     """What RabbitMQ reads at its first start, if it is installed."""
-    if DEFINITIONS.exists() or not any(group.gr_name == "rabbitmq" for group in grp.getgrall()):
+    if not any(group.gr_name == "rabbitmq" for group in grp.getgrall()):
         return
-    found = BROKER.search(SERVICE.read_text())
-    assert found, "make_settings wrote it"
-    write(DEFINITIONS, json.dumps(definitions(found[1], found[2])), "rabbitmq")
+    if not COOKIE.exists():
+        # Left to itself on a slow machine, Erlang tries to make it twice, fails and begins anew.
+        write(COOKIE, secrets.token_hex(16).upper(), "rabbitmq", "rabbitmq", 0o400)
+    if not DEFINITIONS.exists():
+        found = BROKER.search(SERVICE.read_text())
+        assert found, "make_settings wrote it"
+        write(DEFINITIONS, json.dumps(definitions(found[1], found[2])), "rabbitmq")
 
 
 def definitions(account: str, password: str) -> dict[str, object]:

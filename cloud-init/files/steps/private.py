@@ -17,12 +17,12 @@ def broker_url(account: str, password: str, host: str, port: int) -> str:
     return f"STACKSERVE_BROKER_URL=amqp://{account}:{password}@{host}:{port}/{VHOST}\n"
 
 
-def write(path: Path, text: str, group: str) -> None:
-    """Appear whole, readable by root and one group alone."""
+def write(path: Path, text: str, group: str, user: str = "root", mode: int = 0o640) -> None:
+    """Appear whole, readable by its owner and one group alone."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-        os.fchmod(file.fileno(), 0o640)  # whatever the umask is
-    shutil.chown(new, "root", group)
+        os.fchmod(file.fileno(), mode)  # whatever the umask is
+    shutil.chown(new, user, group)
     new.replace(path)

@@ -62,7 +62,14 @@ class TestAccount:
     def program(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         program = load("steps/account.py")
         (tmp_path / "rabbitmq" / "conf.d").mkdir(parents=True)
-        for name in ("SETTINGS", "SERVICE", "OF_THE_IMAGE", "DEFINITIONS", "STARTED_WITH"):
+        for name in (
+            "SETTINGS",
+            "SERVICE",
+            "OF_THE_IMAGE",
+            "DEFINITIONS",
+            "COOKIE",
+            "STARTED_WITH",
+        ):
             monkeypatch.setattr(program, name, tmp_path / name.lower())
         monkeypatch.setattr(program, "RABBITMQ", tmp_path / "rabbitmq")
         monkeypatch.setattr(shutil, "chown", lambda *_: None)
@@ -113,6 +120,8 @@ class TestAccount:
         self.installed(program, monkeypatch)
         program.main(early=False)
         assert (tmp_path / "service").read_text() == first
+        assert stat.S_IMODE((tmp_path / "cookie").stat().st_mode) == 0o400
+        assert len((tmp_path / "cookie").read_text()) == 32
         (user,) = json.loads((tmp_path / "definitions").read_text())["users"]
         kept = base64.b64decode(user["password_hash"])
         assert kept[4:] == hashlib.sha256(kept[:4] + found[1].encode()).digest()
