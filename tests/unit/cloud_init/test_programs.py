@@ -150,7 +150,7 @@ class TestAccount:
             monkeypatch.setattr(starting, name, getattr(program, name))
         self.installed(program, monkeypatch)
         (tmp_path / "of_the_image").write_text("")
-        starts = []
+        starts: list[str] = []
         for change in (False, True, True):
             if change:
                 conf = tmp_path / "rabbitmq" / "conf.d" / "20-workers-join.conf"
