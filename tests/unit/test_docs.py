@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from openstack_client.__main__ import main as client
+from openstack_client.cli import main as client
 from production_server.cli import group as server
 from production_server.settings import Settings
 
