@@ -68,4 +68,11 @@ def units(lab: Lab) -> list[Unit]:
             requires=("switch",),
             each_start=True,
         ),
+        Unit(
+            name="taps",
+            title="Guests' wires",
+            command=(str(lab.layout.python), "-m", "openstack_lab.taps"),
+            environment=own_environment(lab.layout),
+            requires=("switch",),
+        ),
     ]  # fmt: skip
