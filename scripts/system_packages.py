@@ -15,6 +15,7 @@ NEEDED = {
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
     "/usr/bin/shellcheck": "shellcheck",
+    "/usr/bin/systemd-analyze": "systemd",
     "/usr/lib/postgresql": "postgresql",
 }
 
