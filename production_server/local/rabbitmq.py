@@ -23,21 +23,7 @@ from production_server.settings import bare_environment
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_TIMEOUT = 90
 STOP_TIMEOUT = 30
-# RabbitMQ before 3.13 loads each module of each library, only to see that none has a boot step
-# (rabbitmq-server#10064). Libraries that tell of no modules are spared that: a third of its start.
-LIBRARIES = (
-    "asn1,aten,compiler,credentials_obfuscation,crypto,cuttlefish,enough,gen_batch_server,"
-    "inets,jsx,mnesia,observer_cli,os_mon,osiris,public_key,ra,ranch,recon,redbug,"
-    "runtime_tools,seshat,ssl,stdout_formatter,syntax_tools,syslog,sysmon_handler,systemd,"
-    "tools,xmerl"
-)
-WITHOUT_MODULES = (
-    "lists:foreach(fun(A)->"
-    'case file:path_consult(code:get_path(),atom_to_list(A)++".app") of '
-    "{ok,[{application,_,K}],_}->"
-    "application:load({application,A,lists:keystore(modules,1,K,{modules,[]})});"
-    f"_->ok end end,[{LIBRARIES}])"
-)
+QUICK_START = Path(__file__).with_name("quick_start.erl")
 
 
 def installed() -> bool:
@@ -163,7 +149,8 @@ class RabbitNode:
             "RABBITMQ_MNESIA_BASE": str(folder / "data"),
             "RABBITMQ_LOG_BASE": str(folder),
             "RABBITMQ_PID_FILE": str(folder / "pid"),
-            "ERL_AFLAGS": f"-eval '{WITHOUT_MODULES}'",
+            "ERL_AFLAGS": "-eval 'file:eval(os:getenv(\"QUICK_START\"))'",
+            "QUICK_START": str(QUICK_START),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none"
             ),
