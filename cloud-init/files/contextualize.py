@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 LOGS = Path("/var/log/stackserve")
 DONE = Path("/etc/stackserve/contextualized")
 CONSOLE = Path("/dev/console")
+# Ubuntu 22.04's own, for the dependencies; its packages bring a newer one.
+PYTHON_IS_OLD = sys.version_info < (3, 11)
 LINES_SHOWN = 12
 TIME_TO_READ = 20  # seconds, before a machine that becomes an image is switched off
 LINE_LENGTH = 240
@@ -49,8 +51,7 @@ class Running(NamedTuple):
 
 
 def steps(role: str, ready_timeout: int) -> list[Step]:
-    # Ubuntu 22.04's own Python is too old; its packages bring a newer one.
-    base = ("code",) if sys.version_info >= (3, 11) else ("code", "packages")
+    base = ("code", "packages") if PYTHON_IS_OLD else ("code",)
     # However long it takes: a launcher that was interrupted delivers at its next run.
     patience = 7 * 24 * 3600
     prepare = [
@@ -73,6 +74,7 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
 def main() -> int:
     LOGS.mkdir(mode=0o750, exist_ok=True)
     environment = dict(os.environ, **read_settings(HERE / "settings.env"))
+    environment["PYTHON_IS_OLD"] = "yes" if PYTHON_IS_OLD else ""
     plan = steps(environment["ROLE"], int(environment["READY_TIMEOUT"]))
     show_host_keys()
     started = time.monotonic()

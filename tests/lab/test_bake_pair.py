@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cloud import ROOT, Ended, LabCloud, run
+from tests.support.cloud import LabCloud
+from tests.support.person import PATIENCE, Person, Server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 NAMES = ("pair-a", "pair-b")
-# Emulated guests, on a machine that may be testing something else besides.
-PATIENCE = 3000
 # More than metadata, the launcher's questions and a code delivery; less than any download.
 NO_DOWNLOAD = 1_500_000
 ENV = "/etc/stackserve/server.env"
@@ -38,56 +32,13 @@ OWN = {
 }
 
 
-@dataclass
-class Server:
-    """A deployed server, and what its deploy told."""
-
-    events: list[dict[str, Any]]
-
-    def event(self, kind: str) -> dict[str, Any]:
-        return next(event for event in self.events if event["event"] == kind)
-
-    def ssh(self, command: str, timeout: float = 120) -> str:
-        """As root, by the launcher's own way: right key, known host key, no question."""
-        login = shlex.split(self.event("result")["ssh"])
-        done = subprocess.run(
-            [login[0], "-o", "BatchMode=yes", *login[1:], f"sudo sh -c {shlex.quote(command)}"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-
-@dataclass
-class Launcher:
-    """The launcher as a person with an empty home runs it on the lab."""
-
-    cloud: LabCloud
-    home: Path
-
-    def run(self, *arguments: str) -> Ended:
-        folder = self.cloud.layout.folder
-        return run(
-            [sys.executable, "-m", "openstack_client", *arguments], PATIENCE + 1000,
-            HOME=str(self.home), PYTHONPATH=str(ROOT), OS_CLOUD="lab",
-            XDG_CONFIG_HOME=str(self.home / ".config"),
-            OS_CLIENT_CONFIG_FILE=str(folder / "clouds.yaml"),
-            STACKSERVE_DEPLOY_SETTINGS=str(folder / "deployment.toml"),
-        )  # fmt: skip
-
-    def events(self, *arguments: str) -> list[dict[str, Any]]:
-        ended = self.run(*arguments, "--json")
-        assert ended.code == 0, (ended.output + ended.errors)[-3000:]
-        return [json.loads(line) for line in ended.output.splitlines() if line.startswith('{"')]
+@pytest.fixture(scope="module")
+def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    return Person(real_lab, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Launcher:
-    return Launcher(real_lab, tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def image(launcher: Launcher) -> Iterator[dict[str, Any]]:
+def image(launcher: Person) -> Iterator[dict[str, Any]]:
     """A baked image that fits this checkout: the project's own, or one for this test."""
     plan = json.loads(launcher.run("plan", "--json").output)
     present = (
@@ -104,7 +55,7 @@ def image(launcher: Launcher) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def pair(launcher: Launcher, image: dict[str, Any]) -> Iterator[list[Server]]:
+def pair(launcher: Person, image: dict[str, Any]) -> Iterator[list[Server]]:
     try:
         yield [
             Server(launcher.events("deploy", name, "--timeout-ready", str(PATIENCE)))
@@ -115,7 +66,7 @@ def pair(launcher: Launcher, image: dict[str, Any]) -> Iterator[list[Server]]:
             launcher.run("delete", name, "--yes")
 
 
-def test_no_builder_is_left(launcher: Launcher, image: dict[str, Any]) -> None:
+def test_no_builder_is_left(launcher: Person, image: dict[str, Any]) -> None:
     names = [row["Name"] for row in launcher.cloud.rows("server", "list")]
     assert not [name for name in names if name.startswith("stackserve-bake-")]
     assert image["properties"]["os_distro"] == "debian"

@@ -3,10 +3,13 @@
 set -eu
 here=$(dirname "$0")
 code=/opt/stackserve/app/production_server
+venv=/opt/stackserve/venv
+stamp=$(sha256sum < "$code/requirements.txt")
+[ "$(cat "$venv/stackserve-lock" 2>/dev/null)" != "$stamp" ] || exit 0
+
 lock=$code/pylock.toml
 # Their files' own addresses spare reading the index; a mirror is asked for them by name.
 [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX:-}" ] || lock=$code/requirements.txt
-venv=/opt/stackserve/venv
 uv=/opt/stackserve/bin/uv
 
 for python in python3 python3.13 python3.12 python3.11 ''; do
@@ -14,9 +17,6 @@ for python in python3 python3.13 python3.12 python3.11 ''; do
     python=$(command -v "$python") || continue
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' && break
 done
-
-stamp=$(sha256sum < "$code/requirements.txt")
-[ "$(cat "$venv/stackserve-lock" 2>/dev/null)" != "$stamp" ] || exit 0
 
 export UV_CACHE_DIR=/opt/stackserve/cache UV_HTTP_TIMEOUT=60 UV_NO_PROGRESS=1
 export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

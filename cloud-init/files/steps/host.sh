@@ -35,8 +35,12 @@ fi
 here=$(dirname "$0")
 before=$(cat /etc/stackserve/server.env 2>/dev/null || true)
 [ "$ROLE" != server ] || "$here/account.py"
-[ ! -d /opt/stackserve/early ] || "$here/early.sh" "$before"
+if [ -d /opt/stackserve/early ]; then
+    "$here/early.sh" "$before"
+else
+    # For its bounds, which a prepared image has from the start.
+    systemctl try-restart systemd-journald.service
+fi
 
 # Should the installation be interrupted, the next boot goes on with it.
 systemctl enable --quiet --no-reload contextualize.service
-systemctl try-restart systemd-journald.service

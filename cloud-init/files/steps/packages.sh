@@ -8,8 +8,7 @@ export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
 wanted=$EXTRA_PACKAGES
 [ "$ROLE" = worker ] || wanted="$wanted rabbitmq-server"
-# Ubuntu 22.04: the dependencies need a newer Python than its own.
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || wanted="$wanted python3.11"
+[ -z "$PYTHON_IS_OLD" ] || wanted="$wanted python3.11"
 
 missing=
 for package in $wanted; do

@@ -11,15 +11,17 @@ import subprocess
 
 from account import STARTED_WITH, configuration, make_definitions
 
+UNIT = "rabbitmq-server.service"
+
 
 def main() -> None:
     make_definitions()
-    subprocess.run(["systemctl", "enable", "--quiet", "rabbitmq-server.service"], check=True)
     # From a prepared image it has been starting for a while.
     early = STARTED_WITH.exists() and STARTED_WITH.read_text() == configuration()
+    if not early:
+        subprocess.run(["systemctl", "enable", "--quiet", "--no-reload", UNIT], check=True)
     # Its unit says that it has started only when RabbitMQ itself says so.
-    verb = "start" if early else "restart"
-    subprocess.run(["systemctl", verb, "rabbitmq-server.service"], check=True)
+    subprocess.run(["systemctl", "start" if early else "restart", UNIT], check=True)
 
 
 if __name__ == "__main__":
