@@ -11,6 +11,9 @@ from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.service import Service
 
+# One for all: Playwright is started once in a process.
+pytest_plugins = ["tests.support.chromium"]
+
 # Tests that ask Keras itself ask it on the backend that the service uses.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, PHONE, SHOTS, OpenTab, Tab
+from tests.support.chromium import DESKTOP, PHONE, SHOTS, OpenTab, Tab
 
 # The contrast of each piece of text with the first opaque background behind it, where too low.
 FAINT = """() => {

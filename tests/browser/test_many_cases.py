@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Tab
+from tests.support.chromium import Tab
 
 
 @pytest.fixture

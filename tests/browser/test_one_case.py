@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, OpenTab, Tab
+from tests.support.chromium import PHONE, OpenTab, Tab
 
 SICK = {"glucose": "181", "bmi": "38.4", "age": "52", "pregnancies": "8"}
 WRONG = {

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, SHOTS, OpenTab
+from tests.support.chromium import PHONE, SHOTS, OpenTab
 from tests.support.service import Service
 
 PENGUINS: dict[str, Any] = {

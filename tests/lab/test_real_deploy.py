@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenTab, browser, open_tab  # noqa: F401 - fixtures
+from tests.support.chromium import OpenTab
 from tests.support.cloud import ROOT, LabCloud
 from tests.support.person import Person, Server
 
@@ -73,7 +73,7 @@ def test_it_ends_with_an_address(server: Server) -> None:
     assert re.fullmatch(r"http://[\d.]+:5100/predictions", result["url"])
 
 
-def test_chromium_predicts_there(server: Server, open_tab: OpenTab) -> None:  # noqa: F811
+def test_chromium_predicts_there(server: Server, open_tab: OpenTab) -> None:
     origin = server.event("result")["url"].removesuffix("/predictions")
     page = open_tab(origin).open()
     page.locator("#f-glucose").fill("181")
