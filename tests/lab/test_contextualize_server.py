@@ -178,7 +178,9 @@ def test_no_secret_is_left_for_others(server: Guest, user_data: UserData) -> Non
 
 def test_logs_are_bounded_and_updates_left_on(server: Guest) -> None:
     assert "SystemMaxUse=200M" in server.ssh("systemd-analyze cat-config systemd/journald.conf")
-    assert server.ssh("systemctl is-enabled apt-daily-upgrade.timer").strip() == "enabled"
+    timers = "apt-daily-upgrade.timer logrotate.timer"
+    assert server.ssh(f"systemctl is-enabled {timers}").split() == ["enabled", "enabled"]
+    assert server.ssh(f"systemctl is-active {timers}").split() == ["active", "active"]
 
 
 def test_a_worker_vm_joins_and_takes_over(

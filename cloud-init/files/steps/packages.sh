@@ -39,10 +39,13 @@ apt() {
 apt update
 # Erlang's package asks dpkg for the owner of each service, and each package has systemd read all its
 # units again: half of the installation. They find a systemctl that has nothing to say. RabbitMQ is
-# started by a later step, with epmd; the timer that comes along is started here.
+# enabled and started by a later step, with epmd; the timer that comes along is so here.
 silent=$(mktemp -d)
 ln -s /bin/true "$silent/systemctl"
 # shellcheck disable=SC2086 # one word a package
 apt --no-install-recommends -o "DPkg::Path=$silent:/usr/sbin:/usr/bin:/sbin:/bin" install $missing
 rm -r "$silent"
-[ ! -e /lib/systemd/system/logrotate.timer ] || systemctl start logrotate.timer
+if [ -e /lib/systemd/system/logrotate.timer ]; then
+    systemctl enable --quiet --no-reload logrotate.timer
+    systemctl start logrotate.timer
+fi
