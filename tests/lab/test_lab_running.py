@@ -79,7 +79,8 @@ def test_networks_live_again_after_the_switch_died(lab_cloud: LabCloud) -> None:
     while subprocess.run(ping, capture_output=True, check=False).returncode == 0:
         assert time.monotonic() < deadline, "the router answers without a switch"
     lab_cloud.up()
-    assert subprocess.run(ping, capture_output=True, check=False).returncode == 0
+    answered = subprocess.run([*ping, "-w5"], capture_output=True, text=True, check=False)
+    assert answered.returncode == 0, answered.stdout
     after = {unit["name"]: unit for unit in lab_cloud.report()["units"]}
     assert after["neutron-l3"]["pid"] != units["neutron-l3"]["pid"]
 

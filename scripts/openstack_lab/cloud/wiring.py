@@ -39,9 +39,23 @@ def _routers(admin: Any) -> list[Any]:
 def _wired(admin: Any, lab: Lab, router: Any) -> bool:
     """Whether the router reaches the address server on its inner side and this machine outside."""
     dhcp = _dhcp_address(admin, router.project_id)
-    return bool(dhcp) and all(
-        _answers(lab, f"qrouter-{router.id}", address) for address in (dhcp, lab.settings.gateway)
+    return (
+        bool(dhcp)
+        and all(
+            _answers(lab, f"qrouter-{router.id}", address)
+            for address in (dhcp, lab.settings.gateway)
+        )
+        and _settled(admin, router)
     )
+
+
+def _settled(admin: Any, router: Any) -> bool:
+    """Whether its ports are no longer being wired, which drops packets after the first ones.
+
+    Asked after a packet got through: the agent calls a port down before it wires it anew, and
+    up only when it is done with it.
+    """
+    return all(port.status == "ACTIVE" for port in admin.network.ports(device_id=router.id))
 
 
 def _dhcp_address(admin: Any, project_id: str) -> str:
