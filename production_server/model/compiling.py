@@ -40,7 +40,10 @@ def machine_code(registry: Registry, version: str) -> bytes:
     from jax.experimental.serialize_executable import serialize
 
     card = registry.card(version)
+    # Keras draws random weights before it reads the right ones: no code for that need be fast.
+    jax.config.update("jax_disable_most_optimizations", True)
     model = kerasfiles.load(registry.checked_model_path(version))
+    jax.config.update("jax_disable_most_optimizations", False)
     Predictor.of(model, card)  # refuses one that does not fit its card
     forward = jitted(model)
     rows = {count: jax.ShapeDtypeStruct((count, len(card.features)), np.float32)

@@ -36,12 +36,15 @@ apt() {
         -o Dpkg::Use-Pty=0 \
         "$@"
 }
-apt update
+# The installation makes the cache of all packages, for its sources; not the update as well.
+apt -o pkgCacheFile::Generate=false update
 # Erlang's package asks dpkg for the owner of each service, and each package has systemd read all its
-# units again: half of the installation. They find a systemctl that has nothing to say. RabbitMQ is
-# enabled and started by a later step, with epmd; the timer that comes along is so here.
+# units again: more than half of the installation. They find programs that have nothing to say.
+# RabbitMQ is enabled and started by a later step, with epmd; the timer that comes along is so here.
 silent=$(mktemp -d)
-ln -s /bin/true "$silent/systemctl"
+for program in systemctl deb-systemd-helper deb-systemd-invoke; do
+    ln -s /bin/true "$silent/$program"
+done
 # shellcheck disable=SC2086 # one word a package
 apt --no-install-recommends -o "DPkg::Path=$silent:/usr/sbin:/usr/bin:/sbin:/bin" install $missing
 rm -r "$silent"

@@ -7,6 +7,7 @@ needs no command of its own for each setting.
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 from account import STARTED_WITH, configuration, make_definitions
@@ -19,7 +20,9 @@ def main() -> None:
     # From a prepared image it has been starting for a while.
     early = STARTED_WITH.exists() and STARTED_WITH.read_text() == configuration()
     if not early:
-        subprocess.run(["systemctl", "enable", "--quiet", "--no-reload", UNIT], check=True)
+        enable = ["systemctl", "enable", "--quiet", "--no-reload", UNIT]
+        # Not for the package's script of old as well, after which systemd reads all units again.
+        subprocess.run(enable, env=os.environ | {"SYSTEMCTL_SKIP_SYSV": "1"}, check=True)
     # Its unit says that it has started only when RabbitMQ itself says so.
     subprocess.run(["systemctl", "start" if early else "restart", UNIT], check=True)
 
