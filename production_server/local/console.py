@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -19,4 +20,6 @@ class Console:
         self.say(f"[{elapsed:5.1f} s] {text}")
 
     def say(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        # Whoever closed the terminal or the pipe wants no words, but what was started must stop.
+        with suppress(OSError):
+            print(text, file=self._out, flush=True)

@@ -6,7 +6,6 @@ The queue is kombu's in-memory transport and the tasks are the same Celery tasks
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from celery.worker import state
 from production_server.jobs.recorder import Recorder
 from production_server.local.console import Console
 from production_server.local.readiness import announce
+from production_server.local.signals import stop_signals
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
 from production_server.messaging.consuming import start_consuming
 from production_server.messaging.worker import make_cache, register_tasks
@@ -31,7 +31,7 @@ SWITCH_SECONDS = 0.0005
 
 
 def serve_embedded(settings: Settings, console: Console) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until told to stop."""
     sys.setswitchinterval(SWITCH_SECONDS)
     set_up_logging("WARNING")
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ async def _serve(server: OneServer, settings: Settings, console: Console) -> Non
         server.should_exit = True
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         loop.add_signal_handler(number, stop)
     threading.Thread(
         target=announce, args=(settings, console, stopping.is_set), name="ready", daemon=True

@@ -12,13 +12,14 @@ from production_server.local import rabbitmq
 from production_server.local.console import Console
 from production_server.local.rabbitmq import RabbitNode
 from production_server.local.readiness import announce
+from production_server.local.signals import stop_signals
 from production_server.local.supervisor import Supervisor
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 
 
 def serve_services(settings: Settings, console: Console) -> None:
-    """Serve until SIGINT or SIGTERM. A given broker URL is used; else a node of our own starts."""
+    """Serve until told to stop. A given broker URL is used; else a node of our own starts."""
     settings.home.mkdir(parents=True, exist_ok=True)
     Registry(settings.registry_path).seed()
     if not settings.embedded:
@@ -71,9 +72,7 @@ def _supervise(settings: Settings, console: Console, node: RabbitNode | None = N
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         supervisor.stop_soon()
 
-    previous = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.signal(number, on_signal) for number in stop_signals()}
     if node is not None:
         threading.Thread(target=wait_for_node, args=(node,), daemon=True).start()
     threading.Thread(target=tell_ready, daemon=True).start()

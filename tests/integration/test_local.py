@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import socket
 import subprocess
 import sys
@@ -41,6 +43,29 @@ def test_services_leave_no_process_behind(
         assert len(service.processes("worker")) == 1
         started = psutil.Process(service.process.pid).children(recursive=True)  # type: ignore[union-attr]
         assert service.stop() == 0
+    _, alive = psutil.wait_procs(started, timeout=5)
+    assert alive == []
+
+
+def test_a_closed_terminal_leaves_no_process_behind(
+    needs: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    port = rabbitmq.free_port()
+    environment = os.environ | {"STACKSERVE_HOME": str(tmp_path)}
+    serve = ["-m", "production_server", "serve", "--services", "--workers", "1"]
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(ROOT)
+        os.execve(sys.executable, [sys.executable, *serve, "--port", str(port)], environment)
+    shown = b""
+    while b"Ready: http" not in shown:
+        shown += os.read(terminal, 1000)
+    started = psutil.Process(child).children(recursive=True)
+    assert len(started) > 3
+    os.close(terminal)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
     _, alive = psutil.wait_procs(started, timeout=5)
     assert alive == []
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,11 @@ from tests.support.guest import Guest, certificates_of_host, image_of_lab, missi
 CHECKOUT = Path(__file__).resolve().parents[2]
 # A guest without hardware virtualisation, on a machine that tests something else besides.
 PATIENCE = 1500.0
+UNITS = ["rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1"]
+ROW = {
+    "pregnancies": 6, "glucose": 148, "blood_pressure": 72, "skin_thickness": 35, "insulin": 0,
+    "bmi": 33.6, "diabetes_pedigree": 0.627, "age": 50,
+}  # fmt: skip
 
 
 def render(**values: Any) -> UserData:
@@ -43,3 +50,19 @@ def delivered(guest: Guest, user_data: UserData) -> Iterator[Guest]:
             assert time.monotonic() < until, "the guest does not take its code"
             time.sleep(1)
         yield guest
+
+
+def ask(guest: Guest, path: str, body: object = None) -> Any:
+    """GET, or POST of something as JSON."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{guest.http_port}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", "Accept": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def boot_id(guest: Guest) -> str:
+    """Another one after each boot; empty while it cannot be asked."""
+    return guest.ssh("cat /proc/sys/kernel/random/boot_id", check=False)

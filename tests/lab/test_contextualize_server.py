@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
 
 import httpx
 import pytest
 
 from openstack_client.userdata import Broker, UserData
-from tests.lab.contextualized import PATIENCE, delivered, lab_image, render
+from tests.lab.contextualized import (
+    PATIENCE,
+    ROW,
+    UNITS,
+    ask,
+    boot_id,
+    delivered,
+    lab_image,
+    render,
+)
 from tests.support.guest import Guest, free_ports
 from tests.support.rows import shipped
 from tests.support.tables import (
@@ -29,11 +36,6 @@ from tests.support.tables import (
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 STAGES = ["booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready"]
-UNITS = ["rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1"]
-ROW = {
-    "pregnancies": 6, "glucose": 148, "blood_pressure": 72, "skin_thickness": 35, "insulin": 0,
-    "bmi": 33.6, "diabetes_pedigree": 0.627, "age": 50,
-}  # fmt: skip
 # Work for an emulated worker for longer than a reboot takes to stop it.
 JOB_ROWS = 400_000
 # The password at the broker: the one secret that matters after boot.
@@ -64,17 +66,6 @@ def server(
     with delivered(guest, user_data):
         guest.wait_for("ready", "done", PATIENCE)
         yield guest
-
-
-def ask(guest: Guest, path: str, body: object = None) -> Any:
-    """GET, or POST of something as JSON."""
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{guest.http_port}{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json", "Accept": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
 
 
 def test_every_stage_begins_and_ends_in_order(server: Guest) -> None:
@@ -236,11 +227,6 @@ def test_a_reboot_in_the_middle_of_a_job_loses_none_of_its_rows(server: Guest) -
     assert [marker.stage for marker in server.markers()].count("packages") == 2
     for unit in UNITS:
         assert server.ssh(f"systemctl is-active {unit}").strip() == "active"
-
-
-def boot_id(guest: Guest) -> str:
-    """Another one after each boot; empty while it cannot be asked."""
-    return guest.ssh("cat /proc/sys/kernel/random/boot_id", check=False)
 
 
 def booted(guest: Guest) -> float:

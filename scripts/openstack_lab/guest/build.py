@@ -13,7 +13,7 @@ from pathlib import Path
 
 from openstack_lab.deployment_settings import apt_proxy
 from openstack_lab.errors import LabError
-from openstack_lab.guest.recipe import DEBIAN, LABEL, SECURITY, SUITE, Recipe, sources
+from openstack_lab.guest.recipe import LABEL, Recipe
 from openstack_lab.layout import Layout
 from openstack_lab.progress import Progress
 
@@ -99,7 +99,7 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
     """Unpack and configure the packages; whatever gets mounted goes with its namespace."""
     root = work / "root"
     listing = work / "sources.list"
-    listing.write_text(sources(recipe.mirror, recipe.security))
+    listing.write_text(recipe.built_from)
     modules, names = recipe.initramfs
     (work / "modules.conf").write_text(modules)
     (work / "modules").write_text(names)
@@ -111,11 +111,12 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
             f"--include={','.join(recipe.packages)}",
             '--aptopt=Acquire::Languages "none"',
             *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
+            *([f"--keyring={recipe.keyring}"] if recipe.keyring else []),
             # In place before the kernel's package makes its initial RAM disk.
             "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d",
             f"--essential-hook=cp {work}/modules.conf $1/etc/initramfs-tools/conf.d/lab.conf",
             f"--essential-hook=cp {work}/modules $1/etc/initramfs-tools/modules",
-            SUITE, str(root), str(listing),
+            recipe.suite, str(root), str(listing),
         ],
         log,
     )  # fmt: skip
@@ -123,15 +124,15 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
 
 
 def _furnish(recipe: Recipe, root: Path) -> None:
-    """Our files, Debian's own mirrors, and no identity."""
+    """Our files, the system's own mirrors, and no identity."""
     for name, text in recipe.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (root / "etc/apt/sources.list").write_text(sources(DEBIAN, SECURITY))
-    for pattern in ("etc/apt/apt.conf.d/99mmdebstrap", "etc/ssh/ssh_host_*", "var/cache/apt/*.bin",
-                    "var/cache/apt/archives/*.deb", "var/lib/apt/lists/*_*",
-                    "var/lib/dbus/machine-id"):  # fmt: skip
+    (root / "etc/apt/sources.list").write_text(recipe.sources)
+    for pattern in ("etc/apt/apt.conf.d/99mmdebstrap", "etc/apt/sources.list.d/0000sources.list",
+                    "etc/ssh/ssh_host_*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb",
+                    "var/lib/apt/lists/*_*", "var/lib/dbus/machine-id"):  # fmt: skip
         for path in root.glob(pattern):
             path.unlink()
     (root / "etc/machine-id").write_text("")
@@ -176,5 +177,6 @@ def _disk(root: Path, work: Path, log: Path) -> None:
 
 
 def _linked(root: Path, name: str) -> Path:
-    """Where a link at the image's top leads, seen from outside it."""
-    return root / (root / name).readlink().as_posix().lstrip("/")
+    """Where the link to the newest kernel or initial RAM disk leads, seen from outside."""
+    link = next(link for link in (root / name, root / "boot" / name) if link.is_symlink())
+    return link.parent / link.readlink()

@@ -55,12 +55,25 @@ INITRAMFS = (
 )
 
 
+def sources(mirror: str = DEBIAN, security: str = SECURITY) -> str:
+    """A sources.list of the suite."""
+    return (
+        f"deb {mirror} {SUITE} main\n"
+        f"deb {mirror} {SUITE}-updates main\n"
+        f"deb {security} {SUITE}-security main\n"
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """Mirrors and content. The mirrors build the image, and are not left in it."""
+    """A system and what is added to it."""
 
-    mirror: str = DEBIAN
-    security: str = SECURITY
+    built_from: str = field(default_factory=sources)
+    """Sources that build the image, and are not left in it."""
+    sources: str = field(default_factory=sources)
+    suite: str = SUITE
+    keyring: str = ""
+    """Whom to trust, if not those whom this machine does."""
     packages: tuple[str, ...] = PACKAGES
     files: dict[str, str] = field(default_factory=lambda: dict(FILES))
     initramfs: tuple[str, str] = INITRAMFS
@@ -73,13 +86,4 @@ class Recipe:
 def of_host() -> Recipe:
     """The recipe with this machine's own Debian mirror, if it has one."""
     mirror, security = debian_mirrors(apt_sources())
-    return Recipe(mirror=mirror or DEBIAN, security=security or SECURITY)
-
-
-def sources(mirror: str, security: str) -> str:
-    """A sources.list of the suite."""
-    return (
-        f"deb {mirror} {SUITE} main\n"
-        f"deb {mirror} {SUITE}-updates main\n"
-        f"deb {security} {SUITE}-security main\n"
-    )
+    return Recipe(built_from=sources(mirror or DEBIAN, security or SECURITY))
