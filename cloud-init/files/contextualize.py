@@ -57,14 +57,14 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
     prepare = [
         Step("booting", "host.sh", (), 300),
         Step("packages", "packages.sh", ("booting",), 1800),
-        Step("code", "code.py", ("booting",), patience),
+        Step("code", "code.sh", ("booting",), patience),
         Step("dependencies", "dependencies.sh", base, 1800),
         Step("model", "model.sh", ("dependencies",), 600),
     ]
     if role == "image":
         return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900)]
     broker = (
-        Step("rabbitmq", "rabbitmq.py", ("packages",), 900)
+        Step("rabbitmq", "rabbitmq.sh", ("packages",), 900)
         if role == "server"
         else Step("rabbitmq", "join.py", ("code",), patience)
     )

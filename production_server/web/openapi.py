@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response
-from openapi_pydantic import OpenAPI
 from pydantic import TypeAdapter
 
 from production_server.web.problems import MEDIA_TYPE, ProblemBody
@@ -34,6 +33,9 @@ def blueprint(services: Services) -> Blueprint:
 
 def document(pinned: Pinned) -> dict[str, Any]:
     """The OpenAPI 3.1 document for the model in force, checked by its library."""
+    # Here: few ask for the document, and this takes a tenth of the web tier's start.
+    from openapi_pydantic import OpenAPI
+
     from production_server.web.jobs_api import openapi_paths
 
     raw = {

@@ -35,6 +35,8 @@ def main(early: bool) -> None:
     make_definitions()
     if early:
         STARTED_WITH.write_text(configuration())
+    elif STARTED_WITH.exists() and STARTED_WITH.read_text() != configuration():
+        STARTED_WITH.unlink()  # so that rabbitmq.sh starts it anew
 
 
 def make_settings(settings: str) -> None:

@@ -21,9 +21,6 @@ ARCHIVE = Path("/opt/stackserve/payload.tar.xz")
 
 def main() -> None:
     expected = os.environ["PAYLOAD_SHA256"]
-    stamp = APP / "payload.sha256"
-    if stamp.exists() and stamp.read_text() == expected:
-        return
     payload = ARCHIVE.read_bytes() if ARCHIVE.exists() else b""
     if hashlib.sha256(payload).hexdigest() != expected:
         print(

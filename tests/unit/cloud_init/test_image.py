@@ -20,7 +20,7 @@ def test_it_starts_no_service_and_makes_no_account() -> None:
 
 
 def test_servers_and_workers_do_as_before() -> None:
-    for role, program in (("server", "rabbitmq.py"), ("worker", "join.py")):
+    for role, program in (("server", "rabbitmq.sh"), ("worker", "join.py")):
         steps = {step.stage: step.program for step in load("contextualize.py").steps(role, 600)}
         assert steps["rabbitmq"] == program
         assert list(steps)[-1] == "ready"

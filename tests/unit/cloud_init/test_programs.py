@@ -140,29 +140,55 @@ class TestAccount:
         assert (tmp_path / "service").read_text() == early.replace("5000", "5100")
         assert (tmp_path / "definitions").read_text() == account
 
+    @pytest.mark.parametrize("changed", [False, True])
     def test_rabbitmq_starts_anew_only_with_another_configuration(
-        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
     ) -> None:
-        starting = load("steps/rabbitmq.py")
-        asked: list[list[str]] = []
-        monkeypatch.setattr(starting.subprocess, "run", lambda command, **_: asked.append(command))
-        for name in ("STARTED_WITH", "configuration", "make_definitions"):
-            monkeypatch.setattr(starting, name, getattr(program, name))
         self.installed(program, monkeypatch)
         (tmp_path / "of_the_image").write_text("")
-        starts: list[str] = []
-        for change in (False, True, True):
-            if change:
-                conf = tmp_path / "rabbitmq" / "conf.d" / "20-workers-join.conf"
-                conf.write_text(f"{change} {len(starts)}")
-            program.make_settings("")
-            starting.main()
-            starts.append(asked[-1][1])
-            if len(starts) == 1:
-                program.main(early=True)
-                starting.main()
-                starts.append(asked[-1][1])
-        assert starts == ["restart", "start", "restart", "restart"]
+        program.main(early=True)
+        if changed:
+            (tmp_path / "rabbitmq" / "conf.d" / "20-workers-join.conf").write_text("more")
+        program.main(early=False)
+        assert (tmp_path / "started_with").exists() is not changed
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_rabbitmq_gets_its_account_and_starts(tmp_path: Path, early: bool) -> None:
+    """steps/rabbitmq.sh, with a systemctl and an account.py that note what they are asked."""
+    script = (FILES / "steps" / "rabbitmq.sh").read_text()
+    mark = str(load("steps/account.py").STARTED_WITH)
+    assert mark in script
+    (tmp_path / "rabbitmq.sh").write_text(script.replace(mark, f"{tmp_path}/mark"))
+    for name in ("systemctl", "account.py"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/asked\n')
+        (tmp_path / name).chmod(0o755)
+    if early:
+        (tmp_path / "mark").touch()
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    subprocess.run(["sh", str(tmp_path / "rabbitmq.sh")], env=environment, check=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    if early:
+        assert asked == ["systemctl start rabbitmq-server.service"]
+    else:
+        assert asked[0] == "account.py"
+        assert asked[1].startswith("systemctl enable ")
+        assert asked[2:] == ["systemctl restart rabbitmq-server.service"]
+
+
+@pytest.mark.parametrize("there", [None, "other", "this"])
+def test_the_code_is_waited_for_only_if_it_is_not_there(tmp_path: Path, there: str | None) -> None:
+    script = (FILES / "steps" / "code.sh").read_text()
+    stamp = "/opt/stackserve/app/payload.sha256"
+    assert stamp in script
+    (tmp_path / "code.sh").write_text(script.replace(stamp, f"{tmp_path}/stamp"))
+    (tmp_path / "code.py").write_text(f"#!/bin/sh\ntouch {tmp_path}/waited\n")
+    (tmp_path / "code.py").chmod(0o755)
+    if there:
+        (tmp_path / "stamp").write_text(there)
+    environment = {"PATH": os.environ["PATH"], "PAYLOAD_SHA256": "this"}
+    subprocess.run(["sh", str(tmp_path / "code.sh")], env=environment, check=True)
+    assert (tmp_path / "waited").exists() is (there != "this")
 
 
 NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"

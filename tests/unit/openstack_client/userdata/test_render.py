@@ -96,7 +96,7 @@ def test_an_image_is_cleaned_and_starts_nothing_that_listens() -> None:
     files = written(context(role="image"))
     source = CHECKOUT / "cloud-init" / "files" / "steps" / "clean.sh"
     assert files["/opt/stackserve/contextualize/clean.sh"] == source.read_text()
-    assert "/opt/stackserve/contextualize/rabbitmq.py" not in files
+    assert "/opt/stackserve/contextualize/rabbitmq.sh" not in files
     # The web tier can be reached from outside: it waits until a server knows what it is.
     assert "/etc/systemd/system/stackserve-web.service" not in files
 
