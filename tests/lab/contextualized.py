@@ -63,6 +63,24 @@ def ask(guest: Guest, path: str, body: object = None) -> Any:
         return json.load(answer)
 
 
+def reboot(guest: Guest) -> None:
+    """As its administrator would; until a prediction comes back there."""
+    before = boot_id(guest)
+    guest.ssh("sudo systemctl reboot", check=False)
+    until = time.monotonic() + PATIENCE
+    while boot_id(guest) in ("", before) or not is_ready(guest):
+        assert time.monotonic() < until, "it does not come back from the reboot"
+        time.sleep(2)
+
+
+def is_ready(guest: Guest) -> bool:
+    """Whether a prediction comes back there."""
+    try:
+        return bool(ask(guest, "/ready")["ready"])
+    except OSError:
+        return False
+
+
 def boot_id(guest: Guest) -> str:
     """Another one after each boot; empty while it cannot be asked."""
     return guest.ssh("cat /proc/sys/kernel/random/boot_id", check=False)

@@ -16,9 +16,9 @@ from tests.lab.contextualized import (
     ROW,
     UNITS,
     ask,
-    boot_id,
     delivered,
     lab_image,
+    reboot,
     render,
 )
 from tests.support.guest import Guest, free_ports
@@ -213,12 +213,7 @@ def test_a_reboot_in_the_middle_of_a_job_loses_none_of_its_rows(server: Guest) -
     with httpx.Client(base_url=f"http://127.0.0.1:{server.http_port}", timeout=300) as client:
         job = submit(client, csv_body(card, values))["id"]
         wait_for_chunks(client, job, 2, PATIENCE)
-        before = boot_id(server)
-        server.ssh("sudo systemctl reboot", check=False)
-        until = time.monotonic() + PATIENCE
-        while boot_id(server) in ("", before) or not is_ready(client):
-            assert time.monotonic() < until, "it does not come back from the reboot"
-            time.sleep(2)
+        reboot(server)
         ended = follow(client, job, PATIENCE)
         assert (ended["state"], ended["rows_done"]) == ("done", JOB_ROWS)
         assert datetime.fromisoformat(ended["finished"]).timestamp() > booted(server)
@@ -233,11 +228,3 @@ def booted(guest: Guest) -> float:
     """When it was switched on, by its own clock."""
     now, uptime = guest.ssh("date +%s.%N; cut -d ' ' -f 1 /proc/uptime").split()
     return float(now) - float(uptime)
-
-
-def is_ready(client: httpx.Client) -> bool:
-    """Whether a prediction comes back there."""
-    try:
-        return client.get("/ready").status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False

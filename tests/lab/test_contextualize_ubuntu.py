@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.lab.contextualized import PATIENCE, ROW, UNITS, ask, boot_id, delivered, render
+from tests.lab.contextualized import PATIENCE, ROW, UNITS, ask, delivered, reboot, render
 from tests.support import ubuntu
 from tests.support.guest import Guest, missing_programs
 
@@ -32,12 +31,7 @@ def test_a_server_predicts_and_comes_back_after_a_reboot(
         assert f"VERSION_CODENAME={codename}" in guest.ssh("cat /etc/os-release")
         assert ask(guest, "/alive")["code_hash"] == user_data.code_hash
         check(guest)
-        before = boot_id(guest)
-        guest.ssh("sudo systemctl reboot", check=False)
-        until = time.monotonic() + PATIENCE
-        while boot_id(guest) in ("", before) or not is_ready(guest):
-            assert time.monotonic() < until, "it does not come back from the reboot"
-            time.sleep(2)
+        reboot(guest)
         check(guest)
         # Nothing was installed a second time.
         assert [marker.stage for marker in guest.markers()].count("packages") == 2
@@ -49,10 +43,3 @@ def check(guest: Guest) -> None:
     for state in ("active", "enabled"):
         told = guest.ssh(f"systemctl is-{state} {' '.join(UNITS)} logrotate.timer")
         assert told.split() == [state] * (len(UNITS) + 1)
-
-
-def is_ready(guest: Guest) -> bool:
-    try:
-        return bool(ask(guest, "/ready")["ready"])
-    except OSError:
-        return False
