@@ -86,13 +86,20 @@ def recipe(payload: bytes, code: str, lock: str, files: Mapping[str, bytes]) -> 
 def properties(made_of: Recipe, base: Image, builder: str) -> dict[str, str]:
     """What the image says about itself in Glance."""
     told = {
-        PAYLOAD: made_of.payload, CODE: made_of.code, LOCK: made_of.lock,
-        CLOUD_INIT: made_of.cloud_init, BASE: base.id, BUILDER: builder,
-    }  # fmt: skip
+        PAYLOAD: made_of.payload,
+        CODE: made_of.code,
+        LOCK: made_of.lock,
+        CLOUD_INIT: made_of.cloud_init,
+        BASE: base.id,
+        BUILDER: builder,
+    }
     system: dict[str, Any] = {
-        **base.properties, "os_distro": base.distro, "os_version": base.version,
-        "os_admin_user": base.default_user, "architecture": base.architecture,
-    }  # fmt: skip
+        **base.properties,
+        "os_distro": base.distro,
+        "os_version": base.version,
+        "os_admin_user": base.default_user,
+        "architecture": base.architecture,
+    }
     return told | {name: str(system[name]) for name in KEPT if system.get(name)}
 
 

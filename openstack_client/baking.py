@@ -30,9 +30,19 @@ from openstack_client.settings import Settings
 from openstack_client.waiting import fault, look_patiently
 
 STAGES = (
-    "requested", "building", "active", "addressed", "booting", "packages", "dependencies",
-    "code", "model", "clean", "stopped", "image",
-)  # fmt: skip
+    "requested",
+    "building",
+    "active",
+    "addressed",
+    "booting",
+    "packages",
+    "dependencies",
+    "code",
+    "model",
+    "clean",
+    "stopped",
+    "image",
+)
 POLL = 2.0
 # From the end of cleaning until Nova says that the machine is off.
 OFF_PATIENCE = 300.0
@@ -54,8 +64,11 @@ def builder_settings(settings: Settings) -> Settings:
     """What was given for servers, but for what a builder has no use for."""
     floating = "none" if settings.floating_ip == "none" else "auto"
     changed = {
-        "name": builder_name(), "floating_ip": floating, "volume_size": None, "workers": None,
-    }  # fmt: skip
+        "name": builder_name(),
+        "floating_ip": floating,
+        "volume_size": None,
+        "workers": None,
+    }
     return settings.model_copy(update=changed)
 
 
@@ -74,10 +87,14 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "event": "result", "image": self.image.id, "name": self.image.name,
-            "size_bytes": self.image.size_bytes, "properties": told(self.image),
-            "seconds": round(self.seconds, 1), "stages": self.stages,
-        }  # fmt: skip
+            "event": "result",
+            "image": self.image.id,
+            "name": self.image.name,
+            "size_bytes": self.image.size_bytes,
+            "properties": told(self.image),
+            "seconds": round(self.seconds, 1),
+            "stages": self.stages,
+        }
 
 
 def told(image: Image) -> dict[str, str]:
@@ -137,9 +154,13 @@ class BuilderWatch:
         self.hand_over = HandOver(address, payload, bake.progress)
         known_hosts = keys.known_hosts(bake.folder, bake.plan.name)
         self.console = BootConsole(
-            bake.cloud, server, address, bake.progress,
-            known_hosts if bake.options.keep else None, needed=True,
-        )  # fmt: skip
+            bake.cloud,
+            server,
+            address,
+            bake.progress,
+            known_hosts if bake.options.keep else None,
+            needed=True,
+        )
         self.clean_at: float | None = None
 
     def wait(self, timeout: float) -> None:

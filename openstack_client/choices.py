@@ -19,9 +19,11 @@ GIB = 1024**3
 # The systems that the cloud-init templates are made and tested for.
 SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 CODENAMES = {
-    "bookworm": ("debian", "12"), "trixie": ("debian", "13"),
-    "jammy": ("ubuntu", "22.04"), "noble": ("ubuntu", "24.04"),
-}  # fmt: skip
+    "bookworm": ("debian", "12"),
+    "trixie": ("debian", "13"),
+    "jammy": ("ubuntu", "22.04"),
+    "noble": ("ubuntu", "24.04"),
+}
 # RabbitMQ, the web tier, a recorder and a worker on jax, and room for apt to work in.
 LEAST_RAM_MB = 1800
 LEAST_DISK_GB = 7
@@ -76,10 +78,14 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
         if found.status != "active":
             problem = Problem("image", f"{found.name!r} is {found.status}, not active.")
             return Choice(problems=(problem,))
-        warnings = () if is_supported(found) else (
-            f"image {found.name!r} is not known to be Debian 12/13 or Ubuntu 22.04/24.04; "
-            "the steps on the server may fail.",
-        )  # fmt: skip
+        warnings = (
+            ()
+            if is_supported(found)
+            else (
+                f"image {found.name!r} is not known to be Debian 12/13 or Ubuntu 22.04/24.04; "
+                "the steps on the server may fail.",
+            )
+        )
         return Choice(found, "as asked", warnings=warnings)
     fitting = [
         entry
@@ -88,10 +94,15 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
     ]
     if not fitting:
         names = listed(entry.name for entry in facts.images)
-        return Choice(problems=(Problem(
-            "image", "there is no active Debian 12/13 or Ubuntu 22.04/24.04 image.",
-            f"Upload a cloud image of one, or name one with --image. There is: {names}.",
-        ),))  # fmt: skip
+        return Choice(
+            problems=(
+                Problem(
+                    "image",
+                    "there is no active Debian 12/13 or Ubuntu 22.04/24.04 image.",
+                    f"Upload a cloud image of one, or name one with --image. There is: {names}.",
+                ),
+            )
+        )
     newest = max(fitting, key=lambda entry: (entry.created, entry.id))
     return Choice(newest, "the newest Debian or Ubuntu image")
 
@@ -116,10 +127,15 @@ def flavor(
             best = min(fitting, key=lambda item: (item.ram_mb, item.vcpus, item.disk_gb, item.name))
             return Choice(best, "the smallest that fits")
         sizes = ", ".join(f"{f.name} ({f.ram_mb} MB, {f.disk_gb} GB)" for f in facts.flavors)
-        return Choice(problems=(Problem(
-            "flavor", f"none has {ram} MB of memory and {disk} GB of disk. There is: {sizes}.",
-            "Ask for a larger one, or give --volume-size to boot from a volume.",
-        ),))  # fmt: skip
+        return Choice(
+            problems=(
+                Problem(
+                    "flavor",
+                    f"none has {ram} MB of memory and {disk} GB of disk. There is: {sizes}.",
+                    "Ask for a larger one, or give --volume-size to boot from a volume.",
+                ),
+            )
+        )
     found = resolve("flavor", wanted, facts.flavors)
     if isinstance(found, Problem):
         return Choice(problems=(found,))
@@ -127,9 +143,11 @@ def flavor(
     if chosen and found.ram_mb < chosen.min_ram_mb:
         what = f"{found.name!r} has {found.ram_mb} MB of memory; image {chosen.name!r} needs"
         problems.append(Problem("flavor", f"{what} {chosen.min_ram_mb}."))
-    if chosen and not volume_gb and 0 < found.disk_gb < max(
-        chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB)
-    ):  # fmt: skip
+    if (
+        chosen
+        and not volume_gb
+        and 0 < found.disk_gb < max(chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB))
+    ):
         least = max(chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB))
         what = f"{found.name!r} has {found.disk_gb} GB of disk; image {chosen.name!r} needs {least}"
         problems.append(Problem("flavor", f"{what}.", "Take a larger one, or --volume-size."))
@@ -160,14 +178,23 @@ def network(wanted: str | None, facts: Facts) -> Choice[Network]:
     if len(mine) == 1:
         return Choice(mine[0], "the only one of the project")
     if not mine:
-        return Choice(problems=(Problem(
-            "network", "the project has no network with a subnet.",
-            "Make one in the dashboard (Network, Networks), with a router to the outside.",
-        ),))  # fmt: skip
+        return Choice(
+            problems=(
+                Problem(
+                    "network",
+                    "the project has no network with a subnet.",
+                    "Make one in the dashboard (Network, Networks), with a router to the outside.",
+                ),
+            )
+        )
     names = listed(entry.name for entry in mine)
-    return Choice(problems=(
-        Problem("network", f"the project has {len(mine)}: {names}.", "Choose one with --network."),
-    ))  # fmt: skip
+    return Choice(
+        problems=(
+            Problem(
+                "network", f"the project has {len(mine)}: {names}.", "Choose one with --network."
+            ),
+        )
+    )
 
 
 def external_network(

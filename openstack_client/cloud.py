@@ -158,9 +158,11 @@ def _read(source: Source, overrides: dict[str, Any]) -> CloudRegion:
     try:
         if source.kind == "clouds.yaml":
             config = OpenStackConfig(
-                config_files=[str(source.file)], secure_files=_secure(source.file),
-                load_envvars=False, app_name="stackserve",
-            )  # fmt: skip
+                config_files=[str(source.file)],
+                secure_files=_secure(source.file),
+                load_envvars=False,
+                app_name="stackserve",
+            )
             return config.get_one(cloud=source.cloud, **overrides)
         config = OpenStackConfig(load_yaml_config=False, load_envvars=False, app_name="stackserve")
         return config.get_one(**_as_arguments(source.values))

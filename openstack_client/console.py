@@ -119,8 +119,11 @@ def last_line(text: str) -> str:
 def before_failure(text: str, stage: str = "", count: int = 15) -> str:
     """The log of the step that failed, as the server sent it; else the console's last lines."""
     lines = clean(text)
-    sent = [match["line"] for line in lines if (match := LOG_LINE.search(line))
-            and match["stage"] == stage]  # fmt: skip
+    sent = [
+        match["line"]
+        for line in lines
+        if (match := LOG_LINE.search(line)) and match["stage"] == stage
+    ]
     if sent:
         return "\n".join(sent[-count:])
     kept = [line for line in lines if line.strip() and not DULL.search(line.strip())]

@@ -19,10 +19,19 @@ from openstack_client.names import listed, nearest
 CLOUDS_FILES = ("clouds.yaml", "clouds.yml")
 # Any of these set means that a person wants a cloud, even when the rest is missing.
 TELLTALE = (
-    "OS_AUTH_URL", "OS_USERNAME", "OS_USER_ID", "OS_PASSWORD", "OS_PROJECT_NAME", "OS_PROJECT_ID",
-    "OS_TENANT_NAME", "OS_TENANT_ID", "OS_TOKEN", "OS_APPLICATION_CREDENTIAL_ID",
-    "OS_APPLICATION_CREDENTIAL_NAME", "OS_APPLICATION_CREDENTIAL_SECRET",
-)  # fmt: skip
+    "OS_AUTH_URL",
+    "OS_USERNAME",
+    "OS_USER_ID",
+    "OS_PASSWORD",
+    "OS_PROJECT_NAME",
+    "OS_PROJECT_ID",
+    "OS_TENANT_NAME",
+    "OS_TENANT_ID",
+    "OS_TOKEN",
+    "OS_APPLICATION_CREDENTIAL_ID",
+    "OS_APPLICATION_CREDENTIAL_NAME",
+    "OS_APPLICATION_CREDENTIAL_SECRET",
+)
 NOT_CREDENTIALS = {"cloud", "client_config_file", "client_secure_file", "cloud_name"}
 
 
@@ -130,11 +139,17 @@ def missing(env: Mapping[str, str]) -> list[Problem]:
     if by_credential:
         named = either("OS_APPLICATION_CREDENTIAL_NAME") and either("OS_USERNAME", "OS_USER_ID")
         needed += [
-            (either("OS_APPLICATION_CREDENTIAL_ID") or named, "OS_APPLICATION_CREDENTIAL_ID",
-             "the id of the application credential"),
-            (either("OS_APPLICATION_CREDENTIAL_SECRET"), "OS_APPLICATION_CREDENTIAL_SECRET",
-             "its secret, shown once when it was made"),
-        ]  # fmt: skip
+            (
+                either("OS_APPLICATION_CREDENTIAL_ID") or named,
+                "OS_APPLICATION_CREDENTIAL_ID",
+                "the id of the application credential",
+            ),
+            (
+                either("OS_APPLICATION_CREDENTIAL_SECRET"),
+                "OS_APPLICATION_CREDENTIAL_SECRET",
+                "its secret, shown once when it was made",
+            ),
+        ]
     elif "token" in kind or (either("OS_TOKEN") and not either("OS_PASSWORD")):
         needed += [(either("OS_TOKEN"), "OS_TOKEN", "the token")]
     elif kind in {"", "password", "v3password"}:
@@ -145,11 +160,14 @@ def missing(env: Mapping[str, str]) -> list[Problem]:
         needed += [
             (either("OS_USERNAME", "OS_USER_ID"), "OS_USERNAME", "your user name"),
             (either("OS_PASSWORD"), "OS_PASSWORD", "your password"),
-            (project_id or either("OS_PROJECT_NAME", "OS_TENANT_NAME"), "OS_PROJECT_NAME",
-             "the project to work in"),
+            (
+                project_id or either("OS_PROJECT_NAME", "OS_TENANT_NAME"),
+                "OS_PROJECT_NAME",
+                "the project to work in",
+            ),
             (either("OS_USER_ID") or user_domain, "OS_USER_DOMAIN_NAME", "usually Default"),
             (project_id or project_domain, "OS_PROJECT_DOMAIN_NAME", "usually Default"),
-        ]  # fmt: skip
+        ]
     return [
         Problem(name, f"not set: {meaning}.") for present, name, meaning in needed if not present
     ]
@@ -177,9 +195,11 @@ def _check_complete(env: Mapping[str, str], folder: Path) -> None:
     if not absent:
         return
     files = openrc_files(folder, env)
-    known = f"Run `source {files[0]}`" if files else (
-        "Source the OpenRC file of your cloud (dashboard: Project, API Access)"
-    )  # fmt: skip
+    known = (
+        f"Run `source {files[0]}`"
+        if files
+        else ("Source the OpenRC file of your cloud (dashboard: Project, API Access)")
+    )
     raise CredentialsError(
         "The OpenStack credentials are half set.",
         f"{known}, or serve on this machine with --local.",

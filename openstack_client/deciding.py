@@ -111,10 +111,13 @@ def _quotas(facts: Facts) -> dict[str, Quota]:
 def _check_access(plan: Plan, facts: Facts, identity: Identity) -> None:
     if facts.roles and set(facts.roles) <= LOOKING_ONLY:
         have = ", ".join(facts.roles)
-        plan.problems.append(Problem(
-            "role", f"{identity.user!r} may only look in project {identity.project!r} ({have}).",
-            "Ask for the role 'member'.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                "role",
+                f"{identity.user!r} may only look in project {identity.project!r} ({have}).",
+                "Ask for the role 'member'.",
+            )
+        )
     for service in NEEDED_SERVICES:
         if service not in facts.services:
             plan.problems.append(Problem("cloud", f"it offers no {service} service."))
@@ -149,10 +152,13 @@ def _decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: bo
         plan.server_action = Action.FOUND
     if server and server.status in SLEEPING and not recreate:
         verb = SLEEPING[server.status]
-        plan.problems.append(Problem(
-            "server", f"{server.name!r} is {server.status}.",
-            f"Wake it with: openstack server {verb} {server.id}; or make it anew with --recreate.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                "server",
+                f"{server.name!r} is {server.status}.",
+                f"Wake it with: openstack server {verb} {server.id}; or make it anew with --recreate.",
+            )
+        )
 
 
 def _decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
@@ -162,9 +168,13 @@ def _decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | 
     plan.network = _take(plan, choices.network(settings.network, facts))
     plan.zone = _take(plan, choices.zone(settings.availability_zone, facts))
     if settings.volume_size and not {"volumev3", "block-storage"} & set(facts.services):
-        plan.problems.append(Problem(
-            "volume size", "the cloud offers no volumes.", "Leave --volume-size out.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                "volume size",
+                "the cloud offers no volumes.",
+                "Leave --volume-size out.",
+            )
+        )
 
 
 def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
@@ -239,19 +249,25 @@ def _decide_port(plan: Plan, mine: Inventory) -> None:
     plan.port = _only(plan, "port", mine.ports)
     if plan.port:
         if plan.network and plan.port.network != plan.network.id:
-            plan.problems.append(Problem(
-                "port", f"{plan.port.address} of this deployment is on another network.",
-                f"Delete the deployment first: delete {plan.name}.",
-            ))  # fmt: skip
+            plan.problems.append(
+                Problem(
+                    "port",
+                    f"{plan.port.address} of this deployment is on another network.",
+                    f"Delete the deployment first: delete {plan.name}.",
+                )
+            )
         plan.items.append(Item("port", plan.port.address, Action.FOUND, "", plan.port.id))
     elif plan.server_action in {Action.MAKE, Action.REPLACE}:
         on = f"on network {plan.network.name}" if plan.network else ""
         plan.items.append(Item("port", keys.made_name(plan.name), Action.MAKE, on))
     elif plan.server and plan.server.status not in SLEEPING:
-        plan.problems.append(Problem(
-            "port", f"that of server {plan.server.name!r} is gone: somebody deleted it.",
-            "Make the server anew with --recreate.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                "port",
+                f"that of server {plan.server.name!r} is gone: somebody deleted it.",
+                "Make the server anew with --recreate.",
+            )
+        )
 
 
 def _decide_address(plan: Plan, settings: Settings, facts: Facts, mine: Inventory) -> None:
@@ -281,10 +297,13 @@ def _take_given_address(plan: Plan, wanted: str, facts: Facts) -> None:
     ours = plan.port is not None and found.port == plan.port.id
     if found.port and not ours:
         free = [entry.address for entry in facts.addresses if not entry.port]
-        plan.problems.append(Problem(
-            "floating IP", f"{wanted} is in use by another port.",
-            f"Free ones: {', '.join(free) or 'none'}.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                "floating IP",
+                f"{wanted} is in use by another port.",
+                f"Free ones: {', '.join(free) or 'none'}.",
+            )
+        )
     plan.address = found
     action = Action.FOUND if ours else Action.CHANGE
     plan.items.append(
@@ -340,8 +359,11 @@ def _only(plan: Plan, kind: str, found: Sequence[Thing]) -> Thing | None:
     """The one of its kind; more than one is told, never guessed about."""
     if len(found) > 1:
         ids = ", ".join(thing.id for thing in found)
-        plan.problems.append(Problem(
-            kind, f"deployment {plan.name!r} has {len(found)}: {ids}.",
-            f"Delete the deployment (delete {plan.name}) and deploy again, or delete all but one.",
-        ))  # fmt: skip
+        plan.problems.append(
+            Problem(
+                kind,
+                f"deployment {plan.name!r} has {len(found)}: {ids}.",
+                f"Delete the deployment (delete {plan.name}) and deploy again, or delete all but one.",
+            )
+        )
     return found[0] if found else None

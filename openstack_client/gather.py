@@ -133,9 +133,12 @@ def group_of(raw: Any) -> Group:
     rules = raw.security_group_rules or []
     ingress = [rule for rule in rules if rule.get("direction") == "ingress"]
     return Group(
-        raw.id, raw.name, raw.description or "", tuple(_rule(rule) for rule in ingress),
+        raw.id,
+        raw.name,
+        raw.description or "",
+        tuple(_rule(rule) for rule in ingress),
         tuple(raw.tags or ()),
-    )  # fmt: skip
+    )
 
 
 def _rule(raw: dict[str, Any]) -> Rule:
@@ -158,9 +161,12 @@ def addresses(cloud: Cloud) -> tuple[Address, ...]:
 def address_of(raw: Any) -> Address:
     """openstacksdk's floating IP as a value."""
     return Address(
-        raw.id, raw.floating_ip_address, raw.description or "", raw.port_id,
+        raw.id,
+        raw.floating_ip_address,
+        raw.description or "",
+        raw.port_id,
         raw.floating_network_id,
-    )  # fmt: skip
+    )
 
 
 def ports(cloud: Cloud) -> tuple[Port, ...]:
@@ -173,9 +179,14 @@ def port_of(raw: Any) -> Port:
     fixed = raw.fixed_ips or []
     address = fixed[0]["ip_address"] if fixed else ""
     return Port(
-        raw.id, raw.name or "", raw.description or "", raw.network_id, address,
-        raw.device_id or "", tuple(raw.tags or ()),
-    )  # fmt: skip
+        raw.id,
+        raw.name or "",
+        raw.description or "",
+        raw.network_id,
+        address,
+        raw.device_id or "",
+        tuple(raw.tags or ()),
+    )
 
 
 def keypairs(cloud: Cloud) -> tuple[Keypair, ...]:
@@ -242,11 +253,15 @@ def _flavors(cloud: Cloud) -> tuple[Flavor, ...]:
 def _networks(cloud: Cloud, project: str) -> tuple[Network, ...]:
     return tuple(
         Network(
-            raw.id, raw.name or "", bool(raw.is_router_external), bool(raw.is_shared),
-            raw.project_id == project, tuple(raw.subnet_ids or ()),
+            raw.id,
+            raw.name or "",
+            bool(raw.is_router_external),
+            bool(raw.is_shared),
+            raw.project_id == project,
+            tuple(raw.subnet_ids or ()),
         )
         for raw in cloud.connection.network.networks()
-    )  # fmt: skip
+    )
 
 
 def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
@@ -256,16 +271,18 @@ def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
     ]
     return tuple(
         Router(
-            raw.id, raw.name or "",
+            raw.id,
+            raw.name or "",
             (raw.external_gateway_info or {}).get("network_id"),
             tuple(
                 fixed["subnet_id"]
-                for port in interfaces if port.device_id == raw.id
+                for port in interfaces
+                if port.device_id == raw.id
                 for fixed in port.fixed_ips or []
             ),
         )
         for raw in network.routers(project_id=project)
-    )  # fmt: skip
+    )
 
 
 def _ports(cloud: Cloud, project: str) -> tuple[Port, ...]:

@@ -57,8 +57,12 @@ class Inventory:
     @property
     def ids(self) -> frozenset[str]:
         kinds: tuple[Iterable[Server | Group | Port | Address | Keypair], ...] = (
-            self.servers, self.groups, self.ports, self.addresses, self.keypairs,
-        )  # fmt: skip
+            self.servers,
+            self.groups,
+            self.ports,
+            self.addresses,
+            self.keypairs,
+        )
         return frozenset(thing.id for kind in kinds for thing in kind)
 
     def made_by(self, run: str) -> Inventory:
@@ -84,8 +88,9 @@ class Inventory:
         found = [("server", server.name, server.id) for server in self.servers]
         found += [
             ("volume", f"root disk of {server.name}", volume)
-            for server in self.servers for volume in server.volumes
-        ]  # fmt: skip
+            for server in self.servers
+            for volume in server.volumes
+        ]
         found += [("floating IP", address.address, address.id) for address in self.addresses]
         found += [("port", port.address or port.name, port.id) for port in self.ports]
         found += [("security group", group.name, group.id) for group in self.groups]
@@ -128,9 +133,11 @@ def keypair_of_another(mine: Inventory, identity: Identity) -> str:
 
 
 def deployment_names(
-    servers: Iterable[Server], groups: Iterable[Group], ports: Iterable[Port],
+    servers: Iterable[Server],
+    groups: Iterable[Group],
+    ports: Iterable[Port],
     addresses: Iterable[Address],
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """All deployments that have anything in the project."""
     names = {server.metadata.get(NAME_KEY) for server in servers}
     kinds: tuple[Iterable[Group | Port | Address], ...] = (groups, ports, addresses)
@@ -143,6 +150,10 @@ def metadata(
 ) -> Mapping[str, str]:
     """What a server says about itself."""
     return {
-        NAME_KEY: name, ROLE_KEY: role, CODE_KEY: code, DATA_KEY: data, USER_KEY: user,
+        NAME_KEY: name,
+        ROLE_KEY: role,
+        CODE_KEY: code,
+        DATA_KEY: data,
+        USER_KEY: user,
         RUN_KEY: run,
-    }  # fmt: skip
+    }

@@ -72,11 +72,19 @@ class Result:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "event": "result", "name": self.name, "address": self.address, "url": self.url,
-            "server": self.server, "ready": self.ready, "prediction": self.prediction,
-            "model": self.model, "version": self.version, "ssh": self.ssh,
-            "seconds": round(self.seconds, 1), "stages": self.stages,
-        }  # fmt: skip
+            "event": "result",
+            "name": self.name,
+            "address": self.address,
+            "url": self.url,
+            "server": self.server,
+            "ready": self.ready,
+            "prediction": self.prediction,
+            "model": self.model,
+            "version": self.version,
+            "ssh": self.ssh,
+            "seconds": round(self.seconds, 1),
+            "stages": self.stages,
+        }
 
 
 def parcel(
@@ -123,9 +131,12 @@ def parcel(
     if len(deprecated) < len(told):
         return [problem for problem in told if problem not in deprecated]
     return Parcel(
-        rendered.data, rendered.code_hash, rendered.payload, recipe,
+        rendered.data,
+        rendered.code_hash,
+        rendered.payload,
+        recipe,
         tuple(str(problem) for problem in deprecated),
-    )  # fmt: skip
+    )
 
 
 def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
@@ -161,17 +172,32 @@ def make_plan(
         facts = gather.gather(cloud)
         carried = rendered.get()
     mine = inventory.pick(
-        settings.name, identity.project_id, servers=facts.servers, groups=facts.groups,
-        ports=facts.ports, addresses=facts.addresses, keypairs=facts.keypairs,
-    )  # fmt: skip
+        settings.name,
+        identity.project_id,
+        servers=facts.servers,
+        groups=facts.groups,
+        ports=facts.ports,
+        addresses=facts.addresses,
+        keypairs=facts.keypairs,
+    )
     key = keys.plan_key(
-        settings.key, settings.name, facts.keypairs, project_id=identity.project_id,
-        ssh_folder=ssh_folder, folder=folder,
-    )  # fmt: skip
+        settings.key,
+        settings.name,
+        facts.keypairs,
+        project_id=identity.project_id,
+        ssh_folder=ssh_folder,
+        folder=folder,
+    )
     plan = decide(
-        settings, facts, mine, identity=identity, key=key, parcel=carried,
-        recreate=recreate, stock_only=role is userdata.Role.IMAGE,
-    )  # fmt: skip
+        settings,
+        facts,
+        mine,
+        identity=identity,
+        key=key,
+        parcel=carried,
+        recreate=recreate,
+        stock_only=role is userdata.Role.IMAGE,
+    )
     return plan, facts
 
 

@@ -111,9 +111,11 @@ def _projects_of_password(cloud: Cloud) -> list[str] | None:
         auth["auth_url"], unscoped=True, **{key: auth[key] for key in keys if auth.get(key)}
     )
     session = auth_session.Session(
-        auth=unscoped, verify=cloud.session.verify, cert=cloud.session.cert,
+        auth=unscoped,
+        verify=cloud.session.verify,
+        cert=cloud.session.cert,
         timeout=cloud.session.timeout,
-    )  # fmt: skip
+    )
     client = keystone_client.Client(session=session, endpoint_override=auth["auth_url"])
     return _quietly(lambda: [str(project.name) for project in client.auth.projects()])
 

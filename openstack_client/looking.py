@@ -92,11 +92,15 @@ def parse_units(text: str) -> tuple[Unit, ...]:
         if "Id" not in values:
             continue
         memory = values.get("MemoryCurrent", "")
-        units.append(Unit(
-            values["Id"].removesuffix(".service"), values.get("ActiveState", "unknown"),
-            values.get("SubState", ""), int(values.get("NRestarts") or 0),
-            int(memory) // 2**20 if memory.isdigit() and int(memory) < 2**60 else None,
-        ))  # fmt: skip
+        units.append(
+            Unit(
+                values["Id"].removesuffix(".service"),
+                values.get("ActiveState", "unknown"),
+                values.get("SubState", ""),
+                int(values.get("NRestarts") or 0),
+                int(memory) // 2**20 if memory.isdigit() and int(memory) < 2**60 else None,
+            )
+        )
     return tuple(units)
 
 
@@ -157,9 +161,11 @@ def status_json(
 
 
 def deployments(
-    servers: tuple[Server, ...], groups: tuple[Group, ...], ports: tuple[Port, ...],
+    servers: tuple[Server, ...],
+    groups: tuple[Group, ...],
+    ports: tuple[Port, ...],
     addresses: tuple[Address, ...],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """A row for each deployment in the project."""
     rows = []
     for name in inventory.deployment_names(servers, groups, ports, addresses):
@@ -167,13 +173,15 @@ def deployments(
             name, "", servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
         )
         server = mine.servers[0] if mine.servers else None
-        rows.append({
-            "name": name,
-            "status": server.status if server else "no server",
-            "address": mine.address_of(server) if server else None,
-            "flavor": server.flavor if server else None,
-            "created": server.created if server else None,
-            "code": server.metadata.get(inventory.CODE_KEY) if server else None,
-            "servers": len(mine.servers),
-        })  # fmt: skip
+        rows.append(
+            {
+                "name": name,
+                "status": server.status if server else "no server",
+                "address": mine.address_of(server) if server else None,
+                "flavor": server.flavor if server else None,
+                "created": server.created if server else None,
+                "code": server.metadata.get(inventory.CODE_KEY) if server else None,
+                "servers": len(mine.servers),
+            }
+        )
     return rows

@@ -43,8 +43,10 @@ class Maker:
             return self.plan.port
         assert self.plan.network is not None, "a plan without problems has a network"
         arguments = {
-            "name": self.label, "network_id": self.plan.network.id, "description": self.description,
-        }  # fmt: skip
+            "name": self.label,
+            "network_id": self.plan.network.id,
+            "description": self.description,
+        }
         network = self.cloud.connection.network
         with self.interrupts.shield():
             return self.cloud.make(
@@ -121,9 +123,10 @@ class Maker:
             return address
         assert self.plan.external is not None, "a plan without problems has an external network"
         arguments = {
-            "floating_network_id": self.plan.external.id, "port_id": port.id,
+            "floating_network_id": self.plan.external.id,
+            "port_id": port.id,
             "description": self.description,
-        }  # fmt: skip
+        }
         with self.interrupts.shield():
             return self.cloud.make(
                 "Neutron",
@@ -161,20 +164,30 @@ class Maker:
             "key_name": plan.key.keypair,
             "userdata": plan.parcel.data,
             "config_drive": True,
-            "meta": dict(inventory.metadata(
-                plan.name, run=self.run, code=plan.parcel.code_hash, data=plan.parcel.digest,
-                user=plan.ssh_user,
-            )),
-        }  # fmt: skip
+            "meta": dict(
+                inventory.metadata(
+                    plan.name,
+                    run=self.run,
+                    code=plan.parcel.code_hash,
+                    data=plan.parcel.digest,
+                    user=plan.ssh_user,
+                )
+            ),
+        }
         if plan.zone:
             arguments["availability_zone"] = plan.zone
         if self.settings.volume_size:
             arguments["image"] = None
-            arguments["block_device_mapping_v2"] = [{
-                "boot_index": 0, "uuid": plan.image.id, "source_type": "image",
-                "destination_type": "volume", "volume_size": self.settings.volume_size,
-                "delete_on_termination": True,
-            }]  # fmt: skip
+            arguments["block_device_mapping_v2"] = [
+                {
+                    "boot_index": 0,
+                    "uuid": plan.image.id,
+                    "source_type": "image",
+                    "destination_type": "volume",
+                    "volume_size": self.settings.volume_size,
+                    "delete_on_termination": True,
+                }
+            ]
         return arguments
 
     def _open(self, group: Group, rule: Rule) -> None:
@@ -182,10 +195,14 @@ class Maker:
 
         def create() -> Any:
             return network.create_security_group_rule(
-                security_group_id=group.id, direction="ingress", protocol="tcp",
-                port_range_min=rule.port, port_range_max=rule.port, remote_ip_prefix=rule.cidr,
+                security_group_id=group.id,
+                direction="ingress",
+                protocol="tcp",
+                port_range_min=rule.port,
+                port_range_max=rule.port,
+                remote_ip_prefix=rule.cidr,
                 ether_type=firewall.ether_type(rule.cidr),
-            )  # fmt: skip
+            )
 
         def present() -> Rule | None:
             groups = [entry for entry in gather.groups(self.cloud) if entry.id == group.id]

@@ -15,9 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 STAGES = (
-    "requested", "building", "active", "addressed", "booting", "packages", "dependencies",
-    "code", "rabbitmq", "model", "ready",
-)  # fmt: skip
+    "requested",
+    "building",
+    "active",
+    "addressed",
+    "booting",
+    "packages",
+    "dependencies",
+    "code",
+    "rabbitmq",
+    "model",
+    "ready",
+)
 SIGNS = {"begin": "…", "done": "✓", "failed": "✗"}
 STYLES = {"begin": "yellow", "done": "green", "failed": "bold red"}
 
@@ -34,9 +43,12 @@ class Step:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "stage": self.stage, "state": self.state, "seconds": round(self.seconds, 1),
-            "took": round(self.took, 1), "detail": self.detail,
-        }  # fmt: skip
+            "stage": self.stage,
+            "state": self.state,
+            "seconds": round(self.seconds, 1),
+            "took": round(self.took, 1),
+            "detail": self.detail,
+        }
 
 
 class Display(Protocol):

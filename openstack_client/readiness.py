@@ -64,9 +64,12 @@ class Service:
         if not isinstance(predictions, list) or not predictions:
             return Probe(False, f"{self.url}/predict gave no prediction")
         return Probe(
-            True, prediction_words(predictions[0]), predictions[0],
-            str(answer.get("model", "")), str(answer.get("version", "")),
-        )  # fmt: skip
+            True,
+            prediction_words(predictions[0]),
+            predictions[0],
+            str(answer.get("model", "")),
+            str(answer.get("version", "")),
+        )
 
     def look(self, path: str) -> Mapping[str, Any] | None:
         """A JSON page, or None when it cannot be had."""
@@ -80,9 +83,12 @@ class Service:
 
     def _ask(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
         response = self.session.request(
-            method, self.url + path, headers={"Accept": "application/json"},
-            timeout=(CONNECT_PATIENCE, ANSWER_PATIENCE), **more,
-        )  # fmt: skip
+            method,
+            self.url + path,
+            headers={"Accept": "application/json"},
+            timeout=(CONNECT_PATIENCE, ANSWER_PATIENCE),
+            **more,
+        )
         response.raise_for_status()
         content = response.json()
         if not isinstance(content, dict):

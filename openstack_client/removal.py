@@ -49,21 +49,23 @@ class Remover:
             self._delete("Nova", "server", server.name, partial(nova.servers.delete, server.id))
         for address in what.addresses:
             self._delete(
-                "Neutron", "floating IP", address.address,
+                "Neutron",
+                "floating IP",
+                address.address,
                 partial(network.delete_ip, address.id, ignore_missing=False),
-            )  # fmt: skip
+            )
         self._wait_for_servers({server.id for server in what.servers})
         for port in what.ports:
             self._delete(
-                "Neutron", "port", port.address or port.name,
+                "Neutron",
+                "port",
+                port.address or port.name,
                 partial(network.delete_port, port.id, ignore_missing=False),
-            )  # fmt: skip
+            )
         for group in what.groups:
             self._delete_group(group.id, group.name)
         for pair in what.keypairs:
-            self._delete(
-                "Nova", "keypair", pair.name, partial(nova.keypairs.delete, pair.name)
-            )  # fmt: skip
+            self._delete("Nova", "keypair", pair.name, partial(nova.keypairs.delete, pair.name))
         if self.problems:
             raise CloudError(
                 f"Not all of {what.name!r} could be removed.",
@@ -131,9 +133,7 @@ class Remover:
 def local_files(folder: Path, name: str) -> list[Path]:
     """What this machine keeps for the deployment: a generated key, the server's host keys."""
     private = keys.kept_key(folder, name)
-    candidates = [
-        private, private.with_name(private.name + ".pub"), keys.known_hosts(folder, name)
-    ]  # fmt: skip
+    candidates = [private, private.with_name(private.name + ".pub"), keys.known_hosts(folder, name)]
     return [path for path in candidates if path.is_file()]
 
 

@@ -11,9 +11,12 @@ from rich.text import Text
 from openstack_client.plan import Action, Plan
 
 STYLES = {
-    Action.MAKE: "green", Action.FOUND: "dim", Action.CHANGE: "yellow", Action.REPLACE: "red",
+    Action.MAKE: "green",
+    Action.FOUND: "dim",
+    Action.CHANGE: "yellow",
+    Action.REPLACE: "red",
     Action.START: "yellow",
-}  # fmt: skip
+}
 
 
 def plan_json(plan: Plan, source: str) -> dict[str, Any]:
@@ -23,18 +26,26 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         "credentials": source,
         "can_go": not plan.problems,
         "items": [
-            {"kind": item.kind, "name": item.name, "action": str(item.action),
-             "detail": item.detail, "id": item.id}
+            {
+                "kind": item.kind,
+                "name": item.name,
+                "action": str(item.action),
+                "detail": item.detail,
+                "id": item.id,
+            }
             for item in plan.items
         ],
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
         "code_hash": plan.parcel.code_hash if plan.parcel else None,
-        "image": plan.image and {
-            "id": plan.image.id, "name": plan.image.name, "why": plan.image_why,
+        "image": plan.image
+        and {
+            "id": plan.image.id,
+            "name": plan.image.name,
+            "why": plan.image_why,
         },
         "user_data_bytes": len(plan.parcel.data) if plan.parcel else None,
-    }  # fmt: skip
+    }
 
 
 def show_plan(console: Console, plan: Plan) -> None:
@@ -45,9 +56,11 @@ def show_plan(console: Console, plan: Plan) -> None:
         table.add_column(column, overflow="fold")
     for item in plan.items:
         table.add_row(
-            Text(str(item.action), style=STYLES[item.action]), Text(item.kind), Text(item.name),
+            Text(str(item.action), style=STYLES[item.action]),
+            Text(item.kind),
+            Text(item.name),
             Text(item.detail),
-        )  # fmt: skip
+        )
     console.print(table)
     if plan.image:
         words = f"Image {plan.image.name!r}: {plan.image_why}."

@@ -109,9 +109,10 @@ class Settings(BaseModel):
         None, description="Networks (CIDR) that may open ssh. Else those of --allow-from."
     )
     model: ExistingPath | None = Field(
-        None, description="Model to serve: a registry version's folder or its .tar. Else the "
-        "shipped one."
-    )  # fmt: skip
+        None,
+        description="Model to serve: a registry version's folder or its .tar. Else the "
+        "shipped one.",
+    )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Worker processes. Else one for each core."
     )

@@ -22,12 +22,16 @@ class Way:
         """The ssh command line; `more` is what to run there."""
         identity = ["-i", str(self.key), "-o", "IdentitiesOnly=yes"] if self.key else []
         return [
-            "ssh", *identity,
-            "-o", f"UserKnownHostsFile={self.known_hosts}",
-            "-o", "StrictHostKeyChecking=yes",
+            "ssh",
+            *identity,
+            "-o",
+            f"UserKnownHostsFile={self.known_hosts}",
+            "-o",
+            "StrictHostKeyChecking=yes",
             *options,
-            f"{self.user}@{self.address}", *more,
-        ]  # fmt: skip
+            f"{self.user}@{self.address}",
+            *more,
+        ]
 
     @property
     def words(self) -> str:
@@ -39,6 +43,9 @@ class Way:
         options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(min(timeout, 10))}"]
         return subprocess.run(
             self.command(command, options=options),
-            capture_output=True, text=True, timeout=timeout, check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )

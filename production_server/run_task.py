@@ -33,10 +33,15 @@ def run_task(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
         lane.stop()
     return {
         "queue": PREDICT_QUEUE,
-        "row": dict(zip(card.feature_names, struct.unpack(f"<{len(card.features)}f", rows.packed),
-                        strict=True)),
+        "row": dict(
+            zip(
+                card.feature_names,
+                struct.unpack(f"<{len(card.features)}f", rows.packed),
+                strict=True,
+            )
+        ),
         "version": answer.version,
         "prediction": prediction(card, answer.rows()[0]),
         "inference_seconds": answer.seconds,
         "seconds": elapsed,
-    }  # fmt: skip
+    }

@@ -36,8 +36,20 @@ def ensure(requirements: Path, venv: Path = VENV) -> Path:
     started = time.monotonic()
     say(f"Setting up {venv.name} from {requirements.relative_to(ROOT)} ...")
     uv = _uv(venv)
-    _run([str(uv), "pip", "install", "--quiet", "--python", str(python), "--require-hashes",
-          "-r", str(requirements)], _uv_environment(venv))  # fmt: skip
+    _run(
+        [
+            str(uv),
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(python),
+            "--require-hashes",
+            "-r",
+            str(requirements),
+        ],
+        _uv_environment(venv),
+    )
     stamp.write_text(wanted)
     say(f"Environment ready in {time.monotonic() - started:.0f} s.")
     return python
@@ -62,7 +74,10 @@ def _uv_environment(venv: Path) -> dict[str, str]:
     if "UV_DEFAULT_INDEX" not in environment and "UV_INDEX_URL" not in environment:
         asked = subprocess.run(
             [str(venv / "bin" / "python"), "-m", "pip", "config", "get", "global.index-url"],
-            capture_output=True, text=True, check=False)  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if asked.returncode == 0 and asked.stdout.strip():
             environment["UV_DEFAULT_INDEX"] = asked.stdout.strip()
     return environment

@@ -36,4 +36,7 @@ def install(packages: list[str]) -> None:
     subprocess.run([*apt, "update"], check=False, env=environment, stdout=subprocess.DEVNULL)
     subprocess.run(
         [*apt, "install", "-y", "--no-install-recommends", *packages],
-        check=False, env=environment, stdout=subprocess.DEVNULL)  # fmt: skip
+        check=False,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+    )

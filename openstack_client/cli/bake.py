@@ -55,9 +55,13 @@ def bake(
 
 
 def _bake(
-    desk: Desk, identity: Identity, name: str | None, interrupts: Interrupts, again: bool,
+    desk: Desk,
+    identity: Identity,
+    name: str | None,
+    interrupts: Interrupts,
+    again: bool,
     options: Options,
-) -> None:  # fmt: skip
+) -> None:
     settings = baking.builder_settings(desk.settings)
     plan, facts = desk.plan(identity, settings=settings, role=Role.IMAGE)
     recipe = plan.parcel.recipe if plan.parcel else None
@@ -89,10 +93,16 @@ def _bake(
 
 def _found(desk: Desk, image: Image) -> None:
     if desk.as_json:
-        desk.answer({
-            "event": "result", "image": image.id, "name": image.name, "found": True,
-            "size_bytes": image.size_bytes, "properties": baking.told(image),
-        })  # fmt: skip
+        desk.answer(
+            {
+                "event": "result",
+                "image": image.id,
+                "name": image.name,
+                "found": True,
+                "size_bytes": image.size_bytes,
+                "properties": baking.told(image),
+            }
+        )
     else:
         desk.say(
             f"Image {image.name!r} ({image.id}) has this very code already; --again bakes another."
@@ -103,10 +113,15 @@ def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
     facts = gather.gather(desk.cloud)
     stale = _stale(desk.settings, facts, identity.project_id)
     rows = [
-        {"name": entry.image.name, "id": entry.image.id, "created": entry.image.created,
-         "size_mb": round(entry.image.size_bytes / 1e6), "why": entry.why}
+        {
+            "name": entry.image.name,
+            "id": entry.image.id,
+            "created": entry.image.created,
+            "size_mb": round(entry.image.size_bytes / 1e6),
+            "why": entry.why,
+        }
         for entry in stale
-    ]  # fmt: skip
+    ]
     if not rows:
         desk.answer({"deleted": []}) if desk.as_json else desk.say("No baked image is stale.")
         return

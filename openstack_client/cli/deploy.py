@@ -35,9 +35,17 @@ LOCAL_FLAGS = ("host", "port", "services")
 @click.option("--services", is_flag=True, help="On this machine: RabbitMQ and separate processes.")
 @edge
 def deploy(
-    *, keep: bool, no_wait: bool, recreate: bool, take_over: bool, here: bool, host: str | None,
-    port: int | None, services: bool, **flags: Any,
-) -> None:  # fmt: skip
+    *,
+    keep: bool,
+    no_wait: bool,
+    recreate: bool,
+    take_over: bool,
+    here: bool,
+    host: str | None,
+    port: int | None,
+    services: bool,
+    **flags: Any,
+) -> None:
     """Deploy to the sourced cloud and wait for a first prediction.
 
     Without OpenStack credentials, serve on this machine instead.
@@ -46,8 +54,9 @@ def deploy(
         if not here:
             click.echo(
                 "No OpenStack credentials (no OS_* variables, no clouds.yaml): "
-                "serving on this machine instead.", err=True,
-            )  # fmt: skip
+                "serving on this machine instead.",
+                err=True,
+            )
             _say_unused(flags)
         local.become(local.command(host, port, services, flags.get("workers")))
     if host or port or services:
@@ -84,8 +93,11 @@ def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
 
 def _say_unused(flags: dict[str, Any]) -> None:
     """What was given for a cloud says that a cloud was meant."""
-    given = ["--" + name.replace("_", "-") for name, value in flags.items()
-             if value and name in Settings.model_fields and name != "workers"]  # fmt: skip
+    given = [
+        "--" + name.replace("_", "-")
+        for name, value in flags.items()
+        if value and name in Settings.model_fields and name != "workers"
+    ]
     if given:
         click.echo(f"Not used here: {', '.join(given)}.", err=True)
 

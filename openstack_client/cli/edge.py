@@ -43,9 +43,15 @@ from openstack_client.ssh import Way
 from openstack_client.userdata import Role
 
 CLOUD_FLAGS = (
-    "os_cloud", "os_region_name", "os_interface", "os_cacert", "insecure", "settings_path",
-    "as_json", "named",
-)  # fmt: skip
+    "os_cloud",
+    "os_region_name",
+    "os_interface",
+    "os_cacert",
+    "insecure",
+    "settings_path",
+    "as_json",
+    "named",
+)
 
 PIPE_WIDTH = 200
 
@@ -110,9 +116,13 @@ class Desk:
         return login(self.cloud, self.source)
 
     def plan(
-        self, identity: Identity, *, settings: Settings | None = None, recreate: bool = False,
+        self,
+        identity: Identity,
+        *,
+        settings: Settings | None = None,
+        recreate: bool = False,
         role: Role = Role.SERVER,
-    ) -> tuple[Plan, Facts]:  # fmt: skip
+    ) -> tuple[Plan, Facts]:
         """What would be done, and the facts that it was decided from."""
         return make_plan(
             self.cloud,
@@ -152,9 +162,12 @@ class Desk:
 
     @contextmanager
     def showing(
-        self, interrupts: Interrupts, title: str, stages: Sequence[str] = STAGES,
+        self,
+        interrupts: Interrupts,
+        title: str,
+        stages: Sequence[str] = STAGES,
         began: float | None = None,
-    ) -> Iterator[Progress]:  # fmt: skip
+    ) -> Iterator[Progress]:
         """How the work of the block goes, on the display that fits."""
         shown = display(self.as_json, sys.stdout, title, stages, began=began)
         progress = Progress(shown, began=began)
@@ -241,9 +254,11 @@ def open_desk(flags: dict[str, Any], note: Callable[[str], None] | None = None) 
     as_json = bool(flags.get("as_json"))
     _quiet_libraries()
     cloud = Cloud(
-        region_of(source, overrides), timeout=merged.timeout_api, retries=merged.retries,
+        region_of(source, overrides),
+        timeout=merged.timeout_api,
+        retries=merged.retries,
         note=note or _to_stderr,
-    )  # fmt: skip
+    )
     return Desk(merged, env, source, cloud, as_json, _console())
 
 

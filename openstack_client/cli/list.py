@@ -24,9 +24,11 @@ def list_(**flags: Any) -> None:
     desk = open_desk(flags)
     identity = desk.login()
     rows = deployments(
-        gather.servers(desk.cloud), gather.groups(desk.cloud), gather.ports(desk.cloud),
+        gather.servers(desk.cloud),
+        gather.groups(desk.cloud),
+        gather.ports(desk.cloud),
         gather.addresses(desk.cloud),
-    )  # fmt: skip
+    )
     if desk.as_json:
         desk.answer(rows)
     elif rows:

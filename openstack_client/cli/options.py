@@ -59,11 +59,13 @@ def cloud_flags(function: Function) -> Function:
         click.option("--os-cacert", type=click.Path(), help="The cloud's certificate authority."),
         click.option("--insecure", is_flag=True, help="Do not check the cloud's certificate."),
         click.option(
-            "--settings", "settings_path", type=click.Path(path_type=Path),
+            "--settings",
+            "settings_path",
+            type=click.Path(path_type=Path),
             help="The deployment.toml to read.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
-    ]  # fmt: skip
+    ]
     for option in reversed(options):
         function = option(function)
     return function

@@ -20,11 +20,19 @@ from openstack_client.report import table_of
 from openstack_client.ssh import Way
 
 SHOWN = (
-    ("server", "server"), ("server_status", "state"), ("fault", "fault"), ("address", "address"),
-    ("flavor", "flavor"), ("created", "created"), ("model", "model"), ("version", "version"),
-    ("prediction", "prediction"), ("setup", "set-up"), ("code_deployed", "code there"),
+    ("server", "server"),
+    ("server_status", "state"),
+    ("fault", "fault"),
+    ("address", "address"),
+    ("flavor", "flavor"),
+    ("created", "created"),
+    ("model", "model"),
+    ("version", "version"),
+    ("prediction", "prediction"),
+    ("setup", "set-up"),
+    ("code_deployed", "code there"),
     ("drift", "drift from this disk"),
-)  # fmt: skip
+)
 
 
 @click.command()

@@ -32,8 +32,16 @@ if TYPE_CHECKING:
     from production_server.model.registry import Registry
 
 FOLDER = ".compiled"
-CPU_TRAITS = ("vendor_id", "cpu family", "model", "model name", "flags",
-              "Features", "CPU implementer", "CPU part")  # fmt: skip
+CPU_TRAITS = (
+    "vendor_id",
+    "cpu family",
+    "model",
+    "model name",
+    "flags",
+    "Features",
+    "CPU implementer",
+    "CPU part",
+)
 
 
 def load(registry: Registry, version: str) -> Predictor:
@@ -64,8 +72,15 @@ def own_folder(path: Path) -> Path | None:
 def file_name(card: Card) -> str:
     """Names the model and everything that its machine code depends on."""
     libraries = [library_version(name) for name in ("jax", "jaxlib", "keras")]
-    traits = [card.model_sha256, len(card.features), card.width, BATCH_SIZES, libraries,
-              sys.version, _processor()]  # fmt: skip
+    traits = [
+        card.model_sha256,
+        len(card.features),
+        card.width,
+        BATCH_SIZES,
+        libraries,
+        sys.version,
+        _processor(),
+    ]
     return f"{card.version}.{hashlib.sha256(repr(traits).encode()).hexdigest()[:32]}"
 
 
@@ -83,11 +98,22 @@ def _forward(registry: Registry, card: Card, folder: Path) -> Forward:
     if file.exists():
         kerasfiles.jax_module()
     else:
-        command = [sys.executable, "-m", "production_server.model.compiling",
-                   str(registry.path.absolute()), card.version, str(file.absolute())]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "production_server.model.compiling",
+            str(registry.path.absolute()),
+            card.version,
+            str(file.absolute()),
+        ]
         with subprocess.Popen(
-            command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True) as compiler:  # fmt: skip
+            command,
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as compiler:
             kerasfiles.jax_module()  # takes as long as the other process does for a third of it
             told, said = compiler.communicate()
         if compiler.returncode != 0:

@@ -46,8 +46,10 @@ def machine_code(registry: Registry, version: str) -> bytes:
     jax.config.update("jax_disable_most_optimizations", False)
     Predictor.of(model, card)  # refuses one that does not fit its card
     forward = jitted(model)
-    rows = {count: jax.ShapeDtypeStruct((count, len(card.features)), np.float32)
-            for count in BATCH_SIZES}  # fmt: skip
+    rows = {
+        count: jax.ShapeDtypeStruct((count, len(card.features)), np.float32)
+        for count in BATCH_SIZES
+    }
     return pickle.dumps(
         {count: serialize(forward.lower(shape).compile()) for count, shape in rows.items()}
     )

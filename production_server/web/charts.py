@@ -82,11 +82,17 @@ def roc_chart(points: Sequence[tuple[float, float]], auc: float | None) -> Marku
     area = f"{line}L{_n(x(1))} {_n(y(0))}L{_n(x(0))} {_n(y(0))}Z"
     label = "ROC curve" + (f", area under it {auc:.2f}" if auc is not None else "")
     caption = "" if auc is None else _text(x(0.62), y(0.24), f"AUC {auc:.2f}", "big")
-    return _svg(height, label, [
-        _square(x, y), _line(x(0), y(0), x(1), y(1), "dash"),
-        f'<path class="area" d="{area}"/><path class="curve" d="{line}"/>', caption,
-        _axis_titles("False alarms", "Found", height),
-    ])  # fmt: skip
+    return _svg(
+        height,
+        label,
+        [
+            _square(x, y),
+            _line(x(0), y(0), x(1), y(1), "dash"),
+            f'<path class="area" d="{area}"/><path class="curve" d="{line}"/>',
+            caption,
+            _axis_titles("False alarms", "Found", height),
+        ],
+    )
 
 
 def calibration_chart(bins: Sequence[Bin]) -> Markup:
@@ -104,10 +110,17 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
         for (cx, cy), size, b in zip(places, sizes, filled, strict=True)
     ]
     line = f'<path class="curve thin" d="{_path(places)}"/>' if places else ""
-    return _svg(height, f"Calibration: predicted against observed in {len(filled)} bins", [
-        _square(x, y), _line(x(0), y(0), x(1), y(1), "dash"), line, *dots,
-        _axis_titles("Predicted", "Observed", height),
-    ])  # fmt: skip
+    return _svg(
+        height,
+        f"Calibration: predicted against observed in {len(filled)} bins",
+        [
+            _square(x, y),
+            _line(x(0), y(0), x(1), y(1), "dash"),
+            line,
+            *dots,
+            _axis_titles("Predicted", "Observed", height),
+        ],
+    )
 
 
 def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str) -> Markup:
@@ -117,19 +130,30 @@ def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str)
     ticks = value_ticks(min(values), max(values))
     low, high = ticks[0][0], ticks[-1][0]
     x, y = _scale(low, high, LEFT, LEFT + PLOT), _scale(low, high, TOP + PLOT, TOP)
-    dots = [f'<circle class="point" cx="{_n(x(t))}" cy="{_n(y(p))}" r="3"/>'
-            for t, p in zip(truth, predicted, strict=True)]  # fmt: skip
+    dots = [
+        f'<circle class="point" cx="{_n(x(t))}" cy="{_n(y(p))}" r="3"/>'
+        for t, p in zip(truth, predicted, strict=True)
+    ]
     marks = [
-        part for tick, words in ticks for part in (
+        part
+        for tick, words in ticks
+        for part in (
             _text(x(tick), TOP + PLOT + 17, words, "tick", "middle"),
-            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"))
-    ]  # fmt: skip
+            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"),
+        )
+    ]
     suffix = f" ({unit})" if unit else ""
-    return _svg(height, f"Truth against prediction of {len(dots)} held-out cases", [
-        f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
-        _line(LEFT, TOP + PLOT, LEFT + PLOT, TOP, "dash"), *marks, *dots,
-        _axis_titles("Truth" + suffix, "Predicted" + suffix, height),
-    ])  # fmt: skip
+    return _svg(
+        height,
+        f"Truth against prediction of {len(dots)} held-out cases",
+        [
+            f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
+            _line(LEFT, TOP + PLOT, LEFT + PLOT, TOP, "dash"),
+            *marks,
+            *dots,
+            _axis_titles("Truth" + suffix, "Predicted" + suffix, height),
+        ],
+    )
 
 
 def dot_chart(
@@ -166,11 +190,15 @@ def dot_chart(
     height = floor + BOTTOM
     if mark is not None:
         at_value, words = mark
-        parts += [_line(x(at_value), TOP - 4, x(at_value), floor, "dash"),
-                  _text(x(at_value) + 5, TOP + 4, words, "tick")]  # fmt: skip
+        parts += [
+            _line(x(at_value), TOP - 4, x(at_value), floor, "dash"),
+            _text(x(at_value) + 5, TOP + 4, words, "tick"),
+        ]
     anchors = ["start", *["middle"] * (len(ticks) - 2), "end"]
-    parts += [_text(x(at), floor + 17, words, "tick", anchor)
-              for (at, words), anchor in zip(ticks, anchors, strict=True)]  # fmt: skip
+    parts += [
+        _text(x(at), floor + 17, words, "tick", anchor)
+        for (at, words), anchor in zip(ticks, anchors, strict=True)
+    ]
     parts.append(_text(WIDTH / 2, height - 6, axis, "title", "middle"))
     return _svg(height, label, parts)
 
@@ -211,10 +239,14 @@ def _square(x: Callable[[float], float], y: Callable[[float], float]) -> str:
     parts = [f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>']
     for tick, words in PERCENT_TICKS:
         if 0 < tick < 1:
-            parts += [_line(x(tick), TOP, x(tick), TOP + PLOT, "grid"),
-                      _line(LEFT, y(tick), LEFT + PLOT, y(tick), "grid")]  # fmt: skip
-        parts += [_text(x(tick), TOP + PLOT + 17, words, "tick", "middle"),
-                  _text(LEFT - 7, y(tick) + 4, words, "tick", "end")]  # fmt: skip
+            parts += [
+                _line(x(tick), TOP, x(tick), TOP + PLOT, "grid"),
+                _line(LEFT, y(tick), LEFT + PLOT, y(tick), "grid"),
+            ]
+        parts += [
+            _text(x(tick), TOP + PLOT + 17, words, "tick", "middle"),
+            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"),
+        ]
     return "".join(parts)
 
 
@@ -231,9 +263,7 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return (
-        f'<line class="{kind}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
-    )  # fmt: skip
+    return f'<line class="{kind}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
 
 
 def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:

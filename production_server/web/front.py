@@ -109,16 +109,24 @@ class Front:
             query = scope["query_string"].decode("ascii", "replace")
             rows = pinned.schema.from_texts(dict(parse_qsl(query, keep_blank_values=True)))
         else:
-            raise Problem(405, "method_not_allowed", f"{method} is not possible here.",
-                          "GET one row as a query, or POST one or many as JSON.",
-                          headers={"Allow": "GET, HEAD, POST"})  # fmt: skip
+            raise Problem(
+                405,
+                "method_not_allowed",
+                f"{method} is not possible here.",
+                "GET one row as a query, or POST one or many as JSON.",
+                headers={"Allow": "GET, HEAD, POST"},
+            )
         return orjson.dumps(await self._ask(pinned, rows))
 
     async def _ask(self, pinned: Pinned, rows: Rows) -> dict[str, Any]:
         if self._waiting >= MOST_WAITING:
-            raise Problem(429, "too_many_waiting", f"{MOST_WAITING} requests wait already.",
-                          "Try again later, or use POST /jobs for large tables.",
-                          headers={"Retry-After": "1"})  # fmt: skip
+            raise Problem(
+                429,
+                "too_many_waiting",
+                f"{MOST_WAITING} requests wait already.",
+                "Try again later, or use POST /jobs for large tables.",
+                headers={"Retry-After": "1"},
+            )
         lane = self._services.lane
         said: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         until = time.monotonic() + lane.deadline
@@ -165,8 +173,12 @@ def check_content_type(scope: Scope) -> None:
             kind = value.split(b";")[0].strip().lower()
             if kind and kind != b"application/json":
                 shown = kind.decode("latin-1")
-                raise Problem(415, "unsupported_media_type", f"{shown} is not read here.",
-                              "Send application/json; CSV tables go to POST /jobs.")  # fmt: skip
+                raise Problem(
+                    415,
+                    "unsupported_media_type",
+                    f"{shown} is not read here.",
+                    "Send application/json; CSV tables go to POST /jobs.",
+                )
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
@@ -179,8 +191,12 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise Problem(413, "body_too_large", f"The body exceeds {limit} bytes.",
-                          "Send large tables to POST /jobs.")  # fmt: skip
+            raise Problem(
+                413,
+                "body_too_large",
+                f"The body exceeds {limit} bytes.",
+                "Send large tables to POST /jobs.",
+            )
         parts.append(part)
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -160,8 +160,12 @@ def openapi_paths() -> dict[str, Any]:
                     _query("format", {"enum": ["csv", "json"]}, "else by the Accept header"),
                 ],
                 "responses": responses(
-                    {200: {"description": "The result", "content": {
-                        **csv, JSON: {"schema": {"type": "object"}}}}},
+                    {
+                        200: {
+                            "description": "The result",
+                            "content": {**csv, JSON: {"schema": {"type": "object"}}},
+                        }
+                    },
                     {
                         400: "A parameter is wrong",
                         **unknown,
@@ -171,7 +175,7 @@ def openapi_paths() -> dict[str, Any]:
                 ),
             },
         },
-    }  # fmt: skip
+    }
 
 
 def _query(name: str, schema: Schema, description: str) -> Schema:

@@ -40,8 +40,12 @@ class Metrics:
             "stackserve_requests", "Answered requests", ["route", "status"], registry=into
         )
         self.seconds = Histogram(
-            "stackserve_request_seconds", "Time of a request", ["route"],
-            buckets=FAST, registry=into)  # fmt: skip
+            "stackserve_request_seconds",
+            "Time of a request",
+            ["route"],
+            buckets=FAST,
+            registry=into,
+        )
         self.failures = Counter(
             "stackserve_failures", "Requests that failed, by code", ["code"], registry=into
         )
@@ -49,14 +53,23 @@ class Metrics:
             "stackserve_batch_rows", "Rows of a batch", buckets=SIZES, registry=into
         )
         self.queue_seconds = Histogram(
-            "stackserve_queue_seconds", "From sending a batch to its answer, less the inference",
-            buckets=FAST, registry=into)  # fmt: skip
+            "stackserve_queue_seconds",
+            "From sending a batch to its answer, less the inference",
+            buckets=FAST,
+            registry=into,
+        )
         self.inference_seconds = Histogram(
-            "stackserve_inference_seconds", "Time in the model, a batch", buckets=TINY,
-            registry=into)  # fmt: skip
+            "stackserve_inference_seconds",
+            "Time in the model, a batch",
+            buckets=TINY,
+            registry=into,
+        )
         self._waiting = Gauge(
-            "stackserve_waiting_requests", "Requests that wait for an answer now",
-            multiprocess_mode="livesum", registry=into)  # fmt: skip
+            "stackserve_waiting_requests",
+            "Requests that wait for an answer now",
+            multiprocess_mode="livesum",
+            registry=into,
+        )
         self._registry = into
 
     def waiting(self, requests: int) -> None:

@@ -93,12 +93,18 @@ def page(
     fields = form.make_fields(card, submitted, problem.errors if problem else [])
     low_high = form.span(card)
     text = render_template(
-        "predictions.html", card=card, sheet=sheet, fields=fields, answer=answer,
+        "predictions.html",
+        card=card,
+        sheet=sheet,
+        fields=fields,
+        answer=answer,
         trouble=form.make_trouble(problem, fields) if problem else None,
-        threshold=form.threshold(card), gauge_mark=charts.gauge_mark(card.threshold),
-        span=low_high, span_text=[charts.number(end) for end in low_high or ()],
+        threshold=form.threshold(card),
+        gauge_mark=charts.gauge_mark(card.threshold),
+        span=low_high,
+        span_text=[charts.number(end) for end in low_high or ()],
         max_job_rows=f"{services.settings.max_job_rows:,}",
-    )  # fmt: skip
+    )
     return Response(text, problem.status if problem else 200, problem.headers if problem else {})
 
 
@@ -109,8 +115,13 @@ def ask(
     values, warnings, errors = pinned.schema.check_form(submitted)
     if errors:
         count = len(errors)
-        raise Problem(422, "invalid_rows", f"{count} of the values cannot be used",
-                      "Correct them and ask again.", errors=list(errors.values()))  # fmt: skip
+        raise Problem(
+            422,
+            "invalid_rows",
+            f"{count} of the values cannot be used",
+            "Correct them and ask again.",
+            errors=list(errors.values()),
+        )
     return services.predict_now(pinned.card, [values]).rows()[0], warnings
 
 

@@ -108,12 +108,15 @@ class RowSchema:
         for feature, value in zip(self.card.features, row.values(), strict=True):
             if feature.low <= value <= feature.high or (value == 0 and feature.zero_is_missing):
                 continue
-            found.append({
-                "field": feature.name,
-                "code": "implausible",
-                "detail": f"{feature.title} of {value:g} is out of the plausible range "
-                          f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip() + ".",
-            })  # fmt: skip
+            found.append(
+                {
+                    "field": feature.name,
+                    "code": "implausible",
+                    "detail": f"{feature.title} of {value:g} is out of the plausible range "
+                    f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+                    + ".",
+                }
+            )
         return found
 
     def _packed(self, rows: list[dict[str, float]]) -> Rows:
@@ -126,24 +129,36 @@ class RowSchema:
     def _too_large(self, rows: list[dict[str, float]]) -> Problem:
         """A finite number that the model's 32-bit floats cannot hold."""
         errors = [
-            FieldProblem(row=index, field=name, code="infinite",
-                         detail=f"{name} is too large a number.", remedy=self._remedy(name))
+            FieldProblem(
+                row=index,
+                field=name,
+                code="infinite",
+                detail=f"{name} is too large a number.",
+                remedy=self._remedy(name),
+            )
             for index, row in enumerate(rows)
             for name, value in row.items()
             if abs(value) > 3.4e38
-        ]  # fmt: skip
+        ]
         return _refused(errors[:MOST_PROBLEMS], len(errors))
 
     def _problem(self, error: ValidationError, single: bool) -> Problem:
         details = error.errors(include_url=False, include_context=False)
         first = details[0]
         if first["type"] == "json_invalid":
-            return Problem(400, "malformed_json", f"The body is not JSON: {first['msg']}.",
-                           "Send one object or a list of objects.")  # fmt: skip
+            return Problem(
+                400,
+                "malformed_json",
+                f"The body is not JSON: {first['msg']}.",
+                "Send one object or a list of objects.",
+            )
         if first["type"] == "too_long":
-            return Problem(413, "too_many_rows",
-                           f"At most {self.max_rows} rows can be answered at once.",
-                           "Send large tables to POST /jobs.")  # fmt: skip
+            return Problem(
+                413,
+                "too_many_rows",
+                f"At most {self.max_rows} rows can be answered at once.",
+                "Send large tables to POST /jobs.",
+            )
         if first["type"] == "too_short":
             return Problem(422, "no_rows", "The list holds no row.", "Send at least one.")
         errors = [self._field_problem(detail, single) for detail in details[:MOST_PROBLEMS]]
@@ -156,9 +171,13 @@ class RowSchema:
         value = detail["input"]
         code, words = classify(detail["type"], value)
         if not field:
-            return FieldProblem(row=row, field="", code="not_a_row",
-                                detail="A row must be an object of the model's features.",
-                                remedy=f"Its features: {', '.join(self._names)}.")  # fmt: skip
+            return FieldProblem(
+                row=row,
+                field="",
+                code="not_a_row",
+                detail="A row must be an object of the model's features.",
+                remedy=f"Its features: {', '.join(self._names)}.",
+            )
         remedy = self._unknown(field) if code == "unknown_field" else self._remedy(field)
         return FieldProblem(
             row=row, field=field, code=code, detail=f"{field} {words}.", remedy=remedy

@@ -60,8 +60,12 @@ class ModelInForce:
         """The versions that each worker has loaded, asked over the queue."""
         try:
             replies = self._app.control.broadcast(
-                "stackserve_versions", reply=True, timeout=timeout,
-                pattern=NAMES_WITH_MODELS, matcher="pcre")  # fmt: skip
+                "stackserve_versions",
+                reply=True,
+                timeout=timeout,
+                pattern=NAMES_WITH_MODELS,
+                matcher="pcre",
+            )
         except CONNECTION_ERRORS:
             return []
         return [list(held) for reply in replies or [] for held in reply.values() if held]

@@ -123,8 +123,9 @@ def make_case(card: Card, row: dict[str, float], label: str | None, outputs: lis
     else:
         text = f"{charts.number(outputs[0])} {card.unit}".strip()
     query = urlencode(dict(zip(card.feature_names, shown, strict=True)))
-    return Case(row, label, outputs, shown, text, chosen % charts.COLOURS,
-                f"/predictions?{query}#answer")  # fmt: skip
+    return Case(
+        row, label, outputs, shown, text, chosen % charts.COLOURS, f"/predictions?{query}#answer"
+    )
 
 
 def choose(card: Card, outputs: Sequence[float]) -> int:
@@ -140,10 +141,11 @@ def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
         unit = f" ({card.unit})" if card.unit else ""
         return charts.dot_chart(
             [charts.Dot(0, v, 0, case.text) for v, case in zip(values, cases, strict=True)],
-            [card.target], ticks=charts.value_ticks(min(values), max(values)),
+            [card.target],
+            ticks=charts.value_ticks(min(values), max(values)),
             axis=f"Predicted{unit}",
             label=f"Predictions of {len(cases)} synthetic cases",
-        )  # fmt: skip
+        )
     labelled = any(case.label in card.classes for case in cases)
     binary = card.kind == "binary"
     dots: list[charts.Dot] = []
@@ -154,12 +156,13 @@ def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
         title = f"{case.text}, drawn as {case.label}" if labelled else case.text
         dots.append(charts.Dot(lane, share, answered, title))
     return charts.dot_chart(
-        dots, [f"{'drawn as' if labelled else 'answered'} {label}" for label in card.classes],
+        dots,
+        [f"{'drawn as' if labelled else 'answered'} {label}" for label in card.classes],
         ticks=charts.PERCENT_TICKS,
         axis=f"Predicted probability of {card.classes[1] if binary else 'that class'}",
         label=f"Predicted probabilities of {len(cases)} synthetic cases, a row for each class",
         mark=(card.threshold, "yes from here") if binary else None,
-    )  # fmt: skip
+    )
 
 
 def tiles(metrics: Metrics) -> list[tuple[str, str, str]]:
@@ -176,13 +179,17 @@ def tiles(metrics: Metrics) -> list[tuple[str, str, str]]:
     ]
     shown = [
         (name, f"{value:.1%}" if kind == "%" else f"{value:.3g}", meaning)
-        for name, value, kind, meaning in known if value is not None
-    ]  # fmt: skip
+        for name, value, kind, meaning in known
+        if value is not None
+    ]
     if crossed is not None:
-        shown.append((
-            f"AUC, {crossed.folds} folds", f"{crossed.auc:.3f}",
-            f"logistic regression on the same folds: {crossed.baseline_auc:.3f}",
-        ))  # fmt: skip
+        shown.append(
+            (
+                f"AUC, {crossed.folds} folds",
+                f"{crossed.auc:.3f}",
+                f"logistic regression on the same folds: {crossed.baseline_auc:.3f}",
+            )
+        )
     return shown
 
 

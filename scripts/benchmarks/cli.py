@@ -22,17 +22,21 @@ FULL_CELLS = [Cell(1), Cell(8), Cell(64), Cell(256), Cell(8, 64)]
 QUICK_CELLS = [Cell(1), Cell(64)]
 
 cache_option = click.option(
-    "--cache", type=click.Path(path_type=Path), default=environments.CACHE,
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=environments.CACHE,
     help="Where the peers' environments are kept.  [default: ~/.cache/stackserve-bench]",
-)  # fmt: skip
+)
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the results here."
 )
 
 nice_option = click.option(
-    "--nice", "niceness", type=click.IntRange(-20, 19),
+    "--nice",
+    "niceness",
+    type=click.IntRange(-20, 19),
     help="Run all systems and the load at this niceness, where others use the machine.",
-)  # fmt: skip
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -123,11 +127,15 @@ def jobs(rows: int, rounds: int, niceness: int | None, cache: Path, json_file: P
     """Rows per second of one large job, against Keras in process on the same rows."""
     machine = results.machine()
     report = measure_jobs(rows, rounds, cache, prepare_model(cache), niceness)
-    click.echo(f"POST /jobs: {report['job_rows_per_s']:,} rows/s, from the upload's first byte "
-               f"until the job is done (upload {report['upload_s']} s of it)")  # fmt: skip
+    click.echo(
+        f"POST /jobs: {report['job_rows_per_s']:,} rows/s, from the upload's first byte "
+        f"until the job is done (upload {report['upload_s']} s of it)"
+    )
     for name, speed in report["keras_rows_per_s"].items():
-        click.echo(f"Keras in process, {name.replace('_', ' ')}: {speed:,} rows/s; "
-                   f"ours over it: {report['ratios'][name]:.2f}")  # fmt: skip
+        click.echo(
+            f"Keras in process, {name.replace('_', ' ')}: {speed:,} rows/s; "
+            f"ours over it: {report['ratios'][name]:.2f}"
+        )
     if json_file:
         json_file.write_text(json.dumps({"machine": machine, **report}, indent=2) + "\n")
 
@@ -164,9 +172,13 @@ def prepare_model(cache: Path) -> Path:
     builder = HERE / "onnx_model"
     venv = environments.ensure(builder / "requirements.txt", cache, "onnx_model")
     subprocess.run(
-        [str(venv / "bin" / "python"), str(builder / "build.py"), str(folder),
-         str(folder / ONNX_FILE)],
+        [
+            str(venv / "bin" / "python"),
+            str(builder / "build.py"),
+            str(folder),
+            str(folder / ONNX_FILE),
+        ],
         check=True,
-    )  # fmt: skip
+    )
     assert (folder / KERAS_FILE).exists()
     return folder

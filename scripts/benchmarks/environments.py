@@ -24,9 +24,18 @@ def ensure(requirements: Path, cache: Path, name: str) -> Path:
     uv, settings = str(_uv(VENV)), _uv_environment(VENV)
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", str(VENV / "bin" / "python"), str(venv)],
-        [uv, "pip", "install", "--quiet", "--python", str(venv / "bin" / "python"),
-         "--compile-bytecode", "-r", str(requirements)],
-    ):  # fmt: skip
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            str(venv / "bin" / "python"),
+            "--compile-bytecode",
+            "-r",
+            str(requirements),
+        ],
+    ):
         subprocess.run(command, env=settings, check=True)
     stamp.write_text(wanted)
     return venv

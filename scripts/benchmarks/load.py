@@ -52,8 +52,17 @@ def run(
     file = Path(os.environ.get("TMPDIR", "/tmp")) / f"stackserve-bench-{os.getpid()}.jsonl"
     file.write_bytes(b"\n".join(bodies) + b"\n")
     threads = 1 if cell.connections == 1 else 2
-    command = ["wrk", f"-t{threads}", f"-c{cell.connections}", f"-d{seconds}s", "--timeout", "30s",
-               "-s", str(SCRIPT), f"http://127.0.0.1:{port}{system.route(cell.rows)}"]  # fmt: skip
+    command = [
+        "wrk",
+        f"-t{threads}",
+        f"-c{cell.connections}",
+        f"-d{seconds}s",
+        "--timeout",
+        "30s",
+        "-s",
+        str(SCRIPT),
+        f"http://127.0.0.1:{port}{system.route(cell.rows)}",
+    ]
     process = subprocess.Popen(
         command, env={**os.environ, "BENCH_BODIES": str(file)}, stdout=subprocess.PIPE, text=True
     )

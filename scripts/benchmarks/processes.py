@@ -32,11 +32,16 @@ class Running:
         with log.open("wb") as out:
             self._started = [
                 psutil.Popen(
-                    command, cwd=folder, env={**_inherited(), **environment},
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                    command,
+                    cwd=folder,
+                    env={**_inherited(), **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
                 )
                 for command in commands
-            ]  # fmt: skip
+            ]
 
     def ended(self) -> bool:
         return any(process.poll() is not None for process in self._started)

@@ -109,18 +109,38 @@ def amqp(measured: Measured, found: list[Row]) -> dict[str, float]:
 
 def table(report: dict[str, Any]) -> str:
     """The report as text."""
-    columns = ["system", "conns", "rows", "req/s", "p50 ms", "p99 ms", "errors", "MB", "start s",
-               "disk MB", "ours/it"]  # fmt: skip
+    columns = [
+        "system",
+        "conns",
+        "rows",
+        "req/s",
+        "p50 ms",
+        "p99 ms",
+        "errors",
+        "MB",
+        "start s",
+        "disk MB",
+        "ours/it",
+    ]
     lines = []
     for row in report["rows"]:
         single = row["rows_per_request"] == 1
         ratio = report["ratios"].get(peer_of(row["system"]), {}).get(str(row["connections"]))
-        lines.append([
-            row["system"], str(row["connections"]), str(row["rows_per_request"]),
-            f"{row['rps']:,.0f}", f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}",
-            str(row["errors"]), str(row["rss_mb"]), f"{row['start_s']:.1f}",
-            str(row["installed_mb"]), f"{ratio:.2f}" if ratio and single else "",
-        ])  # fmt: skip
+        lines.append(
+            [
+                row["system"],
+                str(row["connections"]),
+                str(row["rows_per_request"]),
+                f"{row['rps']:,.0f}",
+                f"{row['p50_ms']:.2f}",
+                f"{row['p99_ms']:.2f}",
+                str(row["errors"]),
+                str(row["rss_mb"]),
+                f"{row['start_s']:.1f}",
+                str(row["installed_mb"]),
+                f"{ratio:.2f}" if ratio and single else "",
+            ]
+        )
     widths = [max(len(line[i]) for line in [columns, *lines]) for i in range(len(columns))]
     told = [
         "  ".join(
@@ -130,8 +150,11 @@ def table(report: dict[str, Any]) -> str:
         for line in [columns, *lines]
     ]
     raw = report["amqp"]
-    told += ["", f"Raw AMQP round trip: {raw['p50_ms']:.2f} ms; one request of ours takes "
-                 f"{raw.get('ours_over_raw', 0):.2f} of them."]  # fmt: skip
+    told += [
+        "",
+        f"Raw AMQP round trip: {raw['p50_ms']:.2f} ms; one request of ours takes "
+        f"{raw.get('ours_over_raw', 0):.2f} of them.",
+    ]
     if report["idle"]:
         rest = report["idle"]
         told.append(

@@ -87,9 +87,13 @@ def _peer(
     """A system whose program and requirements lie in a folder of its peer's name."""
     folder = PEERS / (peer or name)
     return System(
-        name=name, peer=peer or name, folder=folder, requirements=folder / "requirements.txt",
-        commands=commands, **more,
-    )  # fmt: skip
+        name=name,
+        peer=peer or name,
+        folder=folder,
+        requirements=folder / "requirements.txt",
+        commands=commands,
+        **more,
+    )
 
 
 def as_it_is(rows: Any) -> Any:
@@ -106,22 +110,45 @@ ours = System(
     requirements=ROOT / "production_server" / "requirements.txt",
     folder=ROOT,
     commands=lambda place: [
-        [place.bin("python"), "-m", "production_server", "serve", "--services",
-         "--port", str(place.port)]
+        [
+            place.bin("python"),
+            "-m",
+            "production_server",
+            "serve",
+            "--services",
+            "--port",
+            str(place.port),
+        ]
     ],
     environment=lambda place: {"STACKSERVE_HOME": str(place.scratch / "home")},
     body=as_it_is,
     body_one=as_it_is,
     read=lambda answer: _probabilities(answer["predictions"]),
-)  # fmt: skip
+)
 
 tutorial = _peer(
     "tutorial",
     lambda place: [
-        [place.bin("celery"), "-A", "tasks", "worker", "--concurrency", "4",
-         "--loglevel", "WARNING"],
-        [place.bin("gunicorn"), "server:app", "--workers", "4", "--log-level", "warning",
-         "--bind", f"127.0.0.1:{place.port}"],
+        [
+            place.bin("celery"),
+            "-A",
+            "tasks",
+            "worker",
+            "--concurrency",
+            "4",
+            "--loglevel",
+            "WARNING",
+        ],
+        [
+            place.bin("gunicorn"),
+            "server:app",
+            "--workers",
+            "4",
+            "--log-level",
+            "warning",
+            "--bind",
+            f"127.0.0.1:{place.port}",
+        ],
     ],
     environment=lambda place: {
         "BENCH_KERAS": place.keras,
@@ -130,19 +157,32 @@ tutorial = _peer(
         "TF_CPP_MIN_LOG_LEVEL": "3",
     },
     body=as_it_is,
-)  # fmt: skip
+)
 
 fastapi_onnx = _peer(
     "fastapi_onnx",
     lambda place: [
-        [place.bin("uvicorn"), "app:app", "--workers", CORES, "--port", str(place.port),
-         "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        [
+            place.bin("uvicorn"),
+            "app:app",
+            "--workers",
+            CORES,
+            "--port",
+            str(place.port),
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--no-access-log",
+            "--log-level",
+            "warning",
+        ]
     ],
     path_many="/predict_many",
     body=as_it_is,
     body_one=as_it_is,
     read=lambda answer: _probabilities(answer if isinstance(answer, list) else [answer]),
-)  # fmt: skip
+)
 
 
 def _litserve(name: str, batch: str, workers: str) -> System:
@@ -160,30 +200,54 @@ litserve_batching = _litserve("litserve_batching", batch="64", workers="1")
 bentoml = _peer(
     "bentoml",
     lambda place: [
-        [place.bin("bentoml"), "serve", "service:Model", "--host", "127.0.0.1",
-         "--port", str(place.port), "--quiet"]
+        [
+            place.bin("bentoml"),
+            "serve",
+            "service:Model",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(place.port),
+            "--quiet",
+        ]
     ],
     read=list,
     extra={"BENCH_WORKERS": CORES, "BENTOML_DO_NOT_TRACK": "True"},
-)  # fmt: skip
+)
 
 mlflow = _peer(
     "mlflow",
     lambda place: [
-        [place.bin("mlflow"), "models", "serve", "--env-manager", "local", "--workers", CORES,
-         "--port", str(place.port), "--model-uri", str(place.scratch / "mlflow_model")]
+        [
+            place.bin("mlflow"),
+            "models",
+            "serve",
+            "--env-manager",
+            "local",
+            "--workers",
+            CORES,
+            "--port",
+            str(place.port),
+            "--model-uri",
+            str(place.scratch / "mlflow_model"),
+        ]
     ],
     prepare=lambda place: [
-        place.bin("python"), "save.py", place.onnx, str(place.scratch / "mlflow_model")
+        place.bin("python"),
+        "save.py",
+        place.onnx,
+        str(place.scratch / "mlflow_model"),
     ],
     path="/invocations",
     # Tensors, not data frames: quicker, and what the ONNX model takes.
     body=lambda rows: {"inputs": [list(row.values()) for row in rows]},
-    read=lambda answer: [row[0] for row in next(iter(answer["predictions"].values()))]
-    if isinstance(answer["predictions"], dict)
-    else [row[0] for row in answer["predictions"]],
+    read=lambda answer: (
+        [row[0] for row in next(iter(answer["predictions"].values()))]
+        if isinstance(answer["predictions"], dict)
+        else [row[0] for row in answer["predictions"]]
+    ),
     extra={"MLFLOW_DISABLE_TELEMETRY": "true"},
-)  # fmt: skip
+)
 
 ray_serve = _peer(
     "ray_serve",

@@ -25,9 +25,10 @@ DESCRIPTION = """A real OpenStack on this machine.
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
-        prog="scripts/lab", description=DESCRIPTION,
+        prog="scripts/lab",
+        description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--folder", help=f"where the lab lives ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB)"
@@ -47,9 +48,11 @@ def parser() -> argparse.ArgumentParser:
     up = verb("up", "Start the lab, or repair and finish what is there.")
     up.add_argument("--hypervisor", choices=[str(kind) for kind in settings.Hypervisor])
     up.add_argument(
-        "--accelerator", choices=("auto", "tcg"), default="auto",
+        "--accelerator",
+        choices=("auto", "tcg"),
+        default="auto",
         help="tcg: emulate, even where hardware virtualization works",
-    )  # fmt: skip
+    )
     # When the first of the two interpreters began, so that the times shown are whole.
     up.add_argument("--since", type=float, help=argparse.SUPPRESS)
     down = verb("down", "Stop the lab; nothing of it stays but its files.")
@@ -193,6 +196,11 @@ def _exec(layout: Layout, options: argparse.Namespace, _given: list[str]) -> Non
 
 
 VERBS = {
-    "up": _up, "down": _down, "status": _status, "logs": _logs, "console": _console,
-    "restart": _restart, "exec": _exec,
-}  # fmt: skip
+    "up": _up,
+    "down": _down,
+    "status": _status,
+    "logs": _logs,
+    "console": _console,
+    "restart": _restart,
+    "exec": _exec,
+}

@@ -22,9 +22,10 @@ SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
 # What Debian itself uses without being told.
 STOCK_MIRRORS = {"http://deb.debian.org/debian", "https://deb.debian.org/debian"}
 STOCK_SECURITY = {
-    "http://deb.debian.org/debian-security", "http://security.debian.org/debian-security",
+    "http://deb.debian.org/debian-security",
+    "http://security.debian.org/debian-security",
     "http://security.debian.org",
-}  # fmt: skip
+}
 SYSTEM_CA = Path("/etc/ssl/certs/ca-certificates.crt")
 LOCAL_CA = Path("/usr/local/share/ca-certificates")
 PIP_FILES = (Path("/etc/pip.conf"), Path("~/.config/pip/pip.conf"), Path("~/.pip/pip.conf"))
@@ -169,7 +170,10 @@ def apt_sources() -> list[str]:
 def apt_proxy() -> str:
     asked = subprocess.run(
         ["apt-config", "dump", "--format=%v", "Acquire::http::Proxy"],
-        capture_output=True, text=True, check=False)  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return asked.stdout.strip()
 
 

@@ -24,11 +24,15 @@ def state(host: str, first: bool) -> dict[str, Any]:
         "agent_type": "Open vSwitch agent",
         "uuid": str(uuid.uuid4()),
         "configurations": {
-            "bridge_mappings": {}, "tunnel_types": [], "datapath_type": "netdev",
-            "integration_bridge": "br-int", "devices": 0, "in_distributed_mode": False,
+            "bridge_mappings": {},
+            "tunnel_types": [],
+            "datapath_type": "netdev",
+            "integration_bridge": "br-int",
+            "devices": 0,
+            "in_distributed_mode": False,
         },
         **({"start_flag": True} if first else {}),
-    }  # fmt: skip
+    }
 
 
 def main(arguments: list[str]) -> None:

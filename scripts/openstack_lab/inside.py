@@ -18,9 +18,14 @@ from openstack_lab import supervisor
 # Name, major and minor number: what the daemons and QEMU use. /dev/kvm is left out on
 # purpose: where it is there but hangs, libvirt probes QEMU for a minute at each guest.
 DEVICES = {
-    "null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9),
-    "tty": (5, 0), "net/tun": (10, 200),
-}  # fmt: skip
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+    "net/tun": (10, 200),
+}
 LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 RUN_FOLDERS = ("lock", "netns", "openvswitch", "libvirt", "sudo")
 

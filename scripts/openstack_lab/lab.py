@@ -15,9 +15,13 @@ HOST = "lab"
 FAKE_HOST = "lab-fake"
 REGION = "RegionOne"
 PORTS = {
-    "keystone": 5000, "glance": 9292, "placement": 8778, "nova": 8774, "metadata": 8775,
+    "keystone": 5000,
+    "glance": 9292,
+    "placement": 8778,
+    "nova": 8774,
+    "metadata": 8775,
     "neutron": 9696,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,14 @@ HOSTNAME = "lab"
 KINDS = ("mount", "net", "pid", "uts", "ipc")
 # Daemons that have their paths compiled in get folders of the lab over the system's.
 SYSTEM_FOLDERS = (
-    "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt",
-    "/etc/openvswitch", "/var/lib/openvswitch", "/var/log/openvswitch",
-)  # fmt: skip
+    "/etc/libvirt",
+    "/var/lib/libvirt",
+    "/var/cache/libvirt",
+    "/var/log/libvirt",
+    "/etc/openvswitch",
+    "/var/lib/openvswitch",
+    "/var/log/openvswitch",
+)
 
 
 def base_environment(layout: Layout) -> dict[str, str]:
@@ -43,19 +48,36 @@ def start(layout: Layout) -> None:
     """Start the supervisor and wait until it answers."""
     plan = _write_plan(layout)
     command = [
-        "unshare", *(f"--{kind}" for kind in KINDS), "--fork", "--kill-child=SIGKILL",
-        str(layout.python), "-m", "openstack_lab.inside", str(plan), str(layout.units),
-        str(layout.control), str(layout.logs), str(layout.markers),
-    ]  # fmt: skip
+        "unshare",
+        *(f"--{kind}" for kind in KINDS),
+        "--fork",
+        "--kill-child=SIGKILL",
+        str(layout.python),
+        "-m",
+        "openstack_lab.inside",
+        str(plan),
+        str(layout.units),
+        str(layout.control),
+        str(layout.logs),
+        str(layout.markers),
+    ]
     log = layout.logs / "supervisor.log"
     with log.open("ab") as sink:
         process = subprocess.Popen(
-            command, env=own_environment(layout), stdin=subprocess.DEVNULL, stdout=sink,
-            stderr=sink, cwd="/", start_new_session=True)  # fmt: skip
+            command,
+            env=own_environment(layout),
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            cwd="/",
+            start_new_session=True,
+        )
     record = {
-        "pid": process.pid, "started": _start_time(process.pid), "version": version(),
+        "pid": process.pid,
+        "started": _start_time(process.pid),
+        "version": version(),
         "network": str(layout.settings.network),
-    }  # fmt: skip
+    }
     layout.process.write_text(json.dumps(record))
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:

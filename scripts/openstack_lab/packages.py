@@ -15,8 +15,7 @@ NEEDED = {
     "/usr/sbin/ovs-vswitchd": "openvswitch-switch",
     "/usr/sbin/libvirtd": "libvirt-daemon-system",
     "/usr/bin/virsh": "libvirt-clients",
-    "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so":
-        "libvirt-daemon-driver-qemu",
+    "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so": "libvirt-daemon-driver-qemu",
     "/usr/include/libvirt/libvirt.h": "libvirt-dev",
     "/usr/bin/qemu-system-x86_64": "qemu-system-x86",
     "/usr/bin/qemu-img": "qemu-utils",
@@ -40,7 +39,7 @@ NEEDED = {
     "/usr/bin/pkg-config": "pkg-config",
     "/usr/include/x86_64-linux-gnu/sys/types.h": "libc6-dev",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
-}  # fmt: skip
+}
 # Exit code of a policy-rc.d that lets apt start nothing.
 POLICY = "#!/bin/sh\nexit 101\n"
 POLICY_PATH = Path("/usr/sbin/policy-rc.d")
@@ -69,8 +68,13 @@ def install(packages: list[str], log: Path) -> None:
         ):
             with log.open("ab") as sink:
                 done = subprocess.run(
-                    command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
-                    check=False)  # fmt: skip
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    check=False,
+                )
             if done.returncode and "install" in command:
                 raise LabError(
                     f"apt-get could not install {' '.join(packages)}.", f"Look into {log}."

@@ -18,14 +18,18 @@ FILES = {
     "glance": ("glance-api.conf",),
     "placement": ("placement.conf",),
     "neutron": (
-        "neutron.conf", "ml2_conf.ini", "openvswitch_agent.ini", "dhcp_agent.ini", "l3_agent.ini",
+        "neutron.conf",
+        "ml2_conf.ini",
+        "openvswitch_agent.ini",
+        "dhcp_agent.ini",
+        "l3_agent.ini",
         "metadata_agent.ini",
     ),
     "nova": ("nova.conf",),
     "nova-compute-qemu": ("nova-compute.conf",),
     "nova-compute-fake": ("nova-compute.conf",),
     "libvirt": ("libvirtd.conf", "qemu.conf"),
-}  # fmt: skip
+}
 # What the packages bring, next to our own files.
 SHIPPED = {
     "glance": ("glance/glance-api-paste.ini",),
@@ -37,9 +41,18 @@ OWNERS = {"mysql": "mysql", "rabbitmq": "rabbitmq"}
 # Not secret, and read by whoever looks a name up.
 PUBLIC = ("system",)
 DATA_FOLDERS = (
-    "glance/images", "glance/staging", "glance/tasks", "glance/lock", "keystone", "neutron/lock",
-    "nova/instances", "nova/lock-lab", "nova-lab-fake", "nova/lock-lab-fake", "done",
-)  # fmt: skip
+    "glance/images",
+    "glance/staging",
+    "glance/tasks",
+    "glance/lock",
+    "keystone",
+    "neutron/lock",
+    "nova/instances",
+    "nova/lock-lab",
+    "nova-lab-fake",
+    "nova/lock-lab-fake",
+    "done",
+)
 
 
 def render_all(lab: Lab) -> None:
@@ -60,9 +73,13 @@ def render_all(lab: Lab) -> None:
     for folder, files in FILES.items():
         for file in files:
             text = templates.get_template(f"{file}.j2").render(
-                lab=lab, conf=str(layout.config), data=str(layout.state), venv=str(layout.venv),
-                databases=DATABASES, host=FAKE_HOST if folder.endswith("-fake") else HOST,
-            )  # fmt: skip
+                lab=lab,
+                conf=str(layout.config),
+                data=str(layout.state),
+                venv=str(layout.venv),
+                databases=DATABASES,
+                host=FAKE_HOST if folder.endswith("-fake") else HOST,
+            )
             write_private(layout.conf(folder) / file, text)
         for source in SHIPPED.get(folder, ()):
             origin = layout.venv / "etc" / source

@@ -69,10 +69,17 @@ class Running:
             try:
                 # Reaped by the supervisor, which is process 1 here and reaps everything.
                 process = subprocess.Popen(
-                    command, env=self.unit.environment, stdin=subprocess.DEVNULL, stdout=log,
-                    stderr=log, cwd="/", start_new_session=True,
-                    user=self.unit.user or None, group=self.unit.user or None,
-                    extra_groups=[] if self.unit.user else None)  # fmt: skip
+                    command,
+                    env=self.unit.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    start_new_session=True,
+                    user=self.unit.user or None,
+                    group=self.unit.user or None,
+                    extra_groups=[] if self.unit.user else None,
+                )
             except OSError as wrong:
                 self.enter(State.FAILED, f"cannot run {command[0]}: {wrong}")
                 self.not_before = time.monotonic() + pause_before_restart(self.restarts)
@@ -117,8 +124,13 @@ class Running:
 
     def report(self) -> dict[str, Any]:
         return {
-            "name": self.unit.name, "title": self.unit.title, "state": str(self.state),
-            "pid": self.pid, "restarts": self.restarts, "reason": self.reason,
-            "seconds": round(time.monotonic() - self.since, 1), "task": self.unit.is_task,
+            "name": self.unit.name,
+            "title": self.unit.title,
+            "state": str(self.state),
+            "pid": self.pid,
+            "restarts": self.restarts,
+            "reason": self.reason,
+            "seconds": round(time.monotonic() - self.since, 1),
+            "task": self.unit.is_task,
             "log": str(self.log),
-        }  # fmt: skip
+        }

@@ -43,12 +43,16 @@ def table(report: dict[str, Any]) -> str:
         return f"No lab is running in {report['folder']}. Start one: sudo scripts/lab up"
     rows = [
         (
-            unit["name"], unit["state"], duration(unit["seconds"]), str(unit["restarts"]),
-            f"{unit['memory_mib']} MiB", unit["reason"] or unit["title"],
+            unit["name"],
+            unit["state"],
+            duration(unit["seconds"]),
+            str(unit["restarts"]),
+            f"{unit['memory_mib']} MiB",
+            unit["reason"] or unit["title"],
         )
         for unit in report["units"]
         if not unit["task"] or unit["state"] != "done"
-    ]  # fmt: skip
+    ]
     widths = [max(len(row[i]) for row in (COLUMNS, *rows)) for i in range(len(COLUMNS))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

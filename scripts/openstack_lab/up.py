@@ -93,8 +93,9 @@ def run(request: Request, progress: Progress) -> Lab:
     kept = load_choices(layout)
     choices = Choices(
         request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU),
-        str(layout.settings.network), str(layout.settings.cache),
-    )  # fmt: skip
+        str(layout.settings.network),
+        str(layout.settings.cache),
+    )
     save_choices(layout, choices)  # so that an interrupted `up` goes on as it began
     lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest") as pool:

@@ -106,13 +106,15 @@ def _firewall_rules(wire: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _let_through_firewall(wire: str) -> None:
     """Where the machine's own firewall drops what it forwards (Docker's does), let ours pass."""
-    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True,
-                           check=False).stdout  # fmt: skip
+    saved = subprocess.run(
+        ["iptables-save", "-t", "filter"], capture_output=True, text=True, check=False
+    ).stdout
     if ":FORWARD DROP" not in saved:
         return
     for rule in _firewall_rules(wire):
-        if subprocess.run(["iptables", "-C", "FORWARD", *rule], capture_output=True,
-                          check=False).returncode:  # fmt: skip
+        if subprocess.run(
+            ["iptables", "-C", "FORWARD", *rule], capture_output=True, check=False
+        ).returncode:
             _run("iptables", "-I", "FORWARD", *rule)
 
 
@@ -134,8 +136,9 @@ def disconnect(layout: Layout) -> None:
     # It goes with the lab's network namespace, but the kernel takes its time for that.
     subprocess.run(["ip", "link", "delete", wire], capture_output=True, check=False)
     _remove_filter(wire)
-    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True,
-                           check=False).stdout  # fmt: skip
+    saved = subprocess.run(
+        ["iptables-save", "-t", "filter"], capture_output=True, text=True, check=False
+    ).stdout
     if wire in saved:
         for rule in _firewall_rules(wire):
             subprocess.run(["iptables", "-D", "FORWARD", *rule], capture_output=True, check=False)

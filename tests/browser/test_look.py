@@ -88,8 +88,9 @@ def test_the_synthetic_cohort_is_drawn_and_listed(tab: Tab) -> None:
     expect(cohort.locator("figure .chart circle")).to_have_count(60)
     expect(cohort.locator("tbody tr")).to_have_count(60)
     chart = cohort.get_by_role("img")
-    expect(chart).to_have_attribute("aria-label", "Predicted probabilities of 60 synthetic cases, "
-                                    "a row for each class")  # fmt: skip
+    expect(chart).to_have_attribute(
+        "aria-label", "Predicted probabilities of 60 synthetic cases, a row for each class"
+    )
     third = cohort.locator("tbody tr").nth(2)
     told = third.locator("td").first.inner_text()
     third.get_by_role("link").click()

@@ -149,7 +149,12 @@ def test_script_and_server_draw_the_same_answer(open_tab: OpenTab, service: str)
         page.get_by_role("button", name="Predict", exact=True).click()
         expect(page.get_by_role("meter")).to_be_visible()
         figure = page.locator("#gauge .figure").text_content()
-        drawn.append((figure, page.locator("#verdict").text_content(),
-                      page.locator("#warnings").inner_text(),
-                      page.locator("#gauge .fill").get_attribute("class")))  # fmt: skip
+        drawn.append(
+            (
+                figure,
+                page.locator("#verdict").text_content(),
+                page.locator("#warnings").inner_text(),
+                page.locator("#gauge .fill").get_attribute("class"),
+            )
+        )
     assert drawn[0] == drawn[1]

@@ -23,25 +23,54 @@ PENGUINS: dict[str, Any] = {
     "target": "Penguin species",
     "classes": ["Adelie", "Chinstrap", "Gentoo"],
     "features": [
-        {"name": "bill_length", "label": "Bill length", "unit": "mm", "low": 30, "high": 62,
-         "default": 44, "minimum": 0, "decimals": 1},
-        {"name": "body_mass", "label": "Body mass, at capture", "unit": "g", "low": 2500,
-         "high": 6500, "default": 4200, "minimum": 0},
-        {"name": "delta_15_n", "label": "δ¹⁵N", "unit": "‰", "low": -2, "high": 12,
-         "default": 8.7, "decimals": 2},
+        {
+            "name": "bill_length",
+            "label": "Bill length",
+            "unit": "mm",
+            "low": 30,
+            "high": 62,
+            "default": 44,
+            "minimum": 0,
+            "decimals": 1,
+        },
+        {
+            "name": "body_mass",
+            "label": "Body mass, at capture",
+            "unit": "g",
+            "low": 2500,
+            "high": 6500,
+            "default": 4200,
+            "minimum": 0,
+        },
+        {
+            "name": "delta_15_n",
+            "label": "δ¹⁵N",
+            "unit": "‰",
+            "low": -2,
+            "high": 12,
+            "default": 8.7,
+            "decimals": 2,
+        },
     ],
-}  # fmt: skip
+}
 HOUSES: dict[str, Any] = {
     "name": "houses",
     "kind": "regression",
     "target": "House price",
     "unit": "k€",
     "features": [
-        {"name": "area", "label": "Living area", "unit": "m²", "low": 20, "high": 400,
-         "default": 100, "minimum": 1},
+        {
+            "name": "area",
+            "label": "Living area",
+            "unit": "m²",
+            "low": 20,
+            "high": 400,
+            "default": 100,
+            "minimum": 1,
+        },
         {"name": "rooms", "low": 1, "high": 12, "default": 4, "minimum": 1},
     ],
-}  # fmt: skip
+}
 MAKE = """
 import sys, keras
 keras.utils.set_random_seed(7)
@@ -95,8 +124,12 @@ def test_three_classes_get_a_bar_each(open_tab: OpenTab, penguins: str, javascri
     predict(page)
     bars = page.locator("#answer .bars li")
     expect(bars).to_have_count(3)
-    widths = [float(w or 0) for w in bars.locator("rect:last-child").evaluate_all(
-        "(bars) => bars.map((bar) => bar.getAttribute('width'))")]  # fmt: skip
+    widths = [
+        float(w or 0)
+        for w in bars.locator("rect:last-child").evaluate_all(
+            "(bars) => bars.map((bar) => bar.getAttribute('width'))"
+        )
+    ]
     assert sum(widths) == pytest.approx(100, abs=0.2)
     chosen = page.locator("#answer .bars .chosen .name").inner_text()
     assert PENGUINS["classes"][widths.index(max(widths))] == chosen

@@ -74,8 +74,11 @@ def test_json_and_csv_give_the_same_answers(client: httpx.Client) -> None:
     _, card = shipped()
     values = table(card, 300)
     rows = [dict(zip(card.feature_names, row, strict=True)) for row in values.tolist()]
-    bodies = [(csv_body(card, values), CSV), (json.dumps(rows).encode(), JSON),
-              (json.dumps(values.tolist()).encode(), JSON)]  # fmt: skip
+    bodies = [
+        (csv_body(card, values), CSV),
+        (json.dumps(rows).encode(), JSON),
+        (json.dumps(values.tolist()).encode(), JSON),
+    ]
     results = []
     for body, headers in bodies:
         answer = client.post("/jobs", content=body, headers=headers)

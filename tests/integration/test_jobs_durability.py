@@ -189,9 +189,12 @@ def test_a_chunk_that_the_model_cannot_do_fails_at_once(client: httpx.Client) ->
 
 
 def check_failed(
-    client: httpx.Client, job: str, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    chunk: int, reason: str,
-) -> None:  # fmt: skip
+    client: httpx.Client,
+    job: str,
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    chunk: int,
+    reason: str,
+) -> None:
     """One chunk's rows have the reason, all others have their right answers."""
     registry, card = shipped()
     right = keras_probabilities(registry, card, values)

@@ -84,7 +84,12 @@ def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = subprocess.run(
             [sys.executable, "-m", "production_server", "serve", "--port", str(port)],
-            cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "--port" in done.stderr

@@ -42,14 +42,18 @@ def answered_by(python: Path | str, backend: str, folder: Path) -> subprocess.Co
     return subprocess.run(
         [str(python), "-c", ANSWER, card.version, folder / "rows.npy", folder / "answers.npy"],
         env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("backend", "package"), [("tensorflow", "tensorflow-cpu"),
-                                                  ("torch", "torch")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("backend", "package"), [("tensorflow", "tensorflow-cpu"), ("torch", "torch")]
+)
 def test_another_backend_answers_the_same(
     backend: str, package: str, tmp_path: Path, needs: Callable[[object, str], None]
 ) -> None:

@@ -124,9 +124,12 @@ def stream(registry: Registry) -> Iterator[subprocess.Popen[str]]:
     """`python3 -m production_server stream`, with pipes."""
     process = subprocess.Popen(
         [sys.executable, "-m", "production_server", "stream", "--registry", registry.path],
-        cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     yield process
     if process.poll() is None:
         process.kill()

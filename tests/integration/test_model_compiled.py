@@ -36,8 +36,12 @@ def registry(tmp_path: Path) -> Registry:
 
 def loading(registry: Registry) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", LOAD, registry.path], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        [sys.executable, "-c", LOAD, registry.path],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_the_answers_are_the_same_to_the_last_bit(registry: Registry) -> None:

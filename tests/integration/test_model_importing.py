@@ -62,9 +62,19 @@ def test_old_files_answer_as_they_did(registry: Registry, old: OldModel) -> None
 
 def test_an_old_pair_by_the_command_line(registry: Registry) -> None:
     description, weights = OLD_MODELS[2].files
-    done = run("models", "import", description, weights, "--features", FLOWERS,
-               "--data", DATA / "flowers.csv", "--activate",
-               "--registry", registry.path)  # fmt: skip
+    done = run(
+        "models",
+        "import",
+        description,
+        weights,
+        "--features",
+        FLOWERS,
+        "--data",
+        DATA / "flowers.csv",
+        "--activate",
+        "--registry",
+        registry.path,
+    )
     assert "kept as flowers-1" in done.output
     card = registry.card("flowers-1")
     assert card.metrics is not None
@@ -78,8 +88,18 @@ def test_an_old_pair_by_the_command_line(registry: Registry) -> None:
 
 def test_a_regression_with_negative_values(registry: Registry) -> None:
     old = OLD_MODELS[1]
-    run("models", "import", old.files[0], "--features", POWER, "--data", DATA / "power.csv",
-        "--activate", "--registry", registry.path)  # fmt: skip
+    run(
+        "models",
+        "import",
+        old.files[0],
+        "--features",
+        POWER,
+        "--data",
+        DATA / "power.csv",
+        "--activate",
+        "--registry",
+        registry.path,
+    )
     card = registry.card("wind-power-1")
     assert card.metrics is not None
     assert card.metrics.r2 is not None
@@ -172,8 +192,15 @@ def test_the_list_marks_what_is_active(registry: Registry) -> None:
     add_flowers(registry)
     listed = run("models", "list", "--json", "--registry", registry.path).output
     assert [(row["version"], row["active"]) for row in json.loads(listed)] == [("flowers-1", True)]
-    run("models", "import", *OLD_MODELS[3].files[:1], "--features", DIABETES,
-        "--registry", registry.path)  # fmt: skip
+    run(
+        "models",
+        "import",
+        *OLD_MODELS[3].files[:1],
+        "--features",
+        DIABETES,
+        "--registry",
+        registry.path,
+    )
     run("models", "activate", "diabetes-1", "--registry", registry.path)
     run("models", "delete", "flowers-1", "--registry", registry.path)
     words = run("models", "list", "--registry", registry.path).output
@@ -233,8 +260,13 @@ def test_a_model_that_does_not_fit_its_description(
 def test_a_model_of_pictures_is_refused(registry: Registry, tmp_path: Path) -> None:
     import keras
 
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten(),
-                              keras.layers.Dense(1, activation="sigmoid")])  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
     with pytest.raises(ModelError, match="shapes are") as caught:
         add_model(registry, model, read_description(DIABETES).card(), scratch=tmp_path)
     assert "tabular" in caught.value.remedy

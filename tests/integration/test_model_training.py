@@ -46,8 +46,18 @@ def trained(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     registry = Registry(tmp_path_factory.mktemp("trained") / "registry")
     digest = hashlib.sha256(patients.read_bytes()).hexdigest()
     # Forced: the shipped model saw the real data, a few synthetic rows may not beat it.
-    done = run("train", "--data", patients, "--sha256", digest, "--folds", 3, "--force",
-               "--registry", registry.path)  # fmt: skip
+    done = run(
+        "train",
+        "--data",
+        patients,
+        "--sha256",
+        digest,
+        "--folds",
+        3,
+        "--force",
+        "--registry",
+        registry.path,
+    )
     assert done.exit_code == 0, done.output
     return registry, done.output
 
@@ -122,8 +132,14 @@ def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: 
     truth[~aside] = np.random.default_rng(0).permutation(truth[~aside])
     lied = tmp_path / "lied.csv"
     columns = ",".join([*CARD.feature_names, "outcome"])
-    np.savetxt(lied, np.column_stack([table.rows, truth]), delimiter=",", header=columns,
-               comments="", fmt="%g")  # fmt: skip
+    np.savetxt(
+        lied,
+        np.column_stack([table.rows, truth]),
+        delimiter=",",
+        header=columns,
+        comments="",
+        fmt="%g",
+    )
     registry = tmp_path / "registry"
     with pytest.raises(ModelError, match="which the active diabetes-1 has on the same rows"):
         run("train", "--data", lied, "--folds", 2, "--min-auc", 0, "--registry", registry)
@@ -132,13 +148,16 @@ def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: 
 
 def test_own_data_with_a_features_file(tmp_path: Path) -> None:
     described = {
-        "name": "pumps", "kind": "binary", "target": "Pump fails", "outcome": "failed",
+        "name": "pumps",
+        "kind": "binary",
+        "target": "Pump fails",
+        "outcome": "failed",
         "classes": ["runs", "fails"],
         "features": [
             {"name": "hours", "low": 0, "high": 100, "default": 10, "minimum": 0},
             {"name": "drift", "low": -5, "high": 5, "default": 0, "decimals": 2},
         ],
-    }  # fmt: skip
+    }
     features, data = tmp_path / "pumps.json", tmp_path / "pumps.csv"
     features.write_text(json.dumps(described), encoding="utf-8")
     random = np.random.default_rng(1)
@@ -148,8 +167,18 @@ def test_own_data_with_a_features_file(tmp_path: Path) -> None:
         f"{hours:g},{drift:g},{what}" for (hours, drift), what in zip(rows, label, strict=True)
     ]
     data.write_text("\n".join(["Hours,Drift,Failed", *lines]), encoding="utf-8")
-    done = run("train", "--data", data, "--features", features, "--folds", 2, "--activate",
-               "--registry", tmp_path / "registry")  # fmt: skip
+    done = run(
+        "train",
+        "--data",
+        data,
+        "--features",
+        features,
+        "--folds",
+        2,
+        "--activate",
+        "--registry",
+        tmp_path / "registry",
+    )
     assert done.exit_code == 0, done.output
     registry = Registry(tmp_path / "registry")
     assert registry.active() == "pumps-1"
@@ -169,14 +198,21 @@ def test_other_kinds_are_sent_to_import(tmp_path: Path) -> None:
     from tests.support.other_models import DATA, FLOWERS
 
     with pytest.raises(ModelError, match="binary classifiers") as caught:
-        run("train", "--data", DATA / "flowers.csv", "--features", FLOWERS,
-            "--registry", tmp_path)  # fmt: skip
+        run("train", "--data", DATA / "flowers.csv", "--features", FLOWERS, "--registry", tmp_path)
     assert "models import" in caught.value.remedy
 
 
 def test_evaluate_measures_a_version(trained: tuple[Registry, str], patients: Path) -> None:
-    done = run("evaluate", "--data", patients, "--model", "diabetes-1", "--json",
-               "--registry", trained[0].path)  # fmt: skip
+    done = run(
+        "evaluate",
+        "--data",
+        patients,
+        "--model",
+        "diabetes-1",
+        "--json",
+        "--registry",
+        trained[0].path,
+    )
     metrics = json.loads(done.stdout)
     assert metrics["rows_test"] == 500
     assert metrics["roc_auc"] > 0.7

@@ -26,9 +26,28 @@ def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config),
-         "run", f"{embedded.url}/openapi.json",
-         "--checks", CHECKS, "--max-examples", str(EXAMPLES), "--seed", "1", "--no-color",
-         "--request-timeout", "30", "--generation-database", "none"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)  # fmt: skip
+        [
+            str(Path(sys.executable).parent / "schemathesis"),
+            "--config-file",
+            str(config),
+            "run",
+            f"{embedded.url}/openapi.json",
+            "--checks",
+            CHECKS,
+            "--max-examples",
+            str(EXAMPLES),
+            "--seed",
+            "1",
+            "--no-color",
+            "--request-timeout",
+            "30",
+            "--generation-database",
+            "none",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -11,7 +11,14 @@ from tests.support.service import ROOT
 def test_importing_the_application_starts_no_thread() -> None:
     """Forking is only safe while the parent runs one thread."""
     done = subprocess.run(
-        [sys.executable, "-c",
-         "import threading, production_server.web.app; print(threading.active_count())"],
-        cwd=ROOT, capture_output=True, text=True, check=True)  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import threading, production_server.web.app; print(threading.active_count())",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout.strip() == "1"

@@ -39,8 +39,11 @@ def run(packages: Path, program: str, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(
         [sys.executable, "-S", "-c", program, *arguments],
         env={"PYTHONPATH": f"{packages}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=packages, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=packages,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_shipped_model_is_compiled(packages: Path, tmp_path: Path) -> None:

@@ -61,8 +61,13 @@ def server(
     port: int,
 ) -> Iterator[Guest]:
     guest = Guest(
-        tmp_path_factory.mktemp("server"), lab_image(needs), user_data.data,
-        port=port, http_port=port, more_ports=(5672,))  # fmt: skip
+        tmp_path_factory.mktemp("server"),
+        lab_image(needs),
+        user_data.data,
+        port=port,
+        http_port=port,
+        more_ports=(5672,),
+    )
     with delivered(guest, user_data):
         guest.wait_for("ready", "done", PATIENCE)
         yield guest
@@ -104,8 +109,11 @@ def test_the_units_are_healthy_and_hardened(server: Guest) -> None:
     for unit in UNITS[1:]:
         shown = server.ssh(f"systemctl show {unit} -p User,NoNewPrivileges,ProtectSystem,Restart")
         assert set(shown.split()) == {
-            "User=stackserve", "NoNewPrivileges=yes", "ProtectSystem=strict", "Restart=always"
-        }  # fmt: skip
+            "User=stackserve",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "Restart=always",
+        }
 
 
 def test_a_killed_worker_comes_back(server: Guest) -> None:
@@ -128,8 +136,9 @@ def test_only_ssh_and_the_service_can_be_reached_from_outside(server: Guest, por
 
 def test_rabbitmq_has_one_account_that_is_not_guest(server: Guest) -> None:
     assert server.ssh("sudo rabbitmqctl -q list_users --no-table-headers").split() == [
-        "stackserve", "[]"
-    ]  # fmt: skip
+        "stackserve",
+        "[]",
+    ]
     assert server.ssh("sudo rabbitmqctl -q list_vhosts --no-table-headers").split() == [
         "stackserve"
     ]
@@ -183,11 +192,19 @@ def test_a_worker_vm_joins_and_takes_over(
     """Two guests reach each other by this machine's address in their user networks."""
     host = "10.0.2.2"
     rendered = render(
-        role="worker", name="w1", port=port, workers=1,
-        broker=Broker(host=host, port=server.forwards[5672]))  # fmt: skip
+        role="worker",
+        name="w1",
+        port=port,
+        workers=1,
+        broker=Broker(host=host, port=server.forwards[5672]),
+    )
     worker = Guest(
-        tmp_path_factory.mktemp("worker"), lab_image(needs), rendered.data,
-        port=port, memory_mb=1536)  # fmt: skip
+        tmp_path_factory.mktemp("worker"),
+        lab_image(needs),
+        rendered.data,
+        port=port,
+        memory_mb=1536,
+    )
     with worker:
         worker.wait_for("code", "begin", PATIENCE)
         joined = server.ssh(

@@ -63,7 +63,10 @@ def second(before: dict[str, list[str]]) -> Iterator[LabCloud]:
 def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
     started = subprocess.Popen(
         [sys.executable, str(SCRIPT), "up", *second.flags, "--hypervisor", "fake"],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 120
     while not (second.layout.markers / "database-files").exists():
         assert time.monotonic() < deadline
@@ -93,9 +96,18 @@ def test_a_lab_whose_processes_were_all_killed_comes_back(second: LabCloud) -> N
 def test_real_guests_are_added_to_a_running_lab(second: LabCloud) -> None:
     second.up("--hypervisor", "both", timeout=500)
     made = second.openstack(
-        "server", "create", "--flavor", "tiny", "--image", "debian-12", "--network", "private",
-        "--wait", "passing", timeout=200,
-    )  # fmt: skip
+        "server",
+        "create",
+        "--flavor",
+        "tiny",
+        "--image",
+        "debian-12",
+        "--network",
+        "private",
+        "--wait",
+        "passing",
+        timeout=200,
+    )
     assert made.code == 0, made.errors
 
 

@@ -28,9 +28,18 @@ def tag(lab_cloud: LabCloud) -> Iterator[str]:
 
 def create(cloud: LabCloud, name: str, *more: str, image: str = "debian-12") -> Ended:
     return cloud.openstack(
-        "server", "create", "--flavor", "tiny", "--image", image, "--network", "private", *more,
-        name, cloud=CLOUD,
-    )  # fmt: skip
+        "server",
+        "create",
+        "--flavor",
+        "tiny",
+        "--image",
+        image,
+        "--network",
+        "private",
+        *more,
+        name,
+        cloud=CLOUD,
+    )
 
 
 def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: str) -> None:
@@ -71,15 +80,32 @@ def test_no_valid_host_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str)
     """A flavor that no host can hold: accepted first, then the server is in ERROR."""
     name = f"{tag}-huge"
     made = lab_cloud.openstack(
-        "flavor", "create", "--vcpus", "8", "--ram", "4096", "--disk", "60000000", name,
+        "flavor",
+        "create",
+        "--vcpus",
+        "8",
+        "--ram",
+        "4096",
+        "--disk",
+        "60000000",
+        name,
         cloud="lab-admin",
-    )  # fmt: skip
+    )
     assert made.code == 0, made.errors
     try:
         created = lab_cloud.openstack(
-            "server", "create", "--flavor", name, "--image", "debian-12", "--network", "private",
-            "--wait", tag, cloud=CLOUD,
-        )  # fmt: skip
+            "server",
+            "create",
+            "--flavor",
+            name,
+            "--image",
+            "debian-12",
+            "--network",
+            "private",
+            "--wait",
+            tag,
+            cloud=CLOUD,
+        )
         assert created.code != 0
         shown = lab_cloud.rows("server", "show", tag, cloud=CLOUD)
         assert shown["status"] == "ERROR"

@@ -38,18 +38,42 @@ class Guest:
 
     def ssh(self, command: str, timeout: float = 120) -> Ended:
         return run(
-            ["ssh", "-i", str(self.key), "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
-             "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-             "-o", "ConnectTimeout=10", f"debian@{self.address}", command],
+            [
+                "ssh",
+                "-i",
+                str(self.key),
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "LogLevel=ERROR",
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "ConnectTimeout=10",
+                f"debian@{self.address}",
+                command,
+            ],
             timeout,
-        )  # fmt: skip
+        )
 
 
 def create(cloud: LabCloud, name: str, *more: str) -> None:
     made = cloud.openstack(
-        "server", "create", "--flavor", "tiny", "--image", "debian-12", "--network", "private",
-        "--key-name", TAG, *more, name,
-    )  # fmt: skip
+        "server",
+        "create",
+        "--flavor",
+        "tiny",
+        "--image",
+        "debian-12",
+        "--network",
+        "private",
+        "--key-name",
+        TAG,
+        *more,
+        name,
+    )
     assert made.code == 0, made.errors
 
 
@@ -78,8 +102,17 @@ def guest(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Itera
     floating = real_lab.rows("floating", "ip", "create", "public")["floating_ip_address"]
     try:
         began = time.monotonic()
-        create(real_lab, TAG, "--security-group", TAG, "--user-data", str(data),
-               "--config-drive", "true", "--wait")  # fmt: skip
+        create(
+            real_lab,
+            TAG,
+            "--security-group",
+            TAG,
+            "--user-data",
+            str(data),
+            "--config-drive",
+            "true",
+            "--wait",
+        )
         active = time.monotonic() - began
         create(real_lab, f"{TAG}-second", "--security-group", TAG, "--wait")
         added = real_lab.openstack("server", "add", "floating", "ip", TAG, floating)
@@ -170,10 +203,21 @@ def test_apt_and_pip_install(guest: Guest) -> None:
     if bundle:
         with Path(bundle).open("rb") as content:
             subprocess.run(
-                ["ssh", "-i", str(guest.key), "-o", "StrictHostKeyChecking=no", "-o",
-                 "UserKnownHostsFile=/dev/null", f"debian@{guest.address}",
-                 "sudo tee -a /etc/ssl/certs/ca-certificates.crt >/dev/null"],
-                stdin=content, check=True, timeout=60)  # fmt: skip
+                [
+                    "ssh",
+                    "-i",
+                    str(guest.key),
+                    "-o",
+                    "StrictHostKeyChecking=no",
+                    "-o",
+                    "UserKnownHostsFile=/dev/null",
+                    f"debian@{guest.address}",
+                    "sudo tee -a /etc/ssl/certs/ca-certificates.crt >/dev/null",
+                ],
+                stdin=content,
+                check=True,
+                timeout=60,
+            )
     installed = guest.ssh("sudo apt-get -qq update && sudo apt-get -qq install -y bc", 600)
     assert installed.code == 0, installed.errors
     pip = "pip install --cert /etc/ssl/certs/ca-certificates.crt " + (

@@ -151,8 +151,14 @@ def test_openrc_works_in_a_plain_shell(lab_cloud: LabCloud) -> None:
     )
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     done = subprocess.run(
-        ["bash", "-c", script], env=clean, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, check=False, timeout=60)  # fmt: skip
+        ["bash", "-c", script],
+        env=clean,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -173,9 +179,14 @@ def test_two_at_once_are_refused(lab_cloud: LabCloud) -> None:
 
 def test_a_lab_on_taken_addresses_is_refused(lab_cloud: LabCloud, tmp_path: Path) -> None:
     refused = lab_cloud.lab(
-        "up", "--folder", str(tmp_path / "lab"), "--hypervisor", "fake",
-        "--network", str(lab_cloud.layout.settings.network),
-    )  # fmt: skip
+        "up",
+        "--folder",
+        str(tmp_path / "lab"),
+        "--hypervisor",
+        "fake",
+        "--network",
+        str(lab_cloud.layout.settings.network),
+    )
     assert refused.code == 1
     assert "in use on this machine" in refused.errors and "--network" in refused.errors
     assert not (tmp_path / "lab").exists()

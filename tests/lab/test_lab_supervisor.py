@@ -68,10 +68,22 @@ def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator
     (tmp_path / "units").write_text(json.dumps([]))
     (tmp_path / "logs").mkdir()
     process = subprocess.Popen(
-        ["unshare", "--pid", "--mount-proc", "--fork", "--kill-child=SIGKILL",
-         sys.executable, "-m", "openstack_lab.supervisor", str(tmp_path / "units"),
-         str(tmp_path / "socket"), str(tmp_path / "logs"), str(tmp_path / "markers")],
-        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT / "scripts")})  # fmt: skip
+        [
+            "unshare",
+            "--pid",
+            "--mount-proc",
+            "--fork",
+            "--kill-child=SIGKILL",
+            sys.executable,
+            "-m",
+            "openstack_lab.supervisor",
+            str(tmp_path / "units"),
+            str(tmp_path / "socket"),
+            str(tmp_path / "logs"),
+            str(tmp_path / "markers"),
+        ],
+        env={**ENVIRONMENT, "PYTHONPATH": str(ROOT / "scripts")},
+    )
     made = Supervised(tmp_path, process)
     deadline = time.monotonic() + 20
     while True:
@@ -90,10 +102,14 @@ def test_a_daemon_starts_anew_with_what_it_is_tied_to(supervised: Supervised) ->
     """Even when it does not care for SIGTERM; its neighbour is left alone."""
     supervised.apply(
         daemon("switch", "exec sleep 61"),
-        daemon("agent", "trap '' TERM; while :; do sleep 0.1; done", requires=("switch",),
-               tied_to=("switch",)),
+        daemon(
+            "agent",
+            "trap '' TERM; while :; do sleep 0.1; done",
+            requires=("switch",),
+            tied_to=("switch",),
+        ),
         daemon("neighbour", "exec sleep 60", requires=("switch",)),
-    )  # fmt: skip
+    )
     before = {name: supervised.wait(name, "ready")["pid"] for name in supervised.units()}
     os.kill(found(supervised, "sleep 61"), signal.SIGKILL)
     deadline = time.monotonic() + 15

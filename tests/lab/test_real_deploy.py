@@ -23,9 +23,17 @@ START = (sys.executable, "openstack_client/start_instance.py")
 UNITS = ("rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1")
 # What a deployment may consist of, as the plain command line lists it.
 KINDS = (
-    "server", "port", "floating ip", "security group", "keypair", "volume", "image", "network",
-    "router", "security group rule",
-)  # fmt: skip
+    "server",
+    "port",
+    "floating ip",
+    "security group",
+    "keypair",
+    "volume",
+    "image",
+    "network",
+    "router",
+    "security group rule",
+)
 # Nothing listens there.
 NO_MIRROR = "http://127.0.0.1:9/debian"
 SOURCES = "apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages'"

@@ -48,8 +48,14 @@ def run(command: list[str], timeout: float, **variables: str) -> Ended:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
     began = time.monotonic()
     done = subprocess.run(
-        command, env={**environment, **variables}, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=timeout, check=False)  # fmt: skip
+        command,
+        env={**environment, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
 
 
@@ -77,9 +83,11 @@ class LabCloud:
     def openstack(self, *arguments: str, cloud: str = "lab", timeout: float = 180) -> Ended:
         """The plain command line, as somebody who has only clouds.yaml."""
         return run(
-            [self.layout.bin("openstack"), *arguments], timeout,
-            OS_CLIENT_CONFIG_FILE=str(self.layout.folder / "clouds.yaml"), OS_CLOUD=cloud,
-        )  # fmt: skip
+            [self.layout.bin("openstack"), *arguments],
+            timeout,
+            OS_CLIENT_CONFIG_FILE=str(self.layout.folder / "clouds.yaml"),
+            OS_CLOUD=cloud,
+        )
 
     def rows(self, *arguments: str, cloud: str = "lab", timeout: float = 180) -> Any:
         ended = self.openstack(*arguments, "--format", "json", cloud=cloud, timeout=timeout)

@@ -77,8 +77,19 @@ class Guest:
         self.forwards |= dict(zip(self.more_ports, ports, strict=False))
         self.key = self.folder / "key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "guest", "-f", str(self.key))
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
-            "-b", str(self.image.resolve()), str(self.disk), "12G")  # fmt: skip
+        run(
+            "qemu-img",
+            "create",
+            "-q",
+            "-f",
+            "qcow2",
+            "-F",
+            "qcow2",
+            "-b",
+            str(self.image.resolve()),
+            str(self.disk),
+            "12G",
+        )
         self._write_seed()
         self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
         return self
@@ -134,11 +145,29 @@ class Guest:
         keys = HOST_KEY.findall(self.console())
         known.write_text("".join(f"[127.0.0.1]:{self.ssh_port} {key}\n" for key in keys))
         done = subprocess.run(
-            ["ssh", "-i", str(self.key), "-p", str(self.ssh_port), "-o", "BatchMode=yes",
-             "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=yes",
-             "-o", "ConnectTimeout=20", f"{self.user}@127.0.0.1", command],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout,
-            check=False)  # fmt: skip
+            [
+                "ssh",
+                "-i",
+                str(self.key),
+                "-p",
+                str(self.ssh_port),
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                f"UserKnownHostsFile={known}",
+                "-o",
+                "StrictHostKeyChecking=yes",
+                "-o",
+                "ConnectTimeout=20",
+                f"{self.user}@127.0.0.1",
+                command,
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
         if check and done.returncode != 0:
             raise AssertionError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
         return done.stdout
@@ -158,8 +187,18 @@ class Guest:
         }
         (seed / "meta-data").write_text(json.dumps(meta))
         (seed / "user-data").write_bytes(self.user_data)
-        run("genisoimage", "-quiet", "-output", str(self.folder / "seed.iso"), "-volid", "cidata",
-            "-joliet", "-rock", str(seed / "user-data"), str(seed / "meta-data"))  # fmt: skip
+        run(
+            "genisoimage",
+            "-quiet",
+            "-output",
+            str(self.folder / "seed.iso"),
+            "-volid",
+            "cidata",
+            "-joliet",
+            "-rock",
+            str(seed / "user-data"),
+            str(seed / "meta-data"),
+        )
 
     def _command(self) -> list[str]:
         forwards = ",".join(
@@ -167,17 +206,36 @@ class Guest:
         )
         closed = "" if self.network else ",restrict=on"
         return [
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi",
-            "-cpu", "Haswell-noTSX",  # the oldest with AVX, which jax and tensorflow need
-            "-smp", str(self.cores), "-m", str(self.memory_mb), "-display", "none",
-            "-monitor", "none", "-no-user-config", "-nodefaults",
-            "-drive", f"file={self.disk},if=virtio,cache=unsafe",
-            "-drive", f"file={self.folder / 'seed.iso'},if=virtio,format=raw,readonly=on",
-            "-netdev", f"user,id=net0,{forwards}{closed}",
-            "-device", "virtio-net-pci,netdev=net0",
-            "-device", "virtio-rng-pci",
-            "-serial", f"file:{self.console_file}",
-        ]  # fmt: skip
+            "qemu-system-x86_64",
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "Haswell-noTSX",  # the oldest with AVX, which jax and tensorflow need
+            "-smp",
+            str(self.cores),
+            "-m",
+            str(self.memory_mb),
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+            "-no-user-config",
+            "-nodefaults",
+            "-drive",
+            f"file={self.disk},if=virtio,cache=unsafe",
+            "-drive",
+            f"file={self.folder / 'seed.iso'},if=virtio,format=raw,readonly=on",
+            "-netdev",
+            f"user,id=net0,{forwards}{closed}",
+            "-device",
+            "virtio-net-pci,netdev=net0",
+            "-device",
+            "virtio-rng-pci",
+            "-serial",
+            f"file:{self.console_file}",
+        ]
 
 
 def free_ports(count: int) -> list[int]:

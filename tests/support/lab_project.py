@@ -13,9 +13,15 @@ import openstack
 from openstack.config import OpenStackConfig
 
 QUOTA = {
-    "instances": 50, "cores": 200, "ram": 400 * 1024, "key_pairs": 50, "floatingip": 50,
-    "security_group": 50, "security_group_rule": 500, "port": 100,
-}  # fmt: skip
+    "instances": 50,
+    "cores": 200,
+    "ram": 400 * 1024,
+    "key_pairs": 50,
+    "floatingip": 50,
+    "security_group": 50,
+    "security_group_rule": 500,
+    "port": 100,
+}
 
 
 @dataclass
@@ -64,13 +70,16 @@ class Project:
         """A login of its own, that may be spoilt."""
         return openstack.connection.Connection(
             auth={
-                "auth_url": self.auth_url, "username": self.user, "password": self.password,
-                "project_name": self.name, "user_domain_name": "Default",
+                "auth_url": self.auth_url,
+                "username": self.user,
+                "password": self.password,
+                "project_name": self.name,
+                "user_domain_name": "Default",
                 "project_domain_name": "Default",
             },
             region_name="RegionOne",
             app_name="tests",
-        )  # fmt: skip
+        )
 
     @contextmanager
     def quota(self, **limits: int) -> Iterator[None]:
@@ -97,13 +106,15 @@ class Project:
         found += [f"keypair {pair.name}" for pair in own.compute.keypairs()]
         found += [f"floating IP {ip.floating_ip_address}" for ip in own.network.ips()]
         found += [
-            f"group {group.name}" for group in own.network.security_groups(project_id=self.id)
+            f"group {group.name}"
+            for group in own.network.security_groups(project_id=self.id)
             if group.name != "default"
-        ]  # fmt: skip
+        ]
         found += [
-            f"port {port.name or port.id}" for port in own.network.ports(project_id=self.id)
+            f"port {port.name or port.id}"
+            for port in own.network.ports(project_id=self.id)
             if not port.device_owner.startswith("network:")
-        ]  # fmt: skip
+        ]
         return found
 
 
@@ -133,20 +144,33 @@ def project(clouds_file: Path) -> Iterator[Project]:
         private = network.create_network(name="private", project_id=made.id)
         undo.callback(network.delete_network, private)
         subnet = network.create_subnet(
-            network_id=private.id, name="private-subnet", ip_version=4, project_id=made.id,
-            cidr="10.77.0.0/24", is_dhcp_enabled=False,
-        )  # fmt: skip
+            network_id=private.id,
+            name="private-subnet",
+            ip_version=4,
+            project_id=made.id,
+            cidr="10.77.0.0/24",
+            is_dhcp_enabled=False,
+        )
         router = network.create_router(
-            name="router", project_id=made.id,
+            name="router",
+            project_id=made.id,
             external_gateway_info={"network_id": network.find_network("public").id},
-        )  # fmt: skip
+        )
         undo.callback(network.delete_router, router)
         network.add_interface_to_router(router, subnet_id=subnet.id)
         undo.callback(network.remove_interface_from_router, router, subnet_id=subnet.id)
         project = Project(
-            admin, made.id, name, user.name, user.id, password,
-            admin.config.config["auth"]["auth_url"], subnet.id, router.id, private.id,
-        )  # fmt: skip
+            admin,
+            made.id,
+            name,
+            user.name,
+            user.id,
+            password,
+            admin.config.config["auth"]["auth_url"],
+            subnet.id,
+            router.id,
+            private.id,
+        )
         undo.callback(empty, project)
         yield project
 

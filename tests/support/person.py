@@ -30,8 +30,12 @@ class Server:
         login = shlex.split(self.event("result")["ssh"])
         done = subprocess.run(
             [login[0], "-o", "BatchMode=yes", *login[1:], f"sudo sh -c {shlex.quote(command)}"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -54,9 +58,11 @@ class Person:
             words,
         )
         return run(
-            ["bash", "-c", " && ".join(map(shlex.join, steps))], PATIENCE + 1000,
-            HOME=str(self.home), XDG_CONFIG_HOME=str(self.home / ".config"),
-        )  # fmt: skip
+            ["bash", "-c", " && ".join(map(shlex.join, steps))],
+            PATIENCE + 1000,
+            HOME=str(self.home),
+            XDG_CONFIG_HOME=str(self.home / ".config"),
+        )
 
     def events(self, *arguments: str) -> list[dict[str, Any]]:
         """What a verb tells by --json; it must have gone well."""

@@ -54,8 +54,13 @@ class Service:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output)  # fmt: skip
+                self._command,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
         self.wait_ready()
 
     def wait_ready(self, timeout: float = START_SECONDS) -> None:
@@ -116,7 +121,12 @@ class Service:
         """Run another verb with this service's settings."""
         done = subprocess.run(
             [sys.executable, "-m", "production_server", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
-            timeout=300)  # fmt: skip
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

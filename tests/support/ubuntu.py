@@ -40,10 +40,13 @@ def _recipe(codename: str, keyring: Path) -> Recipe:
     for name in ("/vmlinuz", "/initrd.img"):
         menu = menu.replace(f" {name}", f" /boot{name}")
     return Recipe(
-        built_from=sources, sources=sources, suite=codename, keyring=str(keyring),
+        built_from=sources,
+        sources=sources,
+        suite=codename,
+        keyring=str(keyring),
         packages=(*packages, *MORE),
         files=FILES | {"boot/grub/grub.cfg": menu, "etc/hostname": "ubuntu\n"},
-    )  # fmt: skip
+    )
 
 
 def _keyring(folder: Path) -> Path:

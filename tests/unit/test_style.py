@@ -25,12 +25,21 @@ def sources(*rooms: str) -> list[Path]:
 def run(*command: str) -> str:
     done = subprocess.run(
         [str(Path(sys.executable).parent / command[0]), *command[1:]],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     return "" if done.returncode == 0 else (done.stdout + done.stderr)[-5000:]
 
 
 def test_ruff_finds_nothing() -> None:
     assert run("ruff", "check", "--no-cache", *ROOMS) == ""
+
+
+def test_the_code_is_formatted() -> None:
+    assert run("ruff", "format", "--check", "--no-cache", *ROOMS) == ""
 
 
 @pytest.mark.timeout(300)

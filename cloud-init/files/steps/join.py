@@ -35,7 +35,7 @@ def received_password() -> str:
     done = subprocess.run(
         [str(program), "password"],
         stdout=subprocess.PIPE, user="stackserve", group="stackserve", extra_groups=[],
-        check=False)  # fmt: skip
+        check=False)
     if done.returncode != 0:
         sys.exit(f"error: receive.py ended with code {done.returncode}")
     return done.stdout.decode("ascii")

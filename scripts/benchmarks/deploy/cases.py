@@ -20,9 +20,15 @@ BARE, BAKED, STOCK, USUAL = "bare guest", "baked image", "stock image", "usual c
 PAUSE = 1.0
 NAME = "bench-deploy"
 ROW = {
-    "pregnancies": 2, "glucose": 130, "blood_pressure": 72, "skin_thickness": 25, "insulin": 100,
-    "bmi": 31.5, "pedigree": 0.4, "age": 33,
-}  # fmt: skip
+    "pregnancies": 2,
+    "glucose": 130,
+    "blood_pressure": 72,
+    "skin_thickness": 25,
+    "insulin": 100,
+    "bmi": 31.5,
+    "pedigree": 0.4,
+    "age": 33,
+}
 
 
 @dataclass
@@ -38,9 +44,12 @@ class Line:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "case": self.case, "seconds": round(self.seconds, 1), "bytes_received": self.received,
-            "stages": self.stages, "note": self.note,
-        }  # fmt: skip
+            "case": self.case,
+            "seconds": round(self.seconds, 1),
+            "bytes_received": self.received,
+            "stages": self.stages,
+            "note": self.note,
+        }
 
 
 def bare(patience: float) -> Line:
@@ -77,9 +86,14 @@ def ours(case: str, image: str | None, patience: float) -> Line:
     more = ["--image", image] if image else []
     began = time.monotonic()
     command = [
-        sys.executable, str(ROOT / "openstack_client" / "start_instance.py"), NAME, "--json",
-        "--timeout-ready", str(round(patience)), *more,
-    ]  # fmt: skip
+        sys.executable,
+        str(ROOT / "openstack_client" / "start_instance.py"),
+        NAME,
+        "--json",
+        "--timeout-ready",
+        str(round(patience)),
+        *more,
+    ]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     seconds = time.monotonic() - began
     events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
@@ -109,8 +123,11 @@ def run_verb(*arguments: str) -> dict[str, Any]:
     """The last JSON document that a verb of the launcher prints."""
     ended = subprocess.run(
         [sys.executable, "-m", "openstack_client", *arguments],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if ended.returncode != 0:
         raise SystemExit(f"{arguments[0]} ended with code {ended.returncode}: {ended.stdout}")
     lines = ended.stdout.strip().splitlines()

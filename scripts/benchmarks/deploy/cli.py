@@ -19,11 +19,18 @@ SHORT = {"bare": BARE, "baked": BAKED, "stock": STOCK, "usual": USUAL}
 
 @click.command()
 @click.option(
-    "--only", multiple=True, type=click.Choice(list(SHORT)),
+    "--only",
+    multiple=True,
+    type=click.Choice(list(SHORT)),
     help="Measure this one; may be repeated.  [default: all]",
-)  # fmt: skip
-@click.option("--patience", type=click.IntRange(60), default=3600, show_default=True,
-              help="Seconds to wait for each.")  # fmt: skip
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(60),
+    default=3600,
+    show_default=True,
+    help="Seconds to wait for each.",
+)
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the results here."
 )
@@ -71,9 +78,10 @@ def measure(case: str, patience: int, report: dict[str, Any]) -> Line:
         click.echo("no baked image fits: baking one ...", err=True)
         baked = cases.run_verb("bake", "--json", "--timeout-ready", str(patience))
         report["bake"] = {
-            "seconds": round(time.monotonic() - began, 1), "size_bytes": baked["size_bytes"],
+            "seconds": round(time.monotonic() - began, 1),
+            "size_bytes": baked["size_bytes"],
             "stages": baked.get("stages", []),
-        }  # fmt: skip
+        }
         with guests.guest(cases.NAME, b"#cloud-config\n{}\n", image=baked["image"]):
             click.echo("the image is on its hypervisor", err=True)
     return cases.ours(case, None, patience)

@@ -23,9 +23,17 @@ from openstack_client.removal import Remover, find, forget, local_files
 
 # Servers of a benchmark come and go: their host keys are of no interest.
 SSH = [
-    "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-    "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5",
-]  # fmt: skip
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "LogLevel=ERROR",
+    "-o",
+    "ConnectTimeout=5",
+]
 RECEIVED = "cat /sys/class/net/e*/statistics/rx_bytes"
 
 
@@ -43,9 +51,13 @@ class Guest:
         """What a command says there; None when it cannot be run yet."""
         try:
             done = subprocess.run(
-                [*self.login, command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                timeout=timeout, check=False,
-            )  # fmt: skip
+                [*self.login, command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode == 0 else None
@@ -100,9 +112,14 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
     interrupts = Interrupts()
     with interrupts.installed():
         launch = Bare(
-            cloud=at.cloud, settings=settings, plan=plan, folder=at.folder,
-            progress=Progress(PlainDisplay(sys.stderr)), interrupts=interrupts, options=Options(),
-        )  # fmt: skip
+            cloud=at.cloud,
+            settings=settings,
+            plan=plan,
+            folder=at.folder,
+            progress=Progress(PlainDisplay(sys.stderr)),
+            interrupts=interrupts,
+            options=Options(),
+        )
         try:
             yield launch.guest()
         finally:

@@ -40,11 +40,17 @@ def user_data(ca_bundle: str | None, apt_mirror: str | None, pip_index: str | No
         _text(FOLDER / "mark", MARK, "0755"),
         _text(FOLDER / "pip", pip, "0755"),
         _text(FOLDER / "environment", environment, "0644"),
-        *(_text(FOLDER / name, (TUTORIAL / name).read_text(), "0644")
-          for name in ("server.py", "tasks.py")),
-        {"path": str(FOLDER / "model.keras"), "encoding": "b64", "permissions": "0644",
-         "content": base64.b64encode(MODEL.read_bytes()).decode()},
-    ]  # fmt: skip
+        *(
+            _text(FOLDER / name, (TUTORIAL / name).read_text(), "0644")
+            for name in ("server.py", "tasks.py")
+        ),
+        {
+            "path": str(FOLDER / "model.keras"),
+            "encoding": "b64",
+            "permissions": "0644",
+            "content": base64.b64encode(MODEL.read_bytes()).decode(),
+        },
+    ]
     if ca_bundle:
         config["write_files"].append(_text(FOLDER / "ca.pem", ca_bundle, "0644"))
         config["runcmd"].insert(0, ["sh", "-c", f"cat {FOLDER}/ca.pem >> {BUNDLE}"])

@@ -95,15 +95,20 @@ def build(folder: Path) -> onnx.ModelProto:
         if layer["class_name"] == "InputLayer":
             width = layer["config"]["batch_shape"][1]
             continue
-        graph.add(layer["class_name"], layer["config"], tensors(layer["inbound_nodes"][0]["args"]),
-                  layer["name"])  # fmt: skip
+        graph.add(
+            layer["class_name"],
+            layer["config"],
+            tensors(layer["inbound_nodes"][0]["args"]),
+            layer["name"],
+        )
     value = helper.make_tensor_value_info
     made = helper.make_graph(
-        graph.nodes, "model",
+        graph.nodes,
+        "model",
         [value(source, TensorProto.FLOAT, ["rows", width])],
         [value(sink, TensorProto.FLOAT, ["rows", None])],
         graph.constants,
-    )  # fmt: skip
+    )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = 8
     onnx.checker.check_model(model)

@@ -15,9 +15,13 @@ def connect(lab: Lab, user: str, password: str, project: str) -> Any:
     from keystoneauth1.identity import v3
 
     auth = v3.Password(
-        auth_url=f"{lab.url('keystone')}/v3", username=user, password=password,
-        project_name=project, user_domain_id="default", project_domain_id="default",
-    )  # fmt: skip
+        auth_url=f"{lab.url('keystone')}/v3",
+        username=user,
+        password=password,
+        project_name=project,
+        user_domain_id="default",
+        project_domain_id="default",
+    )
     wire = requests.Session()
     wire.trust_env = False  # a proxy for the world is no proxy for the lab
     login = session.Session(auth=auth, session=wire)

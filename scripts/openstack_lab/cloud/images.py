@@ -11,9 +11,14 @@ STAMP = "lab_content"
 # One MiB of zeros says "raw disk" to whoever looks into it.
 STAND_IN = b"\0" * 2**20
 PROPERTIES = {
-    "os_distro": "debian", "os_version": "12", "os_type": "linux", "hw_disk_bus": "virtio",
-    "hw_vif_model": "virtio", "os_admin_user": "debian", "architecture": "x86_64",
-}  # fmt: skip
+    "os_distro": "debian",
+    "os_version": "12",
+    "os_type": "linux",
+    "hw_disk_bus": "virtio",
+    "hw_vif_model": "virtio",
+    "os_admin_user": "debian",
+    "architecture": "x86_64",
+}
 MIN_DISK, MIN_RAM = 3, 512
 
 
@@ -47,9 +52,15 @@ def _named(admin: Any) -> list[Any]:
 
 def _upload(admin: Any, disk_format: str, content: str, data: Any) -> None:
     image = admin.image.create_image(
-        name=NAME, disk_format=disk_format, container_format="bare", visibility="public",
-        min_disk=MIN_DISK, min_ram=MIN_RAM, **PROPERTIES, **{STAMP: content},
-    )  # fmt: skip
+        name=NAME,
+        disk_format=disk_format,
+        container_format="bare",
+        visibility="public",
+        min_disk=MIN_DISK,
+        min_ram=MIN_RAM,
+        **PROPERTIES,
+        **{STAMP: content},
+    )
     body = io.BytesIO(data) if isinstance(data, bytes) else data
     answer = admin.image.put(
         f"/images/{image.id}/file", data=body, headers={"Content-Type": "application/octet-stream"}

@@ -15,16 +15,22 @@ ROUTER = "router"
 def make_external(admin: Any, lab: Lab) -> None:
     network = admin.network
     external = network.find_network(EXTERNAL) or network.create_network(
-        name=EXTERNAL, is_router_external=True, provider_network_type="flat",
+        name=EXTERNAL,
+        is_router_external=True,
+        provider_network_type="flat",
         provider_physical_network="public",
-    )  # fmt: skip
+    )
     if not external.subnet_ids:
         pool = lab.settings.external
         network.create_subnet(
-            network_id=external.id, name="public-subnet", ip_version=4, cidr=str(pool),
-            gateway_ip=str(lab.settings.gateway), is_dhcp_enabled=False,
+            network_id=external.id,
+            name="public-subnet",
+            ip_version=4,
+            cidr=str(pool),
+            gateway_ip=str(lab.settings.gateway),
+            is_dhcp_enabled=False,
             allocation_pools=[{"start": str(pool[10]), "end": str(pool[250])}],
-        )  # fmt: skip
+        )
 
 
 def make_private(admin: Any, project_id: str) -> None:
@@ -34,13 +40,17 @@ def make_private(admin: Any, project_id: str) -> None:
         name=PRIVATE, project_id=project_id
     )
     subnet = next(iter(network.subnets(network_id=private.id)), None) or network.create_subnet(
-        network_id=private.id, name="private-subnet", ip_version=4, project_id=project_id,
+        network_id=private.id,
+        name="private-subnet",
+        ip_version=4,
+        project_id=project_id,
         cidr=str(PRIVATE_NETWORK),
-    )  # fmt: skip
+    )
     external = network.find_network(EXTERNAL)
     router = network.find_router(ROUTER, project_id=project_id) or network.create_router(
-        name=ROUTER, project_id=project_id,
+        name=ROUTER,
+        project_id=project_id,
         external_gateway_info={"network_id": external.id},
-    )  # fmt: skip
+    )
     if not list(network.ports(device_id=router.id, network_id=private.id)):
         network.add_interface_to_router(router, subnet_id=subnet.id)

@@ -10,10 +10,22 @@ from openstack_lab.lab import FAKE_HOST, HOST, Lab
 QUOTA_COMPUTE = {"instances": 10, "cores": 20, "ram": 40960, "key_pairs": 20}
 # Tests of the launcher make tens of servers at once.
 QUOTA_COMPUTE_FAKE = {"instances": 60, "cores": 200, "ram": 400 * 1024, "key_pairs": 100}
-QUOTA_NETWORK = {"floatingip": 10, "security_group": 20, "security_group_rule": 100, "port": 60,
-                 "network": 10, "router": 5, "subnet": 10}  # fmt: skip
-QUOTA_NETWORK_FAKE = {**QUOTA_NETWORK, "floatingip": 60, "security_group": 100,
-                      "security_group_rule": 1000, "port": 300}  # fmt: skip
+QUOTA_NETWORK = {
+    "floatingip": 10,
+    "security_group": 20,
+    "security_group_rule": 100,
+    "port": 60,
+    "network": 10,
+    "router": 5,
+    "subnet": 10,
+}
+QUOTA_NETWORK_FAKE = {
+    **QUOTA_NETWORK,
+    "floatingip": 60,
+    "security_group": 100,
+    "security_group_rule": 1000,
+    "port": 300,
+}
 
 
 def hosts_of_projects(real: bool, fake: bool) -> dict[str, list[str]]:

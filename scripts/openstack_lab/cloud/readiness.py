@@ -8,8 +8,12 @@ from typing import Any
 from openstack_lab.errors import BrokenServiceError
 from openstack_lab.lab import FAKE_HOST, HOST, Lab
 
-AGENTS = {"neutron-openvswitch-agent", "neutron-dhcp-agent", "neutron-l3-agent",
-          "neutron-metadata-agent"}  # fmt: skip
+AGENTS = {
+    "neutron-openvswitch-agent",
+    "neutron-dhcp-agent",
+    "neutron-l3-agent",
+    "neutron-metadata-agent",
+}
 
 
 def wanted(lab: Lab) -> set[tuple[str, str]]:

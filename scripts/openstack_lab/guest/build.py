@@ -31,8 +31,19 @@ ext4 = {
   features = has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize
 }
 """
-GRUB_MODULES = ("biosdisk", "part_msdos", "ext2", "normal", "linux", "search", "search_label",
-                "configfile", "serial", "terminal", "echo")  # fmt: skip
+GRUB_MODULES = (
+    "biosdisk",
+    "part_msdos",
+    "ext2",
+    "normal",
+    "linux",
+    "search",
+    "search_label",
+    "configfile",
+    "serial",
+    "terminal",
+    "echo",
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,13 @@ def outdated(images: Path, keep: int = 2) -> list[Path]:
 def _run(command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
     with log.open("ab") as sink:
         done = subprocess.run(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
-            check=False)  # fmt: skip
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            check=False,
+        )
     if done.returncode:
         raise LabError(f"Building the guest image failed at {command[0]}.", f"Look into {log}.")
 
@@ -106,8 +122,14 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
     proxy = apt_proxy()
     _run(
         [
-            "unshare", "--mount", "--propagation", "private",
-            "mmdebstrap", "--mode=root", "--variant=minbase", "--architectures=amd64",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            "--architectures=amd64",
             f"--include={','.join(recipe.packages)}",
             '--aptopt=Acquire::Languages "none"',
             *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
@@ -116,10 +138,12 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
             "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d",
             f"--essential-hook=cp {work}/modules.conf $1/etc/initramfs-tools/conf.d/lab.conf",
             f"--essential-hook=cp {work}/modules $1/etc/initramfs-tools/modules",
-            recipe.suite, str(root), str(listing),
+            recipe.suite,
+            str(root),
+            str(listing),
         ],
         log,
-    )  # fmt: skip
+    )
     return root
 
 
@@ -130,9 +154,15 @@ def _furnish(recipe: Recipe, root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (root / "etc/apt/sources.list").write_text(recipe.sources)
-    for pattern in ("etc/apt/apt.conf.d/99mmdebstrap", "etc/apt/sources.list.d/0000sources.list",
-                    "etc/ssh/ssh_host_*", "var/cache/apt/*.bin", "var/cache/apt/archives/*.deb",
-                    "var/lib/apt/lists/*_*", "var/lib/dbus/machine-id"):  # fmt: skip
+    for pattern in (
+        "etc/apt/apt.conf.d/99mmdebstrap",
+        "etc/apt/sources.list.d/0000sources.list",
+        "etc/ssh/ssh_host_*",
+        "var/cache/apt/*.bin",
+        "var/cache/apt/archives/*.deb",
+        "var/lib/apt/lists/*_*",
+        "var/lib/dbus/machine-id",
+    ):
         for path in root.glob(pattern):
             path.unlink()
     (root / "etc/machine-id").write_text("")
@@ -143,12 +173,23 @@ def _furnish(recipe: Recipe, root: Path) -> None:
 def _disk(root: Path, work: Path, log: Path) -> None:
     """A partitioned disk that a BIOS boots, and copies of kernel and initial RAM disk."""
     for name in ("vmlinuz", "initrd.img"):
-        shutil.copy(_linked(root, name),
-                    work / name)  # fmt: skip
+        shutil.copy(_linked(root, name), work / name)
     grub = root / "usr/lib/grub/i386-pc"
     _run(
-        ["chroot", str(root), "grub-mkimage", "-O", "i386-pc", "-o", "/boot/grub/core.img",
-         "-p", "(hd0,msdos1)/boot/grub", *GRUB_MODULES], log)  # fmt: skip
+        [
+            "chroot",
+            str(root),
+            "grub-mkimage",
+            "-O",
+            "i386-pc",
+            "-o",
+            "/boot/grub/core.img",
+            "-p",
+            "(hd0,msdos1)/boot/grub",
+            *GRUB_MODULES,
+        ],
+        log,
+    )
     raw = work / "disk.raw"
     with raw.open("wb") as disk:
         disk.truncate(DISK_MIB * 2**20)
@@ -160,11 +201,24 @@ def _disk(root: Path, work: Path, log: Path) -> None:
     configuration.write_text(MKE2FS)
     offset = FIRST_SECTOR * SECTOR
     _run(
-        ["mkfs.ext4", "-q", "-F", "-L", LABEL, "-m", "1", "-d", str(root),
-         "-E", f"offset={offset},lazy_itable_init=1,lazy_journal_init=1", str(raw),
-         f"{DISK_MIB - offset // 2**20}M"],
-        log, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG": str(configuration)},
-    )  # fmt: skip
+        [
+            "mkfs.ext4",
+            "-q",
+            "-F",
+            "-L",
+            LABEL,
+            "-m",
+            "1",
+            "-d",
+            str(root),
+            "-E",
+            f"offset={offset},lazy_itable_init=1,lazy_journal_init=1",
+            str(raw),
+            f"{DISK_MIB - offset // 2**20}M",
+        ],
+        log,
+        {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG": str(configuration)},
+    )
     with raw.open("r+b") as disk:
         # The first 440 bytes are code; then come the disk's signature and the partition table.
         disk.write((grub / "boot.img").read_bytes()[:440])

@@ -42,13 +42,27 @@ def probe(guest: Guest, layout: Layout) -> bool:
 
 def _boots(guest: Guest) -> bool:
     command = [
-        "qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-m", "256", "-nographic",
-        "-nodefaults", "-serial", "stdio", "-no-reboot", "-kernel", str(guest.kernel),
-        "-append", "console=ttyS0 panic=-1",
-    ]  # fmt: skip
+        "qemu-system-x86_64",
+        "-accel",
+        "kvm",
+        "-cpu",
+        "host",
+        "-m",
+        "256",
+        "-nographic",
+        "-nodefaults",
+        "-serial",
+        "stdio",
+        "-no-reboot",
+        "-kernel",
+        str(guest.kernel),
+        "-append",
+        "console=ttyS0 panic=-1",
+    ]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
-                              timeout=PATIENCE, check=False)  # fmt: skip
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return SIGN in done.stdout

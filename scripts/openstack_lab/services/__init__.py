@@ -22,11 +22,17 @@ def control_plane(lab: Lab) -> list[Unit]:
     """Everything but the hosts of servers."""
     return in_order(
         [
-            *database.units(lab), *queue.units(lab), *keystone.units(lab), *catalog.units(lab),
-            *glance.units(lab), *placement.units(lab), *switch.units(lab), *neutron.units(lab),
+            *database.units(lab),
+            *queue.units(lab),
+            *keystone.units(lab),
+            *catalog.units(lab),
+            *glance.units(lab),
+            *placement.units(lab),
+            *switch.units(lab),
+            *neutron.units(lab),
             *nova.units(lab),
         ]
-    )  # fmt: skip
+    )
 
 
 def declare(lab: Lab) -> list[Unit]:

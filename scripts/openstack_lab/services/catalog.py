@@ -15,12 +15,16 @@ def units(lab: Lab) -> list[Unit]:
             steps=(
                 Step(
                     (
-                        str(lab.layout.python), "-m", "openstack_lab.cloud.catalog",
-                        str(lab.layout.folder), str(lab.settings.cache), str(lab.settings.network),
+                        str(lab.layout.python),
+                        "-m",
+                        "openstack_lab.cloud.catalog",
+                        str(lab.layout.folder),
+                        str(lab.settings.cache),
+                        str(lab.settings.network),
                     )
                 ),
             ),
             environment=own_environment(lab.layout),
             requires=("keystone",),
         )
-    ]  # fmt: skip
+    ]

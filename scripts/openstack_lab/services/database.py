@@ -21,8 +21,12 @@ def units(lab: Lab) -> list[Unit]:
                 Step(("install", "-d", "-o", "mysql", "-g", "mysql", "-m", "700", str(data))),
                 Step(
                     (
-                        "mariadb-install-db", "--no-defaults", "--user=mysql", "--skip-test-db",
-                        f"--datadir={data}/data", "--auth-root-authentication-method=socket",
+                        "mariadb-install-db",
+                        "--no-defaults",
+                        "--user=mysql",
+                        "--skip-test-db",
+                        f"--datadir={data}/data",
+                        "--auth-root-authentication-method=socket",
                     )
                 ),
             ),
@@ -39,4 +43,4 @@ def units(lab: Lab) -> list[Unit]:
             patience=20,
             config=config_of(conf),
         ),
-    ]  # fmt: skip
+    ]

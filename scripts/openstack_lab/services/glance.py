@@ -14,18 +14,21 @@ def units(lab: Lab) -> list[Unit]:
         Unit(
             name="glance-schema",
             title="Glance's tables",
-            steps=(
-                Step((lab.layout.bin("glance-manage"), *config, "db_sync")),
-            ),
+            steps=(Step((lab.layout.bin("glance-manage"), *config, "db_sync")),),
             environment=environment(lab),
             requires=("database",),
         ),
         api(
-            lab, "glance", "Glance", "glance.wsgi.api:application",
+            lab,
+            "glance",
+            "Glance",
+            "glance.wsgi.api:application",
             {"OS_GLANCE_CONFIG_DIR": str(conf), "OS_GLANCE_CONFIG_FILES": "glance-api.conf"},
-            ("glance-schema",), config=config_of(conf), path="/healthcheck",
+            ("glance-schema",),
+            config=config_of(conf),
+            path="/healthcheck",
             # Nova sends a snapshot in parts that end where its bytes happen to: often over 1 MB,
             # which uwsgi refuses unless told.
             more=("--chunked-input-limit", str(2**28), "--chunked-input-timeout", "60"),
         ),
-    ]  # fmt: skip
+    ]

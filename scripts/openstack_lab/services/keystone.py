@@ -22,9 +22,18 @@ def units(lab: Lab) -> list[Unit]:
                 Step((*manage, "credential_setup", *keys)),
                 Step(
                     (
-                        *manage, "bootstrap", "--bootstrap-username", "admin",
-                        "--bootstrap-project-name", "admin", "--bootstrap-role-name", "admin",
-                        "--bootstrap-service-name", "keystone", "--bootstrap-region-id", REGION,
+                        *manage,
+                        "bootstrap",
+                        "--bootstrap-username",
+                        "admin",
+                        "--bootstrap-project-name",
+                        "admin",
+                        "--bootstrap-role-name",
+                        "admin",
+                        "--bootstrap-service-name",
+                        "keystone",
+                        "--bootstrap-region-id",
+                        REGION,
                         *(
                             part
                             for interface in ("admin", "internal", "public")
@@ -38,8 +47,13 @@ def units(lab: Lab) -> list[Unit]:
             requires=("database",),
         ),
         api(
-            lab, "keystone", "Keystone", "keystone.wsgi.api:application",
+            lab,
+            "keystone",
+            "Keystone",
+            "keystone.wsgi.api:application",
             {"OS_KEYSTONE_CONFIG_DIR": str(conf), "OS_KEYSTONE_CONFIG_FILES": "keystone.conf"},
-            ("keystone-schema",), config=config_of(conf), path="/v3",
+            ("keystone-schema",),
+            config=config_of(conf),
+            path="/v3",
         ),
-    ]  # fmt: skip
+    ]

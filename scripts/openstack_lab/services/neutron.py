@@ -35,12 +35,16 @@ def units(lab: Lab) -> list[Unit]:
             requires=("database",),
         ),
         api(
-            lab, "neutron", "Neutron", "neutron.wsgi.api:application",
+            lab,
+            "neutron",
+            "Neutron",
+            "neutron.wsgi.api:application",
             {
                 "OS_NEUTRON_CONFIG_DIR": str(conf),
                 "OS_NEUTRON_CONFIG_FILES": "neutron.conf;ml2_conf.ini",
             },
-            ("neutron-schema", "queue"), config=config_of(conf),
+            ("neutron-schema", "queue"),
+            config=config_of(conf),
         ),
         Unit(
             name="neutron-rpc",
@@ -53,7 +57,7 @@ def units(lab: Lab) -> list[Unit]:
             config=config_of(conf),
         ),
         *(_agent(lab, name) for name in AGENTS),
-    ]  # fmt: skip
+    ]
 
 
 def _agent(lab: Lab, name: str) -> Unit:
@@ -63,14 +67,17 @@ def _agent(lab: Lab, name: str) -> Unit:
         name=f"neutron-{name}",
         title=title,
         command=(
-            lab.layout.bin(program), "--config-file", str(conf / "neutron.conf"),
-            "--config-file", str(conf / file),
+            lab.layout.bin(program),
+            "--config-file",
+            str(conf / "neutron.conf"),
+            "--config-file",
+            str(conf / file),
         ),
         environment=environment(lab),
         requires=("bridges", "neutron-rpc"),
         tied_to=("switch-database", "switch") if name in PLUGGERS else (),
         config=config_of(conf),
-    )  # fmt: skip
+    )
 
 
 def fake_agent(lab: Lab) -> list[Unit]:
@@ -81,11 +88,14 @@ def fake_agent(lab: Lab) -> list[Unit]:
             name="neutron-fake-agent",
             title="Switch agent of the fake host",
             command=(
-                str(lab.layout.python), "-m", "openstack_lab.fake_agent",
-                str(conf / "neutron.conf"), lab.fake_host,
+                str(lab.layout.python),
+                "-m",
+                "openstack_lab.fake_agent",
+                str(conf / "neutron.conf"),
+                lab.fake_host,
             ),
             environment=own_environment(lab.layout),
             requires=("neutron-rpc",),
             config=config_of(conf),
         )
-    ]  # fmt: skip
+    ]

@@ -36,10 +36,26 @@ def units(lab: Lab) -> list[Unit]:
             environment=environment(lab),
             requires=("nova-api-schema",),
         ),
-        api(lab, "nova", "Nova", "nova.wsgi.osapi_compute:application", variables, ready,
-            config=config_of(conf)),
-        api(lab, "nova-metadata", "Nova's metadata", "nova.wsgi.metadata:application", variables,
-            ready, port_of="metadata", address="127.0.0.1", config=config_of(conf)),
+        api(
+            lab,
+            "nova",
+            "Nova",
+            "nova.wsgi.osapi_compute:application",
+            variables,
+            ready,
+            config=config_of(conf),
+        ),
+        api(
+            lab,
+            "nova-metadata",
+            "Nova's metadata",
+            "nova.wsgi.metadata:application",
+            variables,
+            ready,
+            port_of="metadata",
+            address="127.0.0.1",
+            config=config_of(conf),
+        ),
         *(
             Unit(
                 name=f"nova-{name}",
@@ -52,7 +68,7 @@ def units(lab: Lab) -> list[Unit]:
             )
             for name in ("conductor", "scheduler")
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _compute(lab: Lab, kind: str, title: str, requires: tuple[str, ...]) -> Unit:

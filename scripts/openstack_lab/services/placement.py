@@ -14,15 +14,17 @@ def units(lab: Lab) -> list[Unit]:
         Unit(
             name="placement-schema",
             title="Placement's tables",
-            steps=(
-                Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),
-            ),
+            steps=(Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),),
             environment=environment(lab),
             requires=("database",),
         ),
         api(
-            lab, "placement", "Placement", "placement.wsgi.api:application",
+            lab,
+            "placement",
+            "Placement",
+            "placement.wsgi.api:application",
             {"OS_PLACEMENT_CONFIG_DIR": str(conf)},
-            ("placement-schema",), config=config_of(conf),
+            ("placement-schema",),
+            config=config_of(conf),
         ),
-    ]  # fmt: skip
+    ]

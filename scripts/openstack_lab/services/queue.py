@@ -42,4 +42,4 @@ def units(lab: Lab) -> list[Unit]:
             patience=10,
             config=config_of(conf),
         ),
-    ]  # fmt: skip
+    ]

@@ -30,8 +30,11 @@ def units(lab: Lab) -> list[Unit]:
             name="ovsdb",
             title="Open vSwitch database server",
             command=(
-                "ovsdb-server", DATABASE, f"--remote=punix:{SOCKET}",
-                "--remote=ptcp:6640:127.0.0.1", "--no-chdir",
+                "ovsdb-server",
+                DATABASE,
+                f"--remote=punix:{SOCKET}",
+                "--remote=ptcp:6640:127.0.0.1",
+                "--no-chdir",
             ),
             environment=environment(lab),
             requires=("switch-database",),
@@ -53,8 +56,16 @@ def units(lab: Lab) -> list[Unit]:
                 *(
                     Step(
                         (
-                            "ovs-vsctl", "--timeout=30", "--may-exist", "add-br", bridge,
-                            "--", "set", "bridge", bridge, "datapath_type=netdev",
+                            "ovs-vsctl",
+                            "--timeout=30",
+                            "--may-exist",
+                            "add-br",
+                            bridge,
+                            "--",
+                            "set",
+                            "bridge",
+                            bridge,
+                            "datapath_type=netdev",
                         )
                     )
                     for bridge in BRIDGES
@@ -75,4 +86,4 @@ def units(lab: Lab) -> list[Unit]:
             environment=own_environment(lab.layout),
             requires=("switch",),
         ),
-    ]  # fmt: skip
+    ]

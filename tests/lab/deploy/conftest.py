@@ -54,8 +54,11 @@ def faults(_proxy: FaultyNetwork) -> Iterator[FaultyNetwork]:
 
 def _is_about_clouds(name: str) -> bool:
     return name.startswith(("OS_", "STACKSERVE_DEPLOY")) or name.lower() in {
-        "no_proxy", "http_proxy", "https_proxy", "xdg_config_home",
-    }  # fmt: skip
+        "no_proxy",
+        "http_proxy",
+        "https_proxy",
+        "xdg_config_home",
+    }
 
 
 @dataclass
@@ -84,9 +87,14 @@ class Launcher:
         kept = {key: value for key, value in os.environ.items() if not _is_about_clouds(key)}
         env = {**kept, **self.env, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            [sys.executable, *arguments], env=env, cwd=self.folder, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, *arguments],
+            env=env,
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
 
     def kept(self, project: Project, kind: str) -> Path:
         """The file of this kind (keys, known_hosts) that is kept for the deployment."""

@@ -32,14 +32,25 @@ def images(project: Project) -> Iterator[Callable[..., str]]:
         assert isinstance(parcel, Parcel) and parcel.recipe
         recipe = parcel.recipe
         properties = {
-            baked.PAYLOAD: recipe.payload, baked.CODE: recipe.code, baked.LOCK: recipe.lock,
-            baked.CLOUD_INIT: recipe.cloud_init, baked.BASE: base.id, baked.BUILDER: "builder",
-            "instance_uuid": "builder", "os_distro": "debian", "os_version": "12",
-        }  # fmt: skip
+            baked.PAYLOAD: recipe.payload,
+            baked.CODE: recipe.code,
+            baked.LOCK: recipe.lock,
+            baked.CLOUD_INIT: recipe.cloud_init,
+            baked.BASE: base.id,
+            baked.BUILDER: "builder",
+            "instance_uuid": "builder",
+            "os_distro": "debian",
+            "os_version": "12",
+        }
         image = own.image.create_image(
-            name, disk_format="raw", container_format="bare", data=b"a disk" * 100, wait=True,
-            allow_duplicates=True, **(properties | told),
-        )  # fmt: skip
+            name,
+            disk_format="raw",
+            container_format="bare",
+            data=b"a disk" * 100,
+            wait=True,
+            allow_duplicates=True,
+            **(properties | told),
+        )
         made.append(image.id)
         return str(image.id)
 

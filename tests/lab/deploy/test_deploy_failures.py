@@ -125,16 +125,35 @@ def test_nova_stays_out_of_order(
     ],
 )
 def test_a_lost_answer_makes_nothing_twice(
-    launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft,
-    pattern: str, count: str,
-) -> None:  # fmt: skip
+    launcher: Launcher,
+    faults: FaultyNetwork,
+    project: Project,
+    nothing_left: NothingLeft,
+    pattern: str,
+    count: str,
+) -> None:
     faults.rule(pattern, reset="after")
     ended = launcher.run("deploy", "--no-wait")
     assert ended.exit_code == 0, launcher.words(ended)
     assert "trying again" in launcher.words(ended)
-    assert len([left for left in project.leftovers() if left.startswith({
-        "servers": "server", "ips": "floating IP", "ports": "port", "groups": "group",
-        "keypairs": "keypair"}[count])]) == 1  # fmt: skip
+    assert (
+        len(
+            [
+                left
+                for left in project.leftovers()
+                if left.startswith(
+                    {
+                        "servers": "server",
+                        "ips": "floating IP",
+                        "ports": "port",
+                        "groups": "group",
+                        "keypairs": "keypair",
+                    }[count]
+                )
+            ]
+        )
+        == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -273,9 +292,12 @@ def test_floating_ips_used_up(
     network = project.admin.network
     outer = network.create_network(name=f"tiny-{project.name}", is_router_external=True)
     subnet = network.create_subnet(
-        network_id=outer.id, ip_version=4, cidr="198.51.100.0/29", is_dhcp_enabled=False,
+        network_id=outer.id,
+        ip_version=4,
+        cidr="198.51.100.0/29",
+        is_dhcp_enabled=False,
         allocation_pools=[{"start": "198.51.100.2", "end": "198.51.100.2"}],
-    )  # fmt: skip
+    )
     own = project.connection().network
     private = own.create_network(name="inner")
     inner = own.create_subnet(network_id=private.id, ip_version=4, cidr="10.79.0.0/24")

@@ -70,9 +70,14 @@ def test_expired_token(launcher: Launcher, project: Project) -> None:
     token = project.connect().session.get_token()
     project.admin.identity.delete("/auth/tokens", headers={"X-Subject-Token": token})
     words = refused(
-        launcher, code=3, OS_AUTH_TYPE="v3token", OS_TOKEN=token, OS_PASSWORD=None,
-        OS_USERNAME=None, OS_USER_DOMAIN_NAME=None,
-    )  # fmt: skip
+        launcher,
+        code=3,
+        OS_AUTH_TYPE="v3token",
+        OS_TOKEN=token,
+        OS_PASSWORD=None,
+        OS_USERNAME=None,
+        OS_USER_DOMAIN_NAME=None,
+    )
     assert "Keystone refused the token" in words and "expired or was revoked" in words
 
 
@@ -91,11 +96,15 @@ def credential(project: Project) -> Iterator[Callable[..., dict[str, str | None]
         )
         made.append(one)
         return {
-            "OS_AUTH_TYPE": "v3applicationcredential", "OS_APPLICATION_CREDENTIAL_ID": one.id,
-            "OS_APPLICATION_CREDENTIAL_SECRET": one.secret, "OS_PASSWORD": None,
-            "OS_USERNAME": None, "OS_PROJECT_NAME": None, "OS_USER_DOMAIN_NAME": None,
+            "OS_AUTH_TYPE": "v3applicationcredential",
+            "OS_APPLICATION_CREDENTIAL_ID": one.id,
+            "OS_APPLICATION_CREDENTIAL_SECRET": one.secret,
+            "OS_PASSWORD": None,
+            "OS_USERNAME": None,
+            "OS_PROJECT_NAME": None,
+            "OS_USER_DOMAIN_NAME": None,
             "OS_PROJECT_DOMAIN_NAME": None,
-        }  # fmt: skip
+        }
 
     yield make
     for one in made:
@@ -233,9 +242,13 @@ def test_a_network_without_subnet(launcher: Launcher, project: Project) -> None:
 def test_an_image_too_large_for_the_flavor(launcher: Launcher, project: Project) -> None:
     own = project.connection()
     image = own.image.create_image(
-        "Debian 12 heavy", data=b"x", container_format="bare", disk_format="raw", min_disk=100,
+        "Debian 12 heavy",
+        data=b"x",
+        container_format="bare",
+        disk_format="raw",
+        min_disk=100,
         min_ram=16384,
-    )  # fmt: skip
+    )
     try:
         words = refused(launcher, "--image", "Debian 12 heavy", "--flavor", "service.small")
     finally:

@@ -31,8 +31,11 @@ def test_the_usual_way_is_what_the_guides_say() -> None:
     config = yaml.safe_load(text())
     assert config["package_update"] and config["package_upgrade"]
     assert config["packages"] == [
-        "python3-pip", "python3-dev", "build-essential", "rabbitmq-server"
-    ]  # fmt: skip
+        "python3-pip",
+        "python3-dev",
+        "build-essential",
+        "rabbitmq-server",
+    ]
     installs = next(step for step in config["runcmd"] if "install" in step)
     assert set(installs[2:]) == {"celery", "keras", "tensorflow", "flask", "amqp"}
 

@@ -42,10 +42,17 @@ def measured() -> Measured:
 def test_a_row_is_the_median_of_the_rounds_with_the_errors_of_all() -> None:
     row = results.rows(measured())[0]
     assert row == {
-        "system": "stackserve", "connections": 1, "rows_per_request": 1, "rps": 800,
-        "p50_ms": 1.25, "p99_ms": 9.0, "errors": 3, "rss_mb": 501, "start_s": 6.0,
+        "system": "stackserve",
+        "connections": 1,
+        "rows_per_request": 1,
+        "rps": 800,
+        "p50_ms": 1.25,
+        "p99_ms": 9.0,
+        "errors": 3,
+        "rss_mb": 501,
+        "start_s": 6.0,
         "installed_mb": 700,
-    }  # fmt: skip
+    }
 
 
 def test_a_peer_counts_with_its_better_setting() -> None:
@@ -75,10 +82,14 @@ def a_report() -> dict[str, object]:
     rows = results.rows(seen)
     return {
         "machine": {**results.machine(), "cpu": "A <fast> & good one"},
-        "began": "2026-01-02T03:04:05Z", "rounds": 3, "rows": rows,
-        "ratios": results.ratios(rows), "amqp": results.amqp(seen, rows),
-        "idle": results.idle(seen), "failures": {"mlflow": "it did not start"},
-    }  # fmt: skip
+        "began": "2026-01-02T03:04:05Z",
+        "rounds": 3,
+        "rows": rows,
+        "ratios": results.ratios(rows),
+        "amqp": results.amqp(seen, rows),
+        "idle": results.idle(seen),
+        "failures": {"mlflow": "it did not start"},
+    }
 
 
 def test_the_table_names_every_system_and_every_failure() -> None:
@@ -86,9 +97,13 @@ def test_the_table_names_every_system_and_every_failure() -> None:
     lines = text.splitlines()
     assert lines[0].split()[0] == "system"
     assert [line.split()[0] for line in lines[1:7]] == [
-        "stackserve", "stackserve", "litserve", "litserve",
-        "litserve_batching", "litserve_batching",
-    ]  # fmt: skip
+        "stackserve",
+        "stackserve",
+        "litserve",
+        "litserve",
+        "litserve_batching",
+        "litserve_batching",
+    ]
     assert "Not measured: mlflow: it did not start" in text
 
 
@@ -106,10 +121,16 @@ def test_the_chart_is_xml_with_a_bar_a_peer_and_panel() -> None:
 
 def test_jobs_are_told_in_rows_per_second_over_keras() -> None:
     seen = [
-        {"read_s": 0.2, "batch_4096": 0.1, "batch_32": 1.0, "upload_s": 0.3, "job_s": job,
-         "result_s": 0.2}
+        {
+            "read_s": 0.2,
+            "batch_4096": 0.1,
+            "batch_32": 1.0,
+            "upload_s": 0.3,
+            "job_s": job,
+            "result_s": 0.2,
+        }
         for job in (0.6, 0.5, 0.4)
-    ]  # fmt: skip
+    ]
     told = jobs.report(seen, 100_000)
     assert told["job_rows_per_s"] == 200_000
     assert told["ratios"]["batch_32"] == statistics.median([2.0])

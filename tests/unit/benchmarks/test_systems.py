@@ -60,16 +60,25 @@ def test_a_system_runs_from_its_own_environment_on_its_own_port(system: System) 
 
 def test_ours_comes_first_and_only_the_peers_that_were_asked_for() -> None:
     assert [system.name for system in chosen(False, ("litserve",))] == [
-        "stackserve", "litserve", "litserve_batching"]  # fmt: skip
+        "stackserve",
+        "litserve",
+        "litserve_batching",
+    ]
     assert chosen(False, ())[0] is ours
     assert len({system.peer for system in chosen(True, ())}) == 3
 
 
 def test_the_report_says_what_to_type_for_the_same_measurement() -> None:
     plan = Plan(
-        systems=chosen(False, ("mlflow", "litserve")), cells=[], rounds=2, seconds=5, niceness=-5,
-        cache=Path("/cache"), model=Path("/model"), reference=Reference("m-1", [], []),
-    )  # fmt: skip
+        systems=chosen(False, ("mlflow", "litserve")),
+        cells=[],
+        rounds=2,
+        seconds=5,
+        niceness=-5,
+        cache=Path("/cache"),
+        model=Path("/model"),
+        reference=Reference("m-1", [], []),
+    )
     assert command(plan) == (
         "scripts/bench serving --rounds 2 --seconds 5 --nice -5 --only litserve --only mlflow"
     )

@@ -37,7 +37,9 @@ class Server:
         environment = {"PATH": f"{self.folder}:{os.environ['PATH']}"}
         subprocess.run(
             ["sh", str(self.folder / "early.sh"), before],
-            env=environment | {"ROLE": role, "PAYLOAD_SHA256": payload}, check=True)  # fmt: skip
+            env=environment | {"ROLE": role, "PAYLOAD_SHA256": payload},
+            check=True,
+        )
         assert not (self.folder / "early").exists()
         return (self.folder / "asked").read_text().splitlines()
 

@@ -30,11 +30,19 @@ def test_servers_and_workers_do_as_before() -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "/etc/machine-id", "/etc/ssh/ssh_host_*", "random-seed", "/var/lib/rabbitmq",
-        "/etc/stackserve", "cloud-init clean --logs", "/var/log/journal", "authorized_keys|.ssh",
-        "_history", "/opt/stackserve/contextualize", "/var/lib/apt/lists",
+        "/etc/machine-id",
+        "/etc/ssh/ssh_host_*",
+        "random-seed",
+        "/var/lib/rabbitmq",
+        "/etc/stackserve",
+        "cloud-init clean --logs",
+        "/var/log/journal",
+        "authorized_keys|.ssh",
+        "_history",
+        "/opt/stackserve/contextualize",
+        "/var/lib/apt/lists",
     ],
-)  # fmt: skip
+)
 def test_what_belongs_to_one_machine_is_cleaned(what: str) -> None:
     assert any(word in CLEAN for word in what.split("|"))
 

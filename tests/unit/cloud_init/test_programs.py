@@ -113,7 +113,9 @@ class TestAccount:
         first = (tmp_path / "service").read_text()
         found = re.fullmatch(
             r"STACKSERVE_PORT=5100\nSTACKSERVE_BROKER_URL="
-            r"amqp://stackserve:([\w-]{40,})@127\.0\.0\.1:5672/stackserve\n", first)  # fmt: skip
+            r"amqp://stackserve:([\w-]{40,})@127\.0\.0\.1:5672/stackserve\n",
+            first,
+        )
         assert found
         # RabbitMQ, and the group that may read its file, are installed later.
         assert not (tmp_path / "definitions").exists()

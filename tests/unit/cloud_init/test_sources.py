@@ -86,10 +86,14 @@ Signed-By:
 IMAGES: dict[str, tuple[str, str, str, list[str]]] = {
     "Debian, one line": (DEBIAN, "sources.list", DEBIAN_LIST, [MIRROR, MIRROR, MIRROR, SECURITY]),
     "Debian, official": (
-        DEBIAN, "sources.list.d/debian.sources", DEBIAN_SOURCES, [MIRROR, SECURITY]),
+        DEBIAN,
+        "sources.list.d/debian.sources",
+        DEBIAN_SOURCES,
+        [MIRROR, SECURITY],
+    ),
     "Ubuntu 22.04": (JAMMY, "sources.list", JAMMY_LIST, [MIRROR, MIRROR, SECURITY]),
     "Ubuntu 24.04": (NOBLE, "sources.list.d/ubuntu.sources", NOBLE_SOURCES, [MIRROR, SECURITY]),
-}  # fmt: skip
+}
 each_image = pytest.mark.parametrize("name", IMAGES)
 
 
@@ -171,10 +175,19 @@ def test_apt_reads_the_same_there(
     machine.become(system, file, text)
     machine.point()
     done = subprocess.run(
-        ["apt-get", "update", "--print-uris",
-         "-o", f"Dir::Etc::sourcelist={machine.apt / 'sources.list'}",
-         "-o", f"Dir::Etc::sourceparts={machine.apt / 'sources.list.d'}"],
-        capture_output=True, text=True, check=True)  # fmt: skip
+        [
+            "apt-get",
+            "update",
+            "--print-uris",
+            "-o",
+            f"Dir::Etc::sourcelist={machine.apt / 'sources.list'}",
+            "-o",
+            f"Dir::Etc::sourceparts={machine.apt / 'sources.list.d'}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stderr == ""
     found = {line.split("'")[1].rsplit("/dists/")[0] for line in done.stdout.splitlines()}
     assert found == set(expected)

@@ -17,9 +17,13 @@ from tests.unit.cloud_init.steps import FILES
 
 UNITS = FILES / "systemd"
 SERVICES = [
-    "early-stackserve.service", "rabbitmq-server.service", "stackserve-web.service",
-    "stackserve-recorder.service", "stackserve-worker@1.service", "contextualize.service",
-]  # fmt: skip
+    "early-stackserve.service",
+    "rabbitmq-server.service",
+    "stackserve-web.service",
+    "stackserve-recorder.service",
+    "stackserve-worker@1.service",
+    "contextualize.service",
+]
 # Not on this machine, and known to newer systemds alone.
 EXPECTED = re.compile(r"is not executable: No such file|RestartSteps|RestartMaxDelaySec|Unit epmd")
 
@@ -38,8 +42,12 @@ def test_systemd_finds_nothing_wrong(units: Path, needs: Callable[[object, str],
     needs(shutil.which("systemd-analyze"), "systemd-analyze is missing: apt-get install systemd")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *(f"./{name}" for name in SERVICES)],
-        cwd=units, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:/lib/systemd/system"},
-        capture_output=True, text=True, check=False)  # fmt: skip
+        cwd=units,
+        env={**os.environ, "SYSTEMD_UNIT_PATH": f"{units}:/lib/systemd/system"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert [line for line in done.stderr.splitlines() if not EXPECTED.search(line)] == []
 
 

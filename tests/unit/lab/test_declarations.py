@@ -18,9 +18,13 @@ from openstack_lab.unit import Step, Unit, dependents, from_json, in_order, to_j
 from openstack_lab.up import hung
 
 SECRETS = Secrets(
-    admin="admin-secret", demo="demo-secret", service="service-secret",
-    database="database-secret", queue="queue-secret", metadata="metadata-secret",
-)  # fmt: skip
+    admin="admin-secret",
+    demo="demo-secret",
+    service="service-secret",
+    database="database-secret",
+    queue="queue-secret",
+    metadata="metadata-secret",
+)
 
 
 def lab(hypervisor: Hypervisor, folder: Path) -> Lab:
@@ -90,13 +94,21 @@ def test_dependents_are_found_through_others() -> None:
 
 def rendered(folder: str, file: str, a_lab: Lab) -> str:
     templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     return templates.get_template(f"{file}.j2").render(
-        lab=a_lab, conf="/conf", data="/data", venv="/venv", databases=DATABASES,
+        lab=a_lab,
+        conf="/conf",
+        data="/data",
+        venv="/venv",
+        databases=DATABASES,
         host=FAKE_HOST if folder.endswith("-fake") else HOST,
-    )  # fmt: skip
+    )
 
 
 OSLO = [
@@ -151,9 +163,11 @@ def test_a_daemon_that_hangs_is_to_be_restarted_and_one_that_died_is_not() -> No
         return {"name": name, "state": state, "pid": pid, "task": task}
 
     units = [
-        unit("hangs", "failed", 7), unit("died", "failed", 0), unit("works", "ready", 8),
+        unit("hangs", "failed", 7),
+        unit("died", "failed", 0),
+        unit("works", "ready", 8),
         unit("task", "failed", 9, task=True),
-    ]  # fmt: skip
+    ]
     assert hung(units) == ["hangs"]
 
 

@@ -72,15 +72,20 @@ def test_stock_settings_offer_nothing() -> None:
 def test_everything_that_differs_is_offered() -> None:
     found = offer(
         {"https_proxy": "http://proxy.example:3128", "NO_PROXY": "example.org"},
-        [DEB822], ["[global]\nindex-url=https://p.example/simple"],
-        "http://apt.example:3142", "/ca",
-    )  # fmt: skip
+        [DEB822],
+        ["[global]\nindex-url=https://p.example/simple"],
+        "http://apt.example:3142",
+        "/ca",
+    )
     assert found == Offered(
         apt_mirror="http://mirror.example/debian",
         apt_security_mirror="http://mirror.example/debian-security",
-        apt_proxy="http://apt.example:3142", pip_index="https://p.example/simple",
-        https_proxy="http://proxy.example:3128", no_proxy="example.org", ca_bundle="/ca",
-    )  # fmt: skip
+        apt_proxy="http://apt.example:3142",
+        pip_index="https://p.example/simple",
+        https_proxy="http://proxy.example:3128",
+        no_proxy="example.org",
+        ca_bundle="/ca",
+    )
 
 
 def test_the_file_is_toml() -> None:

@@ -10,9 +10,15 @@ from openstack_lab.machine import GIB, Facts, refusals, refuse
 from openstack_lab.resolvers import reachable
 
 GOOD = Facts(
-    user_id=0, system="debian", like="", machine="x86_64", memory=16 * GIB, free_disk=50 * GIB,
-    tun=True, apt=True,
-)  # fmt: skip
+    user_id=0,
+    system="debian",
+    like="",
+    machine="x86_64",
+    memory=16 * GIB,
+    free_disk=50 * GIB,
+    tun=True,
+    apt=True,
+)
 
 
 def test_a_good_machine_is_not_refused() -> None:

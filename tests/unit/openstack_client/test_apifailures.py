@@ -93,12 +93,14 @@ def test_a_refused_connection_names_the_address() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("http://x:1: ('Connection aborted.', ConnectionResetError(104, 'Connection reset'))",
-         "http://x:1: the connection was reset"),
+        (
+            "http://x:1: ('Connection aborted.', ConnectionResetError(104, 'Connection reset'))",
+            "http://x:1: the connection was reset",
+        ),
         ("http://x: Name or service not known", "http://x: there is no host of that name"),
         ("http://x: Request to http://x timed out", "http://x: no answer came in time"),
     ],
-)  # fmt: skip
+)
 def test_why_a_connection_failed(text: str, words: str) -> None:
     assert read(auth_errors.ConnectFailure(text)).message == words
 

@@ -12,9 +12,14 @@ from openstack_client.facts import Image
 
 PROJECT = "p1"
 BASE = Image(
-    "d12", "debian-12", distro="debian", version="12", default_user="debian", created="1",
+    "d12",
+    "debian-12",
+    distro="debian",
+    version="12",
+    default_user="debian",
+    created="1",
     properties={"os_distro": "debian", "hw_disk_bus": "virtio"},
-)  # fmt: skip
+)
 NEWER_BASE = dataclasses.replace(BASE, id="d12b", name="debian-12-new", created="9")
 WANTED = Recipe(payload="p", code="c", lock="l", cloud_init="i")
 
@@ -32,9 +37,15 @@ def image(
 ) -> Image:
     told = baked.properties(made_of, base, builder) | {"instance_uuid": snapshot_of}
     return Image(
-        f"id-{name}", name, status=status, owner=owner, created=created, properties=told,
-        distro="debian", version="12",
-    )  # fmt: skip
+        f"id-{name}",
+        name,
+        status=status,
+        owner=owner,
+        created=created,
+        properties=told,
+        distro="debian",
+        version="12",
+    )
 
 
 def changed(**parts: str) -> Recipe:
@@ -55,8 +66,10 @@ def test_what_is_written_is_read_again() -> None:
 def test_the_system_is_told_on_so_that_people_can_name_the_image() -> None:
     told = image().properties
     assert (told["os_distro"], told["os_version"], told["os_admin_user"]) == (
-        "debian", "12", "debian"
-    )  # fmt: skip
+        "debian",
+        "12",
+        "debian",
+    )
     assert "architecture" not in told
 
 
@@ -118,8 +131,9 @@ def test_the_one_that_has_more_wins_over_a_newer_one() -> None:
     more = image("more", created="2")
     newer = image("newer", changed(payload="x"), created="8")
     assert chosen(newer, more) == (
-        "more", "baked of debian-12: it has this code and its dependencies"
-    )  # fmt: skip
+        "more",
+        "baked of debian-12: it has this code and its dependencies",
+    )
 
 
 def test_of_equals_the_newest_wins() -> None:

@@ -116,8 +116,15 @@ def test_the_embedded_command_line() -> None:
     serve = [sys.executable, "-m", "production_server", "serve"]
     assert local.command(None, None, False, None) == serve
     assert local.command("0.0.0.0", 80, True, 3) == [
-        *serve, "--host", "0.0.0.0", "--port", "80", "--services", "--workers", "3",
-    ]  # fmt: skip
+        *serve,
+        "--host",
+        "0.0.0.0",
+        "--port",
+        "80",
+        "--services",
+        "--workers",
+        "3",
+    ]
 
 
 @pytest.mark.parametrize("here", [True, False])
@@ -142,8 +149,11 @@ def test_without_credentials_deploy_serves_here(
 def test_start_instance_runs_from_any_folder(folder: Path) -> None:
     shown = subprocess.run(
         [sys.executable, str(ROOT / "openstack_client" / "start_instance.py"), "--help"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert shown.returncode == 0, shown.stderr
     assert "Usage: start_instance.py" in shown.stdout
 
@@ -157,8 +167,10 @@ def test_start_instance_goes_through_scripts_run_when_packages_are_missing(tmp_p
     (checkout / "scripts" / "run").write_text("import sys; print('run', sys.argv[1:])")
     shown = subprocess.run(
         [sys.executable, "-I", "-S", str(launcher), "--port", "1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert shown.stdout.strip() == "run ['--port', '1']", shown.stderr
 
 

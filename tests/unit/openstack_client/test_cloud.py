@@ -16,9 +16,13 @@ from openstack_client.credentials import Source
 from openstack_client.errors import CloudError, CredentialsError
 
 VALUES = {
-    "auth_url": "http://127.0.0.1:1/v3", "username": "u", "password": "p", "project_name": "d",
-    "user_domain_name": "Default", "project_domain_name": "Default",
-}  # fmt: skip
+    "auth_url": "http://127.0.0.1:1/v3",
+    "username": "u",
+    "password": "p",
+    "project_name": "d",
+    "user_domain_name": "Default",
+    "project_domain_name": "Default",
+}
 RESET = auth_errors.ConnectFailure("http://nova:1: Connection reset by peer")
 
 
@@ -54,9 +58,12 @@ def unavailable() -> Any:
 
 
 PASSWORDS = {
-    "username": "u", "password": "p", "project_name": "d", "user_domain_name": "Default",
+    "username": "u",
+    "password": "p",
+    "project_name": "d",
+    "user_domain_name": "Default",
     "project_domain_id": "default",
-}  # fmt: skip
+}
 CREDENTIAL = {"application_credential_id": "i", "application_credential_secret": "s"}
 
 
@@ -76,7 +83,7 @@ def clouds_yaml(folder: Path, auth: dict[str, str], **more: str) -> Source:
         (CREDENTIAL, "v3applicationcredential", []),
         ({"token": "t", "project_id": "x"}, "v3token", []),
     ],
-)  # fmt: skip
+)
 def test_what_a_cloud_lacks_is_named(
     tmp_path: Path, auth: dict[str, str], kind: str, absent: list[str]
 ) -> None:

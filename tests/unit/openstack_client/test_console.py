@@ -111,10 +111,12 @@ def test_the_last_line_that_matters() -> None:
         ("[H[J[1;1H", ""),
         ("+++++++++++++++++++Route IPv6 info+++++++++++++++++++", ""),
         ("+--[ED25519 256]--+", ""),
-        ("[   14.2] cloud-init[312]: Get:7 http://deb.debian.org [12.3 kB]",
-         "Get:7 http://deb.debian.org [12.3 kB]"),
+        (
+            "[   14.2] cloud-init[312]: Get:7 http://deb.debian.org [12.3 kB]",
+            "Get:7 http://deb.debian.org [12.3 kB]",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_noise_of_a_boot_is_not_shown(line: str, shown: str) -> None:
     assert console.last_line(line) == shown
 

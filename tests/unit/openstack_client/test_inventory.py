@@ -12,9 +12,13 @@ RUN = "0011aabb"
 MARK = inventory.mark("web", RUN)
 OLD = inventory.mark("web", "ffff0000")
 SERVER = Server(
-    "s1", "stackserve-web", "ACTIVE", addresses=("10.0.0.5", "172.24.4.9"), volumes=("v1",),
+    "s1",
+    "stackserve-web",
+    "ACTIVE",
+    addresses=("10.0.0.5", "172.24.4.9"),
+    volumes=("v1",),
     metadata=inventory.metadata("web", run=RUN, code="c", data="d", user="debian"),
-)  # fmt: skip
+)
 OTHER = Server("s2", "stackserve-web", "ACTIVE")
 GROUP = Group("g1", "stackserve-web", OLD)
 PORT = Port("p1", "stackserve-web", MARK, "n1", "10.0.0.5", "s1")

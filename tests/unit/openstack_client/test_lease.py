@@ -30,8 +30,9 @@ def test_tags_are_read_back() -> None:
     tags = (*(entry.tag for entry in made), "other", "stackserve-wants-x-1")
     assert claims(Port("p", "x", mark("web", "0b"), tags=tags)) == made
     assert [entry.maker for entry in claims(Port("p", "x", mark("web", "0a"), tags=tags))] == [
-        True, False,
-    ]  # fmt: skip
+        True,
+        False,
+    ]
 
 
 def test_alone_one_goes_on() -> None:

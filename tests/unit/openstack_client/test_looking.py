@@ -37,9 +37,13 @@ NRestarts=0
 MemoryCurrent=18446744073709551615
 """
 SERVER = Server(
-    "s1", "stackserve-web", "ACTIVE", flavor="small", addresses=("10.0.0.5",),
+    "s1",
+    "stackserve-web",
+    "ACTIVE",
+    flavor="small",
+    addresses=("10.0.0.5",),
     metadata=inventory.metadata("web", run="00", code="old", data="d", user="debian"),
-)  # fmt: skip
+)
 
 
 def test_units() -> None:
@@ -71,9 +75,13 @@ def test_drift() -> None:
 def test_a_ready_deployment() -> None:
     mine = Inventory("web", servers=(SERVER,))
     content = status_json(
-        SERVER, mine, probe=Probe(True, "yes (0.8)", model="m m-1"), alive={"code_hash": "new"},
-        inside=Inside(parse_units(SHOW), {"stackserve.jobs": 0}), on_disk="new",
-    )  # fmt: skip
+        SERVER,
+        mine,
+        probe=Probe(True, "yes (0.8)", model="m m-1"),
+        alive={"code_hash": "new"},
+        inside=Inside(parse_units(SHOW), {"stackserve.jobs": 0}),
+        on_disk="new",
+    )
     assert content["ready"] and content["drift"] == "none" and content["model"] == "m m-1"
     assert content["units"][1]["healthy"] is False and content["queues"] == {"stackserve.jobs": 0}
 
@@ -100,5 +108,6 @@ def test_list_rows() -> None:
     loose = Address("a2", "172.24.4.8", inventory.mark("half", "00"))
     rows = deployments((SERVER,), (), (port,), (address, loose))
     assert [(row["name"], row["status"], row["address"]) for row in rows] == [
-        ("half", "no server", None), ("web", "ACTIVE", "172.24.4.9"),
-    ]  # fmt: skip
+        ("half", "no server", None),
+        ("web", "ACTIVE", "172.24.4.9"),
+    ]

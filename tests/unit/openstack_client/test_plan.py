@@ -75,9 +75,14 @@ def make(
 ) -> Plan:
     settings: Settings = merge(flags, {}, None)[0]
     return decide(
-        settings, facts, mine or Inventory("stackserve"), identity=identity, key=key,
-        parcel=parcel, recreate=recreate,
-    )  # fmt: skip
+        settings,
+        facts,
+        mine or Inventory("stackserve"),
+        identity=identity,
+        key=key,
+        parcel=parcel,
+        recreate=recreate,
+    )
 
 
 def actions(plan: Plan) -> dict[str, str]:
@@ -96,9 +101,12 @@ def test_a_second_run_finds_everything() -> None:
     assert plan.problems == [] and plan.warnings == []
     assert set(actions(plan).values()) == {"found"}
     assert needs(plan, merge({}, {}, None)[0]) == {
-        "floating_ips": 0, "security_groups": 0, "security_group_rules": 0, "ports": 0,
+        "floating_ips": 0,
+        "security_groups": 0,
+        "security_group_rules": 0,
+        "ports": 0,
         "keypairs": 0,
-    }  # fmt: skip
+    }
 
 
 def test_an_unfinished_run_is_finished() -> None:
@@ -221,9 +229,16 @@ def test_all_problems_at_once() -> None:
     )
     subjects = [problem.subject for problem in plan.problems]
     assert subjects == [
-        "image", "flavor", "availability zone", "user data", "keypair", "network",
-        "quota of floating IPs", "quota of security groups", "quota of servers",
-    ]  # fmt: skip
+        "image",
+        "flavor",
+        "availability zone",
+        "user data",
+        "keypair",
+        "network",
+        "quota of floating IPs",
+        "quota of security groups",
+        "quota of servers",
+    ]
 
 
 def test_a_reader_may_not_deploy() -> None:

@@ -18,9 +18,15 @@ RECIPE = Recipe("p", "c0de", "l", "i")
 PARCEL = Parcel(b"data", "c0de", b"payload", RECIPE)
 BASE = FACTS.images[0]
 BAKED = Image(
-    "b", "baked-image", min_disk_gb=8, created="5", owner=ME.project_id, distro="debian",
-    version="12", properties=baked.properties(RECIPE, BASE, "s") | {"instance_uuid": "s"},
-)  # fmt: skip
+    "b",
+    "baked-image",
+    min_disk_gb=8,
+    created="5",
+    owner=ME.project_id,
+    distro="debian",
+    version="12",
+    properties=baked.properties(RECIPE, BASE, "s") | {"instance_uuid": "s"},
+)
 
 
 def plan(
@@ -28,9 +34,14 @@ def plan(
 ) -> Plan:
     facts = dataclasses.replace(FACTS, images=(BASE, *images))
     return decide(
-        merge(flags, {}, None)[0], facts, Inventory("stackserve"), identity=ME, key=KEY,
-        parcel=parcel, stock_only=stock_only,
-    )  # fmt: skip
+        merge(flags, {}, None)[0],
+        facts,
+        Inventory("stackserve"),
+        identity=ME,
+        key=KEY,
+        parcel=parcel,
+        stock_only=stock_only,
+    )
 
 
 def test_a_baked_image_is_used_by_itself_and_the_plan_says_why() -> None:
@@ -38,9 +49,10 @@ def test_a_baked_image_is_used_by_itself_and_the_plan_says_why() -> None:
     assert made.problems == []
     assert made.image is BAKED
     assert plan_json(made, "")["image"] == {
-        "id": "b", "name": "baked-image",
+        "id": "b",
+        "name": "baked-image",
         "why": "baked of Debian 12: it has this code and its dependencies",
-    }  # fmt: skip
+    }
 
 
 def test_a_named_image_is_taken_as_it_is() -> None:
@@ -58,9 +70,13 @@ def test_a_baked_image_too_large_for_the_wanted_flavor_is_left() -> None:
         FACTS, images=(BASE, BAKED), flavors=(Flavor("f", "small", 2, 2048, 7),)
     )
     made = decide(
-        merge({"flavor": "small"}, {}, None)[0], facts, Inventory("stackserve"), identity=ME,
-        key=KEY, parcel=PARCEL,
-    )  # fmt: skip
+        merge({"flavor": "small"}, {}, None)[0],
+        facts,
+        Inventory("stackserve"),
+        identity=ME,
+        key=KEY,
+        parcel=PARCEL,
+    )
     assert made.problems == []
     assert made.image is BASE
     assert "'baked-image' needs a larger flavor" in made.image_why

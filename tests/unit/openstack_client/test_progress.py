@@ -51,9 +51,13 @@ def test_json_events() -> None:
     story(progress, clock)
     events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert events[0] == {
-        "event": "stage", "stage": "requested", "state": "done", "seconds": 1.0, "took": 1.0,
+        "event": "stage",
+        "stage": "requested",
+        "state": "done",
+        "seconds": 1.0,
+        "took": 1.0,
         "detail": "id-1",
-    }  # fmt: skip
+    }
     assert [event["event"] for event in events[3:]] == ["note", "console", "console", "stage"]
     assert progress.timeline()[1]["took"] == 4.0
 

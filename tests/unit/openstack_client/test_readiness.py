@@ -17,9 +17,10 @@ PAGE = {
     "card": {"features": [{"name": "glucose", "default": 117}, {"name": "bmi", "default": 32.1}]}
 }
 ANSWER = {
-    "model": "diabetes", "version": "diabetes-1",
+    "model": "diabetes",
+    "version": "diabetes-1",
     "predictions": [{"label": "diabetic", "probability": 0.73}],
-}  # fmt: skip
+}
 
 
 def test_what_listens() -> None:

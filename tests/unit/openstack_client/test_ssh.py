@@ -10,9 +10,19 @@ from openstack_client.ssh import Way
 def test_ssh_knows_key_user_and_host_key() -> None:
     way = Way("1.2.3.4", "debian", Path("/k/web"), Path("/h/web"))
     assert way.command("uptime", "-p") == [
-        "ssh", "-i", "/k/web", "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=/h/web",
-        "-o", "StrictHostKeyChecking=yes", "debian@1.2.3.4", "uptime", "-p",
-    ]  # fmt: skip
+        "ssh",
+        "-i",
+        "/k/web",
+        "-o",
+        "IdentitiesOnly=yes",
+        "-o",
+        "UserKnownHostsFile=/h/web",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "debian@1.2.3.4",
+        "uptime",
+        "-p",
+    ]
 
 
 def test_without_a_key_file_the_agent_is_asked() -> None:

@@ -21,8 +21,16 @@ class Row(BaseModel):
     age: float
 
     def values(self) -> tuple[float, ...]:
-        return (self.pregnancies, self.glucose, self.blood_pressure, self.skin_thickness,
-                self.insulin, self.bmi, self.diabetes_pedigree, self.age)  # fmt: skip
+        return (
+            self.pregnancies,
+            self.glucose,
+            self.blood_pressure,
+            self.skin_thickness,
+            self.insulin,
+            self.bmi,
+            self.diabetes_pedigree,
+            self.age,
+        )
 
 
 class Answer(BaseModel):

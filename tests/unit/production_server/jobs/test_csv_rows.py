@@ -59,8 +59,21 @@ def test_lines_and_blocks_may_be_cut_anywhere(
 
 
 def test_each_wrong_value_is_told_with_line_field_and_cause(card: Card, lines: Ledger) -> None:
-    bad = ["30,70,x", "30,,1", "nan,70,1", "30,inf,1", "-1,70,0", "131,70,0", "30,NA,0", "1_0,70,0",
-           "30,70,1e39", "30,70,0x1", "30,70", "30,70,0,0", '30,70,"0']  # fmt: skip
+    bad = [
+        "30,70,x",
+        "30,,1",
+        "nan,70,1",
+        "30,inf,1",
+        "-1,70,0",
+        "131,70,0",
+        "30,NA,0",
+        "1_0,70,0",
+        "30,70,1e39",
+        "30,70,0x1",
+        "30,70",
+        "30,70,0,0",
+        '30,70,"0',
+    ]
     text = "age,blood_pressure,score\n30,70,0\n" + "\n".join(bad) + "\n30,70,1\n"
     read(text.encode(), card, lines)
     assert told(lines) == [
@@ -168,8 +181,10 @@ def test_names_that_could_mean_two_features_must_be_exact(card: Card) -> None:
 
 def test_the_fast_and_the_slow_way_agree(card: Card, lines: Ledger) -> None:
     random.seed(5)
-    cells = [f"{random.uniform(20, 80):.{n % 9}g},{random.randint(40, 120)},{random.random()}"
-             for n in range(2000)]  # fmt: skip
+    cells = [
+        f"{random.uniform(20, 80):.{n % 9}g},{random.randint(40, 120)},{random.random()}"
+        for n in range(2000)
+    ]
     plain = "age,blood_pressure,score\n" + "\n".join(cells)
     quoted = plain.replace("\n", '\n"', 1).replace(",", '",', 3).replace('",', ",", 2)
     fast = read(plain.encode(), card, lines)

@@ -18,9 +18,37 @@ from production_server.model.card import Card
 
 PLAIN = st.integers(1, 60).map(str)
 ODD = st.sampled_from(
-    ["", "nan", "inf", "-1", "1e5", "1e400", "x", '"1"', '"1', "1,2", "é", "\0", "1_0", " 2 ", "\t",
-     "NA", "٣", "0x1", "#1", "1 2", "+", ".", "1;2", "\u2028", "\x85", "\x0b", "\x1c", "0"]
-)  # fmt: skip
+    [
+        "",
+        "nan",
+        "inf",
+        "-1",
+        "1e5",
+        "1e400",
+        "x",
+        '"1"',
+        '"1',
+        "1,2",
+        "é",
+        "\0",
+        "1_0",
+        " 2 ",
+        "\t",
+        "NA",
+        "٣",
+        "0x1",
+        "#1",
+        "1 2",
+        "+",
+        ".",
+        "1;2",
+        "\u2028",
+        "\x85",
+        "\x0b",
+        "\x1c",
+        "0",
+    ]
+)
 CELL = st.one_of(PLAIN, PLAIN, PLAIN, ODD)
 LINE = st.lists(CELL, min_size=3, max_size=3).map(",".join)
 VALUE: st.SearchStrategy[Any] = st.one_of(

@@ -83,9 +83,26 @@ def test_implausible_values_are_counted(card: Card, rows: Ledger) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "{}", "7", "[", "[[1]", "[[1],", "[[1],]", "[[1] [2]]", "[[1]] x", "[[1]]]", "[,]",
-     '[{"a": 1]', "[[1,,2]]", "nonsense", "[" * 100_000, '["' + "a" * 50],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "{}",
+        "7",
+        "[",
+        "[[1]",
+        "[[1],",
+        "[[1],]",
+        "[[1] [2]]",
+        "[[1]] x",
+        "[[1]]]",
+        "[,]",
+        '[{"a": 1]',
+        "[[1,,2]]",
+        "nonsense",
+        "[" * 100_000,
+        '["' + "a" * 50,
+    ],
+)
 @pytest.mark.parametrize("piece", [1, 100_000])
 def test_what_is_no_list_is_refused(text: str, piece: int) -> None:
     if piece == 1 and len(text) > 1000:
@@ -106,7 +123,9 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 
 
 def test_a_row_without_end_does_not_fill_the_memory() -> None:
-    endless = (b'["' + b"x" * (LONGEST_ROW // 4) if n == 0 else b"x" * (LONGEST_ROW // 4)
-               for n in range(1_000_000))  # fmt: skip
+    endless = (
+        b'["' + b"x" * (LONGEST_ROW // 4) if n == 0 else b"x" * (LONGEST_ROW // 4)
+        for n in range(1_000_000)
+    )
     with pytest.raises(UploadMalformed):
         list(elements(endless))

@@ -25,7 +25,10 @@ def erlang(ask: str, libraries: str = "", flags: str = "") -> str:
     done = subprocess.run(
         ["erl", "-noshell", "-eval", f"{ask}, halt()."],
         env=environment | {"ERL_AFLAGS": flags},
-        capture_output=True, text=True, check=True)  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout.strip()
 
 

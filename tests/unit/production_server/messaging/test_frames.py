@@ -78,5 +78,7 @@ def test_publishing_does_not_look_for_news_any_more() -> None:
         before = connection.client_properties
         reader(connection)
         assert connection.client_properties["capabilities"] == {
-            "connection.blocked": False, "other": True}  # fmt: skip
+            "connection.blocked": False,
+            "other": True,
+        }
         assert before["capabilities"]["connection.blocked"], "other connections share this"

@@ -35,13 +35,19 @@ def test_a_batch_never_mixes_versions() -> None:
     waiting = deque([ask("m-1"), ask("m-1"), ask("m-2"), ask("m-1")])
     batches = list(take_batches(waiting, now=0))
     assert [(batch.asks[0].version, batch.count) for batch in batches] == [
-        ("m-1", 2), ("m-2", 1), ("m-1", 1)]  # fmt: skip
+        ("m-1", 2),
+        ("m-2", 1),
+        ("m-1", 1),
+    ]
 
 
 def test_a_batch_is_bounded_but_one_request_is_never_split() -> None:
     waiting = deque([ask(count=MAX_BATCH_ROWS - 1), ask(count=2), ask(count=MAX_BATCH_ROWS * 2)])
     assert [batch.count for batch in take_batches(waiting, now=0)] == [
-        MAX_BATCH_ROWS - 1, 2, MAX_BATCH_ROWS * 2]  # fmt: skip
+        MAX_BATCH_ROWS - 1,
+        2,
+        MAX_BATCH_ROWS * 2,
+    ]
 
 
 def test_a_request_past_its_deadline_is_told_so_and_not_sent() -> None:

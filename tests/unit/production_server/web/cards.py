@@ -28,11 +28,19 @@ MULTICLASS = Card(
     target="Penguin species",
     classes=["Adelie", "Chinstrap", "Gentoo"],
     features=[
-        Feature(name="bill", label="Bill, from tip", unit="mm", low=30, high=62, default=44,
-                minimum=0, decimals=1),
+        Feature(
+            name="bill",
+            label="Bill, from tip",
+            unit="mm",
+            low=30,
+            high=62,
+            default=44,
+            minimum=0,
+            decimals=1,
+        ),
         Feature(name="delta", label="δ¹⁵N", unit="‰", low=-2, high=12, default=8.7, decimals=2),
     ],
-)  # fmt: skip
+)
 REGRESSION = Card(
     name="houses",
     version="houses-2",
@@ -41,10 +49,14 @@ REGRESSION = Card(
     unit="k€",
     features=[Feature(name="area", unit="m²", low=20, high=400, default=100, minimum=1)],
     metrics=Metrics(
-        rows_train=40, rows_test=3, mae=2.5, rmse=3, r2=0.9,
+        rows_train=40,
+        rows_test=3,
+        mae=2.5,
+        rmse=3,
+        r2=0.9,
         held_out=HeldOut(truth=[100, 200, 300], probability=[110.0, 190.0, 310.0]),
     ),
-)  # fmt: skip
+)
 
 
 class Queue:

@@ -29,7 +29,10 @@ def test_multiclass() -> None:
 
 def test_regression() -> None:
     assert prediction(card("regression", unit="kg"), [71.5]) == {
-        "label": "T", "value": 71.5, "unit": "kg"}  # fmt: skip
+        "label": "T",
+        "value": 71.5,
+        "unit": "kg",
+    }
 
 
 def test_an_answer_names_its_version_and_keeps_the_rows_in_order() -> None:

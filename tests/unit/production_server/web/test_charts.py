@@ -51,8 +51,14 @@ def test_calibration_skips_empty_bins_and_sizes_dots_by_count() -> None:
 
 def test_dots_stand_in_their_lane_and_column() -> None:
     dots = [Dot(0, 0.01, 0, "a"), Dot(0, 0.02, 1, "b"), Dot(1, 1.0, 1, "<c>")]
-    chart = charts.dot_chart(dots, ["no", "yes & more"], ticks=PERCENT_TICKS, axis="P",
-                             label="three", mark=(0.5, "yes from here"))  # fmt: skip
+    chart = charts.dot_chart(
+        dots,
+        ["no", "yes & more"],
+        ticks=PERCENT_TICKS,
+        axis="P",
+        label="three",
+        mark=(0.5, "yes from here"),
+    )
     circles = {dot[0].text: dot for dot in parsed(chart).iter("circle")}
     assert set(circles) == {"a", "b", "<c>"}
     place = {k: (float(c.get("cx") or 0), float(c.get("cy") or 0)) for k, c in circles.items()}
@@ -102,9 +108,18 @@ def test_percent_is_never_falsely_certain(value: float, shown: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0, "0"), (17, "17"), (0.05, "0.05"), (212.34, "212.3"), (-2.5, "-2.5"), (20000, "20000"),
-     (1234567, "1234567"), (1e9, "1e+09"), (0.00001234, "1.23e-05")],
-)  # fmt: skip
+    [
+        (0, "0"),
+        (17, "17"),
+        (0.05, "0.05"),
+        (212.34, "212.3"),
+        (-2.5, "-2.5"),
+        (20000, "20000"),
+        (1234567, "1234567"),
+        (1e9, "1e+09"),
+        (0.00001234, "1.23e-05"),
+    ],
+)
 def test_numbers_for_people(value: float, shown: str) -> None:
     assert charts.number(value) == shown
 

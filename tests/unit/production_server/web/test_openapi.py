@@ -12,8 +12,14 @@ def test_the_document_describes_the_model_in_force() -> None:
     features = [
         Feature(name="petal", label="Petal", unit="cm", low=1, high=7, default=4, minimum=0)
     ]
-    card = Card(name="iris", version="iris-2", kind="multiclass", target="Species",
-                classes=["a", "b", "c"], features=features)  # fmt: skip
+    card = Card(
+        name="iris",
+        version="iris-2",
+        kind="multiclass",
+        target="Species",
+        classes=["a", "b", "c"],
+        features=features,
+    )
     told = document(Pinned("iris-2", card, RowSchema(card, 50)))
     row = told["components"]["schemas"]["Row"]
     assert row["properties"]["petal"]["minimum"] == 0

@@ -38,16 +38,25 @@ def test_a_keypad_without_minus_only_where_nothing_is_negative() -> None:
 @pytest.mark.parametrize(
     ("card", "outputs", "sentence"),
     [
-        (BINARY, [0.734], "Diabetes: the probability of diabetes is 73%, at or above the "
-                          "threshold of 50%."),
-        (BINARY, [0.5], "Diabetes: the probability of diabetes is 50%, at or above the "
-                        "threshold of 50%."),
-        (BINARY, [0.002], "No diabetes: the probability of diabetes is <1%, below the "
-                          "threshold of 50%."),
+        (
+            BINARY,
+            [0.734],
+            "Diabetes: the probability of diabetes is 73%, at or above the threshold of 50%.",
+        ),
+        (
+            BINARY,
+            [0.5],
+            "Diabetes: the probability of diabetes is 50%, at or above the threshold of 50%.",
+        ),
+        (
+            BINARY,
+            [0.002],
+            "No diabetes: the probability of diabetes is <1%, below the threshold of 50%.",
+        ),
         (MULTICLASS, [0.1, 0.7, 0.2], "Most likely Chinstrap, with 70%."),
         (REGRESSION, [212.34], "House price: 212.3 k€."),
     ],
-)  # fmt: skip
+)
 def test_the_answer_in_words(card: Card, outputs: list[float], sentence: str) -> None:
     assert form.make_answer(card, outputs, []).sentence == sentence
 

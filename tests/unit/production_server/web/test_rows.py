@@ -19,11 +19,18 @@ CARD = Card(
     target="Demo",
     classes=["no", "yes"],
     features=[
-        Feature(name="glucose", unit="mg/dL", low=40, high=200, default=110, minimum=0,
-                zero_is_missing=True),
+        Feature(
+            name="glucose",
+            unit="mg/dL",
+            low=40,
+            high=200,
+            default=110,
+            minimum=0,
+            zero_is_missing=True,
+        ),
         Feature(name="drift", low=-5, high=5, default=0),
     ],
-)  # fmt: skip
+)
 SCHEMA = RowSchema(CARD, max_rows=3)
 
 
