@@ -156,7 +156,8 @@ def _decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: bo
             Problem(
                 "server",
                 f"{server.name!r} is {server.status}.",
-                f"Wake it with: openstack server {verb} {server.id}; or make it anew with --recreate.",
+                f"Wake it with: openstack server {verb} {server.id}; "
+                "or make it anew with --recreate.",
             )
         )
 
@@ -363,7 +364,8 @@ def _only(plan: Plan, kind: str, found: Sequence[Thing]) -> Thing | None:
             Problem(
                 kind,
                 f"deployment {plan.name!r} has {len(found)}: {ids}.",
-                f"Delete the deployment (delete {plan.name}) and deploy again, or delete all but one.",
+                f"Delete the deployment (delete {plan.name}) and deploy again, "
+                "or delete all but one.",
             )
         )
     return found[0] if found else None

@@ -15,7 +15,9 @@ NEEDED = {
     "/usr/sbin/ovs-vswitchd": "openvswitch-switch",
     "/usr/sbin/libvirtd": "libvirt-daemon-system",
     "/usr/bin/virsh": "libvirt-clients",
-    "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so": "libvirt-daemon-driver-qemu",
+    "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so": (
+        "libvirt-daemon-driver-qemu"
+    ),
     "/usr/include/libvirt/libvirt.h": "libvirt-dev",
     "/usr/bin/qemu-system-x86_64": "qemu-system-x86",
     "/usr/bin/qemu-img": "qemu-utils",

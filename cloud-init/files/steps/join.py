@@ -34,8 +34,12 @@ def received_password() -> str:
     program = Path(__file__).with_name("receive.py")
     done = subprocess.run(
         [str(program), "password"],
-        stdout=subprocess.PIPE, user="stackserve", group="stackserve", extra_groups=[],
-        check=False)
+        stdout=subprocess.PIPE,
+        user="stackserve",
+        group="stackserve",
+        extra_groups=[],
+        check=False,
+    )
     if done.returncode != 0:
         sys.exit(f"error: receive.py ended with code {done.returncode}")
     return done.stdout.decode("ascii")
