@@ -8,12 +8,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_server.errors import SettingsError
+from production_server.places import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+# The child processes run in another folder, where a relative path would mean something else.
+Folder = Annotated[Path, AfterValidator(_absolute)]
+
+
+def default_home() -> Path:
+    """.stackserve in a checkout; when installed, a folder with the user's other data."""
+    if CHECKOUT is not None:
+        return CHECKOUT / ".stackserve"
+    # The XDG specification ignores a relative path.
+    data = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "stackserve"
 
 
 class Settings(BaseSettings):
@@ -21,8 +37,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STACKSERVE_", frozen=True, extra="ignore")
 
-    home: Path = Field(CHECKOUT / ".stackserve", description="where jobs and models are kept")
-    registry: Path | None = Field(None, description="the models' folder; HOME/models when not set")
+    home: Folder = Field(default_factory=default_home, description="where jobs and models are kept")
+    registry: Folder | None = Field(
+        None, description="folder of the models; HOME/models when not set"
+    )
     broker_url: str = Field("memory://", description="amqp://...; memory:// within one process")
     store_url: str | None = Field(None, description="SQLAlchemy URL of the jobs; SQLite in HOME")
     host: str = Field("127.0.0.1", description="address that the web tier listens on")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import sys
+from typing import Any
 
 import click
 
+from production_server import __version__
 from production_server.errors import StackserveError
 
 # verb -> (module, first line of its help)
@@ -43,18 +44,23 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; the errors we know become one line and what to do next."""
+        try:
+            return super().invoke(ctx)
+        except StackserveError as error:
+            click.echo(f"Error: {error}", err=True)
+            if error.remedy:
+                click.echo(f"  {error.remedy}", err=True)
+            ctx.exit(USER_ERROR)
+
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stackserve", message="%(prog)s %(version)s")
 def group() -> None:
     """Serve, train and manage the models of Stackserve."""
 
 
 def main() -> None:
-    """Run the command line; the errors we know become one line and what to do next."""
-    try:
-        group.main(prog_name="python3 -m production_server")
-    except StackserveError as error:
-        click.echo(f"Error: {error}", err=True)
-        if error.remedy:
-            click.echo(f"  {error.remedy}", err=True)
-        sys.exit(USER_ERROR)
+    """`python3 -m production_server`; `stackserve server` runs the same group."""
+    group.main(prog_name="python3 -m production_server")

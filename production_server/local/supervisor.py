@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from production_server.local.console import Console
-from production_server.settings import CHECKOUT
+from production_server.places import IMPORT_FOLDER
 
 STOP_SECONDS = 15
 # A process that lived this long had started well: its next restart is quick again.
@@ -93,7 +93,7 @@ class Supervisor:
             child.process = subprocess.Popen(
                 child.command,
                 env=self._environment,
-                cwd=CHECKOUT,
+                cwd=IMPORT_FOLDER,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -25,7 +25,7 @@ import numpy as np
 from production_server.errors import ModelError
 from production_server.model import kerasfiles
 from production_server.model.predictor import BATCH_SIZES, Forward, Predictor
-from production_server.settings import CHECKOUT
+from production_server.places import IMPORT_FOLDER
 
 if TYPE_CHECKING:
     from production_server.model.card import Card
@@ -108,7 +108,7 @@ def _forward(registry: Registry, card: Card, folder: Path) -> Forward:
         ]
         with subprocess.Popen(
             command,
-            cwd=CHECKOUT,
+            cwd=IMPORT_FOLDER,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
