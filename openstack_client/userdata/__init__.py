@@ -1,6 +1,6 @@
 """User data: from settings and the code on disk to the bytes that cloud-init runs.
 
-    context = UserDataContext(name="demo", code=read_code(CHECKOUT))
+    context = UserDataContext(name="demo", code=read_code(IMPORT_FOLDER))
     user_data = render(context)     # .data .text .payload .code_hash .size
     deliver(address, port, user_data.payload)   # when the server has an address, until it says so
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from openstack_client.errors import PreflightError
+from openstack_client.places import SERVER_COMMAND
 from openstack_client.userdata.context import CarriedFile, UserDataContext
 
 PACKAGE = "production_server"
@@ -28,24 +29,25 @@ XZ_FILTERS = [
 ]
 
 
-def read_code(checkout: Path) -> tuple[CarriedFile, ...]:
-    """Every file of the production_server package in `checkout`, as it is on the disk now."""
-    package = checkout / PACKAGE
+def read_code(folder: Path) -> tuple[CarriedFile, ...]:
+    """Every file of the production_server package in this folder, as it is on the disk now."""
+    package = folder / PACKAGE
     if not (package / "__main__.py").is_file():
         raise PreflightError(
-            f"There is no {PACKAGE}/__main__.py in {checkout}.",
-            "Run start_instance.py from a complete checkout of this project.",
+            f"There is no {PACKAGE}/__main__.py in {folder}.",
+            "Install Stackserve again, or use a complete checkout of it.",
         )
     return tuple(
-        CarriedFile(path=path.relative_to(checkout).as_posix(), content=path.read_bytes())
+        CarriedFile(path=path.relative_to(folder).as_posix(), content=path.read_bytes())
         for path in sorted(package.rglob("*"))
-        if path.is_file() and not _left_out(path.relative_to(checkout))
+        if path.is_file() and not _left_out(path.relative_to(folder))
     )
 
 
 def _left_out(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return hidden or "__pycache__" in path.parts or path.suffix == ".pyc"
+    unused = path.suffix == ".pyc" or path.name == "py.typed"
+    return hidden or unused or "__pycache__" in path.parts
 
 
 def read_model(folder: Path) -> tuple[CarriedFile, ...]:
@@ -53,8 +55,8 @@ def read_model(folder: Path) -> tuple[CarriedFile, ...]:
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise PreflightError(
-            f"{folder} is no model folder: it lacks {' and '.join(missing)}.",
-            "Give a version folder as `python3 -m production_server models` lists them.",
+            f"{folder} is not a model folder: it lacks {' and '.join(missing)}.",
+            f"Give a version folder, as `{SERVER_COMMAND} models list` shows them.",
         )
     return tuple(
         CarriedFile(path=f"{folder.name}/{name}", content=(folder / name).read_bytes())

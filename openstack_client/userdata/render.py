@@ -6,21 +6,22 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import jinja2
 
+from openstack_client.places import QUICK_START, TEMPLATES
 from openstack_client.userdata.checks import check_cloud_config, check_size
 from openstack_client.userdata.context import UserData, UserDataContext
 from openstack_client.userdata.payload import carried, code_hash, pack
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "cloud-init"
 FILES = TEMPLATES / "files"
+# What a template installs from another folder, under the name that it uses.
+FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
 
 
 def carried_text(name: str) -> str:
     """A file under cloud-init/files/, as a template writes it onto the VM."""
-    return (FILES / name).read_text("utf-8")
+    return FROM_ELSEWHERE.get(name, FILES / name).read_text("utf-8")
 
 
 def template_files() -> dict[str, bytes]:

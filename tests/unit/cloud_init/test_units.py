@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from openstack_client.userdata.render import TEMPLATES
+from openstack_client.places import TEMPLATES
 from tests.unit.cloud_init.steps import FILES
 
 UNITS = FILES / "systemd"
