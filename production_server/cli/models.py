@@ -18,6 +18,7 @@ from production_server.cli.registries import (
 from production_server.errors import ModelError, RegistryError, StackserveError
 from production_server.model.card import Card
 from production_server.model.registry import Registry
+from production_server.places import COMMAND
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -179,7 +180,7 @@ def import_(
             )
     click.echo(f"kept as {kept.version} in {registry.path}")
     if not activate:
-        click.echo(f"serve it: python3 -m production_server models activate {kept.version}")
+        click.echo(f"serve it: {COMMAND} models activate {kept.version}")
 
 
 def import_version(registry: Registry, source: Path, *, activate: bool) -> Card:

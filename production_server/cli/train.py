@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from production_server.cli.registries import open_registry, registry_option, score_lines
+from production_server.places import COMMAND
 
 
 @click.command()
@@ -73,4 +74,4 @@ def train(
     click.echo("\n".join(score_lines(kept, kept.metrics)))
     click.echo(f"kept as {kept.version} in {registry.path}")
     if not activate:
-        click.echo(f"serve it: python3 -m production_server models activate {kept.version}")
+        click.echo(f"serve it: {COMMAND} models activate {kept.version}")

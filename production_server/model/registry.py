@@ -28,6 +28,7 @@ from production_server.model.card import (
     version_name,
     version_number,
 )
+from production_server.places import COMMAND
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
 _ACTIVE = "active"
@@ -84,8 +85,7 @@ class Registry:
         if not is_version(version):
             raise RegistryError(
                 f"no version is active in the registry {self.path}",
-                "Train or import a model, then: python3 -m production_server models activate "
-                "VERSION",
+                f"Train or import a model, then: {COMMAND} models activate VERSION",
             )
         return version
 

@@ -23,6 +23,7 @@ from production_server.model.card import Card, CrossValidation
 from production_server.model.kerasfiles import keras_module
 from production_server.model.network import SEARCH, Recipe, build
 from production_server.model.predictor import Predictor
+from production_server.places import COMMAND
 
 if TYPE_CHECKING:
     import keras
@@ -240,7 +241,7 @@ def _refuse_unfit(table: Table, card: Card) -> None:
     if card.kind != "binary":
         raise ModelError(
             f"training makes binary classifiers; {card.name} is {card.kind}",
-            "Train it with Keras and bring it in: python3 -m production_server models import",
+            f"Train it with Keras, then: {COMMAND} models import",
         )
     counts = [int((table.truth == label).sum()) for label in (0, 1)]
     if min(counts) < _FEWEST_OF_A_CLASS:

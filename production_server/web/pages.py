@@ -20,6 +20,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from production_server.errors import QueueError
 from production_server.model import cohort
+from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
 from production_server.web.problems import Problem
 from production_server.web.rows import Warnings
@@ -39,7 +40,13 @@ def blueprint(services: Services) -> Blueprint:
     @pages.app_context_processor
     def everywhere() -> dict[str, Any]:
         origin = request.host_url.rstrip("/")
-        return {"asset": asset, "short": form.short, "disclaimer": DISCLAIMER, "origin": origin}
+        return {
+            "asset": asset,
+            "short": form.short,
+            "disclaimer": DISCLAIMER,
+            "origin": origin,
+            "command": COMMAND,
+        }
 
     @pages.get("/")
     def welcome() -> str:
