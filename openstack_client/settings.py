@@ -18,8 +18,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from openstack_client.errors import Problem, SettingsError
-from openstack_client.firewall import HTTP_PORT
 from openstack_client.names import nearest
+from openstack_client.plan.security_group import HTTP_PORT
 
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"

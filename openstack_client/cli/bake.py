@@ -7,17 +7,20 @@ from typing import Any
 
 import click
 
-from openstack_client import baked, baking, choices, gather, launch
-from openstack_client.baked import Match, Recipe, Stale
-from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import cloud_flags, settings_flags
+from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cli.tables import table_of
+from openstack_client.cloud import queries
+from openstack_client.cloud.login import Identity
+from openstack_client.cloud.resources import Facts, Image
+from openstack_client.deploy import bake as baking
+from openstack_client.deploy import run
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.run import Options
 from openstack_client.errors import PreflightError
-from openstack_client.facts import Facts, Image
-from openstack_client.interrupts import Interrupts
-from openstack_client.launch import Options
-from openstack_client.login import Identity
-from openstack_client.plan import Parcel
-from openstack_client.report import table_of
+from openstack_client.plan import baked_images, choices
+from openstack_client.plan.baked_images import Match, Recipe, Stale
+from openstack_client.plan.model import Parcel
 from openstack_client.settings import Settings
 from openstack_client.userdata import Role
 
@@ -66,7 +69,7 @@ def _bake(
     plan, facts = desk.plan(identity, settings=settings, role=Role.IMAGE)
     recipe = plan.parcel.recipe if plan.parcel else None
     if recipe and plan.image and not again:
-        found = baked.best(facts.images, recipe, plan.image, identity.project_id)
+        found = baked_images.best(facts.images, recipe, plan.image, identity.project_id)
         if found and found[1] is Match.ALL:
             _found(desk, found[0].image)
             return
@@ -110,7 +113,7 @@ def _found(desk: Desk, image: Image) -> None:
 
 
 def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
-    facts = gather.gather(desk.cloud)
+    facts = queries.gather(desk.cloud)
     stale = _stale(desk.settings, facts, identity.project_id)
     rows = [
         {
@@ -140,9 +143,9 @@ def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
 
 def _stale(settings: Settings, facts: Facts, project: str) -> list[Stale]:
     base = choices.image(settings.image, facts)
-    parcel = launch.parcel(settings)
+    parcel = run.parcel(settings)
     problems = list(base.problems) + ([] if isinstance(parcel, Parcel) else parcel)
     recipe: Recipe | None = parcel.recipe if isinstance(parcel, Parcel) else None
     if base.thing is None or recipe is None:
         raise PreflightError("It cannot be told which images are stale.", problems=problems)
-    return baked.stale(facts.images, recipe, base.thing, project)
+    return baked_images.stale(facts.images, recipe, base.thing, project)

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.edge import edge, no_deployment, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import edge, no_deployment, open_desk
+from openstack_client.cli.tables import table_of
+from openstack_client.deploy.delete import Remover, find, forget, local_files
+from openstack_client.deploy.lease import busy, held_by_another
 from openstack_client.errors import Interrupted
-from openstack_client.inventory import keypair_of_another
-from openstack_client.lease import busy, held_by_another
-from openstack_client.removal import Remover, find, forget, local_files
-from openstack_client.report import table_of
+from openstack_client.plan.inventory import keypair_of_another
 
 
 @click.command()

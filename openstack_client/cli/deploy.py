@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from openstack_client import local
-from openstack_client.cli.edge import Desk, edge, find_source, open_desk
+from openstack_client.cli import serve_here
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import Desk, edge, find_source, open_desk
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.run import Launch, Options, Result
 from openstack_client.errors import SettingsError
-from openstack_client.interrupts import Interrupts
-from openstack_client.launch import Launch, Options, Result
 from openstack_client.settings import Settings
 
 LOCAL_FLAGS = ("host", "port", "services")
@@ -58,7 +58,7 @@ def deploy(
                 err=True,
             )
             _say_unused(flags)
-        local.become(local.command(host, port, services, flags.get("workers")))
+        serve_here.become(serve_here.command(host, port, services, flags.get("workers")))
     if host or port or services:
         raise SettingsError(
             "--host, --port and --services are for serving on this machine, but there are "

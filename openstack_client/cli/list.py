@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from openstack_client import gather
-from openstack_client.cli.edge import edge, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, settings_flags
-from openstack_client.looking import deployments
-from openstack_client.report import table_of
+from openstack_client.cli.session import edge, open_desk
+from openstack_client.cli.tables import table_of
+from openstack_client.cloud import queries
+from openstack_client.watch.status import deployments
 
 COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
 
@@ -24,10 +24,10 @@ def list_(**flags: Any) -> None:
     desk = open_desk(flags)
     identity = desk.login()
     rows = deployments(
-        gather.servers(desk.cloud),
-        gather.groups(desk.cloud),
-        gather.ports(desk.cloud),
-        gather.addresses(desk.cloud),
+        queries.servers(desk.cloud),
+        queries.groups(desk.cloud),
+        queries.ports(desk.cloud),
+        queries.addresses(desk.cloud),
     )
     if desk.as_json:
         desk.answer(rows)

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from openstack_client.boot import read_console
-from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import Desk, edge, open_desk
 from openstack_client.cli.ssh import ready_way
 from openstack_client.errors import NoDeployment, SettingsError
-from openstack_client.inventory import Inventory
-from openstack_client.looking import UNITS
+from openstack_client.plan.inventory import Inventory
+from openstack_client.watch.boot import read_console
+from openstack_client.watch.status import UNITS
 
 PAUSE = 2.0
 

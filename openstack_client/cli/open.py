@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.edge import edge, open_desk
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
-from openstack_client.readiness import base_url
+from openstack_client.cli.session import edge, open_desk
+from openstack_client.watch.probe import base_url
 
 
 @click.command(name="open")

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.edge import edge, open_desk
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import edge, open_desk
+from openstack_client.cli.tables import plan_json
+from openstack_client.deploy.run import refuse
 from openstack_client.errors import PreflightError
-from openstack_client.launch import refuse
-from openstack_client.report import plan_json
 
 
 @click.command()

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from openstack_client.boot import knows_host, read_console, remember_host_keys
-from openstack_client.cli.edge import Desk, edge, open_desk
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError
-from openstack_client.facts import Server
-from openstack_client.ssh import Way
+from openstack_client.watch.boot import knows_host, read_console, remember_host_keys
+from openstack_client.watch.ssh import Way
 
 
 class WithCommand(click.Command):

@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from openstack_client import console, userdata
-from openstack_client.boot import read_console
-from openstack_client.cli.edge import Desk, edge, open_desk
+from openstack_client import userdata
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import Desk, edge, open_desk
 from openstack_client.cli.ssh import learn_host_key
+from openstack_client.cli.tables import table_of
+from openstack_client.cloud.resources import Server
+from openstack_client.deploy.run import CHECKOUT
 from openstack_client.errors import CloudError, Unhealthy
-from openstack_client.facts import Server
-from openstack_client.launch import CHECKOUT
-from openstack_client.looking import Inside, ask_inside, status_json
-from openstack_client.readiness import Service
-from openstack_client.report import table_of
-from openstack_client.ssh import Way
+from openstack_client.watch import console
+from openstack_client.watch.boot import read_console
+from openstack_client.watch.probe import Service
+from openstack_client.watch.ssh import Way
+from openstack_client.watch.status import Inside, ask_inside, status_json
 
 SHOWN = (
     ("server", "server"),

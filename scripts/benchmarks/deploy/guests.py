@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from openstack_client import choices, gather
-from openstack_client.cli.edge import Desk, open_desk
+from openstack_client.cli.session import Desk, open_desk
+from openstack_client.cloud import queries
+from openstack_client.cloud.resources import Port, Server
+from openstack_client.deploy.delete import Remover, find, forget, local_files
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.run import Launch, Options, make_plan, refuse
 from openstack_client.errors import CloudError
-from openstack_client.facts import Port, Server
-from openstack_client.interrupts import Interrupts
-from openstack_client.launch import Launch, Options, make_plan, refuse
-from openstack_client.plan import Parcel
-from openstack_client.progress import PlainDisplay, Progress
-from openstack_client.removal import Remover, find, forget, local_files
+from openstack_client.plan import choices
+from openstack_client.plan.model import Parcel
+from openstack_client.watch.progress import PlainDisplay, Progress
 
 # Servers of a benchmark come and go: their host keys are of no interest.
 SSH = [
@@ -94,7 +95,7 @@ def desk(name: str) -> Desk:
 
 def stock_image(at: Desk) -> str:
     """The id of the image that a deploy would take if none were baked."""
-    choice = choices.image(at.settings.image, gather.gather(at.cloud))
+    choice = choices.image(at.settings.image, queries.gather(at.cloud))
     if choice.thing is None:
         raise CloudError("There is no stock image.", problems=list(choice.problems))
     return choice.thing.id

@@ -117,13 +117,13 @@ def launcher(
     for name in filter(_is_about_clouds, list(os.environ)):
         monkeypatch.delenv(name)
     # Patience that suits a lab on this machine; what is waited for stays the same.
-    monkeypatch.setattr("openstack_client.cloud.FIRST_PAUSE", 0.1)
-    monkeypatch.setattr("openstack_client.lease.SETTLE", 0.2)
-    monkeypatch.setattr("openstack_client.waiting.POLL", 0.3)
-    monkeypatch.setattr("openstack_client.boot.CONSOLE_EVERY", 0.5)
-    monkeypatch.setattr("openstack_client.baking.POLL", 0.3)
-    monkeypatch.setattr("openstack_client.readiness.CONNECT_PATIENCE", 0.3)
-    monkeypatch.setattr("openstack_client.removal.PAUSE", 0.3)
+    monkeypatch.setattr("openstack_client.cloud.client.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("openstack_client.deploy.lease.SETTLE", 0.2)
+    monkeypatch.setattr("openstack_client.watch.wait.POLL", 0.3)
+    monkeypatch.setattr("openstack_client.watch.boot.CONSOLE_EVERY", 0.5)
+    monkeypatch.setattr("openstack_client.deploy.bake.POLL", 0.3)
+    monkeypatch.setattr("openstack_client.watch.probe.CONNECT_PATIENCE", 0.3)
+    monkeypatch.setattr("openstack_client.deploy.delete.PAUSE", 0.3)
     monkeypatch.chdir(tmp_path)
     return launcher_of(project, faults, tmp_path)
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from openstack_client import baked, launch, settings
-from openstack_client.plan import Parcel
+from openstack_client import settings
+from openstack_client.deploy import run
+from openstack_client.plan import baked_images
+from openstack_client.plan.model import Parcel
 from tests.lab.deploy.conftest import Launcher, faulty_network, launcher_of
 from tests.support.lab_project import Project
 
@@ -28,16 +30,16 @@ def images(project: Project) -> Iterator[Callable[..., str]]:
     base = next(image for image in own.image.images() if image.name.startswith("debian"))
 
     def make(name: str, **told: str) -> str:
-        parcel = launch.parcel(settings.Settings())
+        parcel = run.parcel(settings.Settings())
         assert isinstance(parcel, Parcel) and parcel.recipe
         recipe = parcel.recipe
         properties = {
-            baked.PAYLOAD: recipe.payload,
-            baked.CODE: recipe.code,
-            baked.LOCK: recipe.lock,
-            baked.CLOUD_INIT: recipe.cloud_init,
-            baked.BASE: base.id,
-            baked.BUILDER: "builder",
+            baked_images.PAYLOAD: recipe.payload,
+            baked_images.CODE: recipe.code,
+            baked_images.LOCK: recipe.lock,
+            baked_images.CLOUD_INIT: recipe.cloud_init,
+            baked_images.BASE: base.id,
+            baked_images.BUILDER: "builder",
             "instance_uuid": "builder",
             "os_distro": "debian",
             "os_version": "12",
@@ -181,7 +183,10 @@ def test_prune_removes_the_stale_ones_alone(
     launcher: Launcher, project: Project, images: Callable[..., str]
 ) -> None:
     good = images("good")
-    stale = {images("other-lock", **{baked.LOCK: "x"}), images("older-base", **{baked.BASE: "x"})}
+    stale = {
+        images("other-lock", **{baked_images.LOCK: "x"}),
+        images("older-base", **{baked_images.BASE: "x"}),
+    }
     in_use = images("snapshot-of-a-server", instance_uuid="somebody's server")
     refused = launcher.run("bake", "--prune", "--json")
     assert refused.exit_code == 2

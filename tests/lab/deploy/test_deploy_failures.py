@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from openstack_client.inventory import mark
+from openstack_client.plan.inventory import mark
 from tests.lab.deploy.conftest import Launcher
 from tests.support.faulty_network import EVER, FaultyNetwork
 from tests.support.lab_project import Project

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openstack_client import keys
+from openstack_client.plan import keypair
 from tests.lab.deploy.conftest import Launcher
 from tests.support.faulty_network import EVER, FaultyNetwork
 from tests.support.lab_project import Project
@@ -300,15 +300,15 @@ def test_a_keypair_that_exists_with_another_key(
     launcher: Launcher, project: Project, tmp_path: Path
 ) -> None:
     own = project.connection()
-    other = keys.generate(tmp_path / "other" / "key")
+    other = keypair.generate(tmp_path / "other" / "key")
     own.compute.create_keypair(name=project.keypair, public_key=other)
-    keys.generate(tmp_path / ".ssh" / "id_ed25519")
+    keypair.generate(tmp_path / ".ssh" / "id_ed25519")
     try:
         words = refused(launcher)
     finally:
         own.compute.delete_keypair(project.keypair)
     assert f"keypair: '{project.keypair}' exists with another key" in words
-    assert keys.fingerprint(other) in words and f"--key {project.keypair}" in words
+    assert keypair.fingerprint(other) in words and f"--key {project.keypair}" in words
 
 
 def test_user_data_too_large(launcher: Launcher, tmp_path: Path) -> None:

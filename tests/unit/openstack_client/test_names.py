@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from openstack_client.cloud.resources import Image
 from openstack_client.errors import Problem
-from openstack_client.facts import Image
 from openstack_client.names import listed, nearest, resolve
 
 IMAGES = [

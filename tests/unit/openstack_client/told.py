@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openstack_client.progress import Step
+from openstack_client.watch.progress import Step
 
 
 class Told:

@@ -1,0 +1,304 @@
+"""Where errors become words and exit codes, and flags become a logged-in cloud."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from rich.console import Console
+
+from openstack_client import settings
+from openstack_client.cli.tables import plan_json, show_plan
+from openstack_client.cloud import credentials
+from openstack_client.cloud.client import Cloud, region_of
+from openstack_client.cloud.credentials import Source
+from openstack_client.cloud.login import Identity, login
+from openstack_client.cloud.queries import addresses, groups, keypairs, ports, servers
+from openstack_client.cloud.resources import Facts, Server
+from openstack_client.deploy.delete import find
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.run import make_plan, refuse
+from openstack_client.errors import (
+    CredentialsError,
+    Interrupted,
+    LauncherError,
+    NoDeployment,
+    SettingsError,
+)
+from openstack_client.names import listed, nearest
+from openstack_client.plan.inventory import USER_KEY, Inventory, deployment_names
+from openstack_client.plan.keypair import known_hosts, private_of, short
+from openstack_client.plan.model import Plan
+from openstack_client.settings import Settings
+from openstack_client.userdata import Role
+from openstack_client.watch.progress import STAGES, Progress, display
+from openstack_client.watch.ssh import Way
+
+CLOUD_FLAGS = (
+    "os_cloud",
+    "os_region_name",
+    "os_interface",
+    "os_cacert",
+    "insecure",
+    "settings_path",
+    "as_json",
+    "named",
+)
+
+PIPE_WIDTH = 200
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def edge(function: Function) -> Function:
+    """Let a verb end with the exit code of its error, told in words or JSON."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: Any, **flags: Any) -> Any:
+        try:
+            return function(*arguments, **flags)
+        except LauncherError as error:
+            fail(error, bool(flags.get("as_json")))
+        except KeyboardInterrupt:
+            fail(Interrupted("Stopped."), bool(flags.get("as_json")))
+
+    return wrapped  # type: ignore[return-value]
+
+
+def fail(error: LauncherError, as_json: bool) -> NoReturn:
+    """Tell the error and end."""
+    if as_json:
+        click.echo(json.dumps({"event": "error", **error.as_json()}))
+    else:
+        sys.stdout.flush()
+        Console(stderr=True, soft_wrap=True).print(
+            f"\n{error}", style="red", markup=False, highlight=False
+        )
+    sys.exit(error.exit_code)
+
+
+@dataclass
+class Desk:
+    """All that a verb works with."""
+
+    settings: Settings
+    env: Mapping[str, str]
+    source: Source
+    cloud: Cloud
+    as_json: bool
+    console: Console
+
+    @property
+    def folder(self) -> Path:
+        """Of the project that one is logged in to: others may have deployments of this name."""
+        return settings.config_folder(self.settings, self.env) / short(self.cloud.project_id)
+
+    @property
+    def ssh_folder(self) -> Path:
+        return Path(self.env.get("HOME", "~")).expanduser() / ".ssh"
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    def login(self) -> Identity:
+        if self.source.ignored and not self.as_json:
+            ignored = ", ".join(self.source.ignored)
+            _to_stderr(f"Using {self.source.words}; not used beside it: {ignored}.")
+        return login(self.cloud, self.source)
+
+    def plan(
+        self,
+        identity: Identity,
+        *,
+        settings: Settings | None = None,
+        recreate: bool = False,
+        role: Role = Role.SERVER,
+    ) -> tuple[Plan, Facts]:
+        """What would be done, and the facts that it was decided from."""
+        return make_plan(
+            self.cloud,
+            settings or self.settings,
+            identity=identity,
+            folder=self.folder,
+            ssh_folder=self.ssh_folder,
+            recreate=recreate,
+            role=role,
+        )
+
+    def begin(self, identity: Identity, plan: Plan) -> None:
+        """Tell a plan that is about to be carried out; its problems end the command."""
+        if self.as_json:
+            click.echo(json.dumps({"event": "plan", **plan_json(plan, self.source.words)}))
+        else:
+            self.show(identity, plan)
+        refuse(plan.problems)
+
+    def show(self, identity: Identity, plan: Plan) -> None:
+        self.say(f"Project {identity.project!r} as {identity.user!r}, by {self.source.words}.")
+        show_plan(self.console, plan)
+
+    def agreed(self, question: str, yes: bool) -> bool:
+        """Whether to go on; `yes` says so without asking."""
+        if yes:
+            return True
+        if self.as_json or not sys.stdin.isatty():
+            raise SettingsError("Nobody is there to be asked.", "Add --yes to go on without.")
+        try:
+            agreed = click.confirm(question)
+        except click.Abort as stop:
+            raise Interrupted("Stopped; nothing was deleted.") from stop
+        if not agreed:
+            self.say("Nothing was deleted.")
+        return agreed
+
+    @contextmanager
+    def showing(
+        self,
+        interrupts: Interrupts,
+        title: str,
+        stages: Sequence[str] = STAGES,
+        began: float | None = None,
+    ) -> Iterator[Progress]:
+        """How the work of the block goes, on the display that fits."""
+        shown = display(self.as_json, sys.stdout, title, stages, began=began)
+        progress = Progress(shown, began=began)
+        self.cloud.note = interrupts.note = progress.note
+        try:
+            yield progress
+        except KeyboardInterrupt as stop:
+            raise Interrupted("Stopped by Ctrl-C.") from stop
+        finally:
+            progress.close()
+
+    def answer(self, content: Any) -> None:
+        """Print the one JSON document of a verb."""
+        click.echo(json.dumps(content, indent=2))
+
+    def say(self, text: str, style: str = "") -> None:
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def inventory(self) -> Inventory:
+        """What the deployment has; NoDeployment if that is nothing."""
+        found = find(self.cloud, self.name)
+        if found.servers or found.groups or found.ports or found.addresses:
+            return found
+        raise no_deployment(self.cloud, self.name)
+
+    def the_server(self, mine: Inventory) -> Server:
+        if mine.servers:
+            return mine.servers[0]
+        raise NoDeployment(
+            f"Deployment {self.name!r} has no server; what there is, is left of an unfinished run.",
+            "Run deploy to finish it, or delete to take it away.",
+        )
+
+    def way(self, mine: Inventory, server: Server) -> Way:
+        """How to get in by ssh."""
+        pairs = [pair for pair in keypairs(self.cloud) if pair.name == server.key_name]
+        places = [self.ssh_folder, self.folder / "keys"]
+        private = self._given_key() or (private_of(pairs[0].public_key, places) if pairs else None)
+        return Way(
+            mine.address_of(server),
+            server.metadata.get(USER_KEY, "debian"),
+            private,
+            known_hosts(self.folder, self.name),
+        )
+
+    def _given_key(self) -> Path | None:
+        if not self.settings.key:
+            return None
+        path = Path(self.settings.key).expanduser()
+        path = path.with_suffix("") if path.suffix == ".pub" else path
+        return path if path.is_file() else None
+
+
+def no_deployment(cloud: Cloud, name: str) -> NoDeployment:
+    """Say what there is instead."""
+    names = deployment_names(servers(cloud), groups(cloud), ports(cloud), addresses(cloud))
+    what = f"There is no deployment {name!r} in this project."
+    if not names:
+        return NoDeployment(what, "There is none at all yet; `deploy` makes one.")
+    guess = nearest(name, names)
+    meant = f"Did you mean {guess!r}? " if guess else ""
+    return NoDeployment(what, f"{meant}There is: {listed(names)}.")
+
+
+def find_source(flags: Mapping[str, Any]) -> Source | None:
+    """The credentials that count, if a cloud is meant at all."""
+    env = settings.environment()
+    return credentials.find(env, flags.get("os_cloud"), Path.cwd(), _overrides(flags))
+
+
+def open_desk(flags: dict[str, Any], note: Callable[[str], None] | None = None) -> Desk:
+    """Read the settings and get ready to log in."""
+    env = settings.environment()
+    source = find_source(flags)
+    if source is None:
+        raise CredentialsError(
+            "There are no OpenStack credentials: no OS_* variables and no clouds.yaml.",
+            "Run `source YOUR-openrc.sh`, or put clouds.yaml into ~/.config/openstack.",
+        )
+    overrides = _overrides(flags)
+    if source.kind == "clouds.yaml" and env.get("OS_REGION_NAME"):
+        overrides.setdefault("region_name", env["OS_REGION_NAME"])
+    merged = read_settings(flags, env, source.file)
+    as_json = bool(flags.get("as_json"))
+    _quiet_libraries()
+    cloud = Cloud(
+        region_of(source, overrides),
+        timeout=merged.timeout_api,
+        retries=merged.retries,
+        note=note or _to_stderr,
+    )
+    return Desk(merged, env, source, cloud, as_json, _console())
+
+
+def read_settings(
+    flags: Mapping[str, Any], env: Mapping[str, str], clouds_file: Path | None
+) -> Settings:
+    """The settings of this run, from their three sources."""
+    given = {key: value for key, value in flags.items() if key not in CLOUD_FLAGS}
+    named = flags.get("named")
+    if named and given.get("name") and named != given["name"]:
+        raise SettingsError(f"Two names were given: {named!r} and --name {given['name']!r}.")
+    if named:
+        given["name"] = named
+    file = settings.settings_file(flags.get("settings_path"), env, Path.cwd(), clouds_file)
+    return settings.merge(given, env, file)[0]
+
+
+def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
+    pairs = {
+        "region_name": flags.get("os_region_name"),
+        "interface": flags.get("os_interface"),
+        "cacert": flags.get("os_cacert"),
+        "insecure": True if flags.get("insecure") else None,
+        "verify": False if flags.get("insecure") else None,
+    }
+    return {key: value for key, value in pairs.items() if value is not None}
+
+
+def _console() -> Console:
+    """A terminal's own width; in a pipe, lines as long as they are."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+
+
+def _quiet_libraries() -> None:
+    """The clients' own warnings say less than the errors that follow them."""
+    for name in ("keystoneauth", "keystoneclient", "novaclient", "openstack", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="urllib3|openstack|keystone|novaclient")
+
+
+def _to_stderr(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,79 @@
+"""Say plans, statuses and lists: tables for people, values for --json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from openstack_client.plan.model import Action, Plan
+
+STYLES = {
+    Action.MAKE: "green",
+    Action.FOUND: "dim",
+    Action.CHANGE: "yellow",
+    Action.REPLACE: "red",
+    Action.START: "yellow",
+}
+
+
+def plan_json(plan: Plan, source: str) -> dict[str, Any]:
+    """A plan as a value."""
+    return {
+        "name": plan.name,
+        "credentials": source,
+        "can_go": not plan.problems,
+        "items": [
+            {
+                "kind": item.kind,
+                "name": item.name,
+                "action": str(item.action),
+                "detail": item.detail,
+                "id": item.id,
+            }
+            for item in plan.items
+        ],
+        "problems": [problem.as_json() for problem in plan.problems],
+        "warnings": plan.warnings,
+        "code_hash": plan.parcel.code_hash if plan.parcel else None,
+        "image": plan.image
+        and {
+            "id": plan.image.id,
+            "name": plan.image.name,
+            "why": plan.image_why,
+        },
+        "user_data_bytes": len(plan.parcel.data) if plan.parcel else None,
+    }
+
+
+def show_plan(console: Console, plan: Plan) -> None:
+    """A plan as a table, its warnings under it; its problems are the error that follows."""
+    console.print(f"Plan for {plan.name!r}:", markup=False)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for column in ("action", "kind", "name", "detail"):
+        table.add_column(column, overflow="fold")
+    for item in plan.items:
+        table.add_row(
+            Text(str(item.action), style=STYLES[item.action]),
+            Text(item.kind),
+            Text(item.name),
+            Text(item.detail),
+        )
+    console.print(table)
+    if plan.image:
+        words = f"Image {plan.image.name!r}: {plan.image_why}."
+        console.print(words, markup=False, highlight=False)
+    for warning in plan.warnings:
+        console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
+
+
+def table_of(rows: list[dict[str, Any]], columns: list[str]) -> Table:
+    """Rows of values as a table with a heading."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if row.get(c) is None else str(row.get(c, ""))) for c in columns))
+    return table

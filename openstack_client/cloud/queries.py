@@ -1,0 +1,324 @@
+"""Read what the cloud has into plain values (resources.py), many questions at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from multiprocessing.pool import ThreadPool
+from typing import Any
+
+from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.resources import (
+    Address,
+    Facts,
+    Flavor,
+    Group,
+    Image,
+    Keypair,
+    Network,
+    Port,
+    Quota,
+    Router,
+    Rule,
+    Server,
+)
+from openstack_client.errors import CloudError
+from openstack_client.plan import baked_images
+
+ROUTER_OWNERS = (
+    "network:router_interface",
+    "network:ha_router_replicated_interface",
+    "network:router_interface_distributed",
+)
+NOVA_QUOTAS = {
+    "instances": ("maxTotalInstances", "totalInstancesUsed"),
+    "cores": ("maxTotalCores", "totalCoresUsed"),
+    "ram": ("maxTotalRAMSize", "totalRAMUsed"),
+    "keypairs": ("maxTotalKeypairs", ""),
+}
+SIDE_BY_SIDE = 6
+# What a cloud may refuse to tell its users, and what then goes unchecked.
+UNTOLD = {"neutron_quotas": "the quota of networks", "roles": "the list of your roles"}
+NEUTRON_QUOTAS = ("floating_ips", "security_groups", "security_group_rules", "ports")
+
+
+def gather(cloud: Cloud) -> Facts:
+    """All facts that a plan needs. Raises CloudError when a service cannot be asked."""
+    project = cloud.project_id
+    questions: dict[str, Callable[[], Any]] = {
+        "images": _ask(cloud, "Glance", "list the images", lambda: _images(cloud)),
+        "flavors": _ask(cloud, "Nova", "list the flavors", lambda: _flavors(cloud)),
+        "networks": _ask(cloud, "Neutron", "list the networks", lambda: _networks(cloud, project)),
+        "routers": _ask(cloud, "Neutron", "list the routers", lambda: _routers(cloud, project)),
+        "keypairs": lambda: keypairs(cloud),
+        "groups": lambda: groups(cloud),
+        "addresses": lambda: addresses(cloud),
+        "ports": lambda: ports(cloud),
+        "servers": lambda: servers(cloud),
+        "zones": lambda: _optional(_ask(cloud, "Nova", "list the zones", lambda: _zones(cloud))),
+        "nova_quotas": _ask(cloud, "Nova", "tell the limits", lambda: _nova_quotas(cloud)),
+        "neutron_quotas": lambda: _optional(
+            _ask(cloud, "Neutron", "tell the quota", lambda: _neutron_quotas(cloud, project))
+        ),
+        "services": lambda: _services(cloud),
+        "roles": lambda: _optional(
+            _ask(cloud, "Keystone", "tell your roles", lambda: _roles(cloud))
+        ),
+    }
+    found = all_at_once(questions)
+    unknown = tuple(words for name, words in UNTOLD.items() if found[name] is None)
+    quotas = {**found.pop("nova_quotas"), **(found.pop("neutron_quotas") or {})}
+    return Facts(**found, quotas=quotas, unknown=unknown)
+
+
+def all_at_once(questions: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The answer to each. The threads are daemons: Ctrl-C does not wait for a cloud that hangs."""
+    with ThreadPool(SIDE_BY_SIDE) as pool:
+        answers = {name: pool.apply_async(question) for name, question in questions.items()}
+        for answer in answers.values():
+            answer.wait()
+        return {name: answer.get() for name, answer in answers.items()}
+
+
+def servers(cloud: Cloud) -> tuple[Server, ...]:
+    """The project's servers."""
+    listing = cloud.ask("Nova", "list the servers", lambda: cloud.nova.servers.list(limit=-1))
+    return tuple(server_of(raw) for raw in listing)
+
+
+def server(cloud: Cloud, server_id: str) -> Server:
+    """One server as it is now."""
+    raw = cloud.ask("Nova", "show the server", lambda: cloud.nova.servers.get(server_id))
+    return server_of(raw)
+
+
+def server_of(raw: Any) -> Server:
+    """novaclient's server as a value."""
+    nets = (getattr(raw, "addresses", None) or {}).values()
+    flavor, image = getattr(raw, "flavor", None) or {}, getattr(raw, "image", None) or {}
+    return Server(
+        id=raw.id,
+        name=raw.name,
+        status=raw.status,
+        created=getattr(raw, "created", ""),
+        task=getattr(raw, "OS-EXT-STS:task_state", None) or "",
+        fault=str((getattr(raw, "fault", None) or {}).get("message", "")),
+        addresses=tuple(entry["addr"] for net in nets for entry in net),
+        image=str(image.get("id", "")) if isinstance(image, dict) else "",
+        flavor=str(flavor.get("original_name") or flavor.get("id") or ""),
+        key_name=getattr(raw, "key_name", None) or "",
+        metadata=dict(getattr(raw, "metadata", None) or {}),
+        volumes=tuple(
+            volume["id"]
+            for volume in getattr(raw, "os-extended-volumes:volumes_attached", None) or []
+        ),
+        zone=getattr(raw, "OS-EXT-AZ:availability_zone", None) or "",
+        user=getattr(raw, "user_id", None) or "",
+    )
+
+
+def groups(cloud: Cloud) -> tuple[Group, ...]:
+    """The project's security groups."""
+    project = cloud.project_id
+    return cloud.ask(
+        "Neutron",
+        "list the security groups",
+        lambda: tuple(
+            group_of(raw) for raw in cloud.connection.network.security_groups(project_id=project)
+        ),
+    )
+
+
+def group_of(raw: Any) -> Group:
+    """openstacksdk's security group as a value."""
+    rules = raw.security_group_rules or []
+    ingress = [rule for rule in rules if rule.get("direction") == "ingress"]
+    return Group(
+        raw.id,
+        raw.name,
+        raw.description or "",
+        tuple(_rule(rule) for rule in ingress),
+        tuple(raw.tags or ()),
+    )
+
+
+def _rule(raw: dict[str, Any]) -> Rule:
+    low, high = raw.get("port_range_min"), raw.get("port_range_max")
+    ours = raw.get("protocol") == "tcp" and low == high and not raw.get("remote_group_id")
+    any_address = "::/0" if raw.get("ethertype") == "IPv6" else "0.0.0.0/0"
+    return Rule(low, raw.get("remote_ip_prefix") or any_address, raw["id"], other=not ours)
+
+
+def addresses(cloud: Cloud) -> tuple[Address, ...]:
+    """The project's floating IPs."""
+    project = cloud.project_id
+    return cloud.ask(
+        "Neutron",
+        "list the floating IPs",
+        lambda: tuple(address_of(raw) for raw in cloud.connection.network.ips(project_id=project)),
+    )
+
+
+def address_of(raw: Any) -> Address:
+    """openstacksdk's floating IP as a value."""
+    return Address(
+        raw.id,
+        raw.floating_ip_address,
+        raw.description or "",
+        raw.port_id,
+        raw.floating_network_id,
+    )
+
+
+def ports(cloud: Cloud) -> tuple[Port, ...]:
+    """The project's ports."""
+    return cloud.ask("Neutron", "list the ports", lambda: _ports(cloud, cloud.project_id))
+
+
+def port_of(raw: Any) -> Port:
+    """openstacksdk's port as a value."""
+    fixed = raw.fixed_ips or []
+    address = fixed[0]["ip_address"] if fixed else ""
+    return Port(
+        raw.id,
+        raw.name or "",
+        raw.description or "",
+        raw.network_id,
+        address,
+        raw.device_id or "",
+        tuple(raw.tags or ()),
+    )
+
+
+def keypairs(cloud: Cloud) -> tuple[Keypair, ...]:
+    """The user's keypairs."""
+    listing = cloud.ask("Nova", "list the keypairs", cloud.nova.keypairs.list)
+    return tuple(
+        Keypair(raw.name, getattr(raw, "public_key", ""), getattr(raw, "fingerprint", ""))
+        for raw in listing
+    )
+
+
+def _ask(
+    cloud: Cloud, service: str, doing: str, call: Callable[[], Any]
+) -> Callable[[], Any]:  # a question to be asked later, in the pool
+    return lambda: cloud.ask(service, doing, call)
+
+
+def _optional(question: Callable[[], Any]) -> Any:
+    """The answer, or None where the cloud does not let ordinary users ask."""
+    try:
+        return question()
+    except CloudError as error:
+        if error.status in {403, 404}:
+            return None
+        raise
+
+
+def _images(cloud: Cloud) -> tuple[Image, ...]:
+    return tuple(image_of(raw) for raw in cloud.connection.image.images())
+
+
+def image_of(raw: Any) -> Image:
+    """openstacksdk's image as a value."""
+    properties = dict(raw.properties or {})
+    # openstacksdk keeps the properties that it knows by name apart from the others.
+    if getattr(raw, baked_images.SNAPSHOT_OF, None):
+        properties[baked_images.SNAPSHOT_OF] = str(getattr(raw, baked_images.SNAPSHOT_OF))
+    user = properties.get("os_admin_user") or getattr(raw, "os_admin_user", None) or ""
+    return Image(
+        id=raw.id,
+        name=raw.name or "",
+        status=raw.status or "",
+        min_disk_gb=int(raw.min_disk or 0),
+        min_ram_mb=int(raw.min_ram or 0),
+        size_bytes=int(raw.size or 0),
+        virtual_bytes=int(getattr(raw, "virtual_size", None) or 0),
+        distro=str(raw.os_distro or "").lower(),
+        version=str(raw.os_version or ""),
+        architecture=str(raw.architecture or ""),
+        created=str(raw.created_at or ""),
+        default_user=str(user),
+        owner=str(getattr(raw, "owner_id", None) or ""),
+        properties=properties,
+    )
+
+
+def _flavors(cloud: Cloud) -> tuple[Flavor, ...]:
+    return tuple(
+        Flavor(raw.id, raw.name, int(raw.vcpus), int(raw.ram), int(raw.disk))
+        for raw in cloud.nova.flavors.list()
+    )
+
+
+def _networks(cloud: Cloud, project: str) -> tuple[Network, ...]:
+    return tuple(
+        Network(
+            raw.id,
+            raw.name or "",
+            bool(raw.is_router_external),
+            bool(raw.is_shared),
+            raw.project_id == project,
+            tuple(raw.subnet_ids or ()),
+        )
+        for raw in cloud.connection.network.networks()
+    )
+
+
+def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
+    network = cloud.connection.network
+    interfaces = [
+        port for port in network.ports(project_id=project) if port.device_owner in ROUTER_OWNERS
+    ]
+    return tuple(
+        Router(
+            raw.id,
+            raw.name or "",
+            (raw.external_gateway_info or {}).get("network_id"),
+            tuple(
+                fixed["subnet_id"]
+                for port in interfaces
+                if port.device_id == raw.id
+                for fixed in port.fixed_ips or []
+            ),
+        )
+        for raw in network.routers(project_id=project)
+    )
+
+
+def _ports(cloud: Cloud, project: str) -> tuple[Port, ...]:
+    return tuple(port_of(raw) for raw in cloud.connection.network.ports(project_id=project))
+
+
+def _zones(cloud: Cloud) -> tuple[str, ...]:
+    zones = cloud.nova.availability_zones.list(detailed=False)
+    return tuple(raw.zoneName for raw in zones if raw.zoneState.get("available"))
+
+
+def _nova_quotas(cloud: Cloud) -> dict[str, Quota]:
+    limits = {limit.name: int(limit.value) for limit in cloud.nova.limits.get().absolute}
+    return {
+        name: Quota(limits[most], limits.get(used, 0))
+        for name, (most, used) in NOVA_QUOTAS.items()
+        if most in limits
+    }
+
+
+def _neutron_quotas(cloud: Cloud, project: str) -> dict[str, Quota]:
+    raw = cloud.connection.network.get_quota(project, details=True)
+    found = {name: getattr(raw, name, None) for name in NEUTRON_QUOTAS}
+    return {
+        name: Quota(int(value["limit"]), int(value.get("used", 0)) + int(value.get("reserved", 0)))
+        for name, value in found.items()
+        if isinstance(value, dict) and "limit" in value
+    }
+
+
+def _roles(cloud: Cloud) -> tuple[str, ...]:
+    """What Keystone says of this login: the roles in force, inherited and implied ones too."""
+    token = cloud.keystone.tokens.validate(cloud.session.get_token())
+    return tuple(token.role_names)
+
+
+def _services(cloud: Cloud) -> tuple[str, ...]:
+    access = cloud.session.auth.get_access(cloud.session)
+    return tuple(sorted({entry["type"] for entry in access.service_catalog.catalog}))

@@ -1,0 +1,229 @@
+"""Make the parts of a deployment, one request each, each findable by its mark.
+
+Every request that makes something is shielded from Ctrl-C and looks for its own fruit
+before it is sent a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from openstack_client.cloud import queries
+from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.resources import Address, Group, Port, Rule, Server
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.errors import ServerError
+from openstack_client.plan import inventory, keypair, security_group
+from openstack_client.plan.model import Plan
+from openstack_client.settings import Settings
+
+Marked = TypeVar("Marked", Group, Port, Address)
+
+
+@dataclass
+class Maker:
+    """Carries out a plan's parts for one run of the launcher."""
+
+    cloud: Cloud
+    settings: Settings
+    plan: Plan
+    run: str
+    interrupts: Interrupts
+    made_keypair: bool = False
+
+    def __post_init__(self) -> None:
+        self.description = inventory.mark(self.plan.name, self.run)
+        self.label = keypair.made_name(self.plan.name)
+
+    def port(self) -> Port:
+        """The server's port, without a security group yet."""
+        if self.plan.port:
+            return self.plan.port
+        assert self.plan.network is not None, "a plan without problems has a network"
+        arguments = {
+            "name": self.label,
+            "network_id": self.plan.network.id,
+            "description": self.description,
+        }
+        network = self.cloud.connection.network
+        with self.interrupts.shield():
+            return self.cloud.make(
+                "Neutron",
+                f"make a port on network {self.plan.network.name!r}",
+                lambda: queries.port_of(network.create_port(**arguments)),
+                lambda: self._own(queries.ports(self.cloud)),
+            )
+
+    def group(self) -> Group:
+        """The security group, with exactly the wanted rules."""
+        group = self.plan.group
+        if self.plan.group_given and group:
+            return group
+        network = self.cloud.connection.network
+        if group is None:
+            arguments = {"name": self.label, "description": self.description}
+            with self.interrupts.shield():
+                group = self.cloud.make(
+                    "Neutron",
+                    "make the security group",
+                    lambda: queries.group_of(network.create_security_group(**arguments)),
+                    lambda: self._own(queries.groups(self.cloud)),
+                )
+        for rule in self.plan.add_rules:
+            self._open(group, rule)
+        for rule in self.plan.drop_rules:
+            self.cloud.ask(
+                "Neutron",
+                f"close port {rule.port or 'any'}",
+                partial(network.delete_security_group_rule, rule.id, ignore_missing=True),
+            )
+        return group
+
+    def protect(self, port: Port, group: Group) -> None:
+        """Put the port behind the group."""
+        network = self.cloud.connection.network
+        self.cloud.ask(
+            "Neutron",
+            "put the server behind its security group",
+            lambda: network.update_port(port.id, security_group_ids=[group.id]),
+        )
+
+    def keypair(self) -> None:
+        """The keypair in Nova, its private half generated here if there was none."""
+        key = self.plan.key
+        if key is None or not key.make:
+            return
+        public = key.public
+        if key.generate and key.private:
+            public = keypair.generate(key.private)
+        with self.interrupts.shield():
+            self.cloud.make(
+                "Nova",
+                f"take the keypair {key.keypair!r}",
+                lambda: self.cloud.nova.keypairs.create(key.keypair, public_key=public),
+                lambda: self._keypair_there(key.keypair, public),
+            )
+            self.made_keypair = True
+
+    def address(self, port: Port) -> Address | None:
+        """The floating IP, on the server's port."""
+        if not self.plan.floating:
+            return None
+        network = self.cloud.connection.network
+        if self.plan.address:
+            address = self.plan.address
+            if address.port != port.id:
+                self.cloud.ask(
+                    "Neutron",
+                    f"give {address.address} to the server",
+                    lambda: network.update_ip(address.id, port_id=port.id),
+                )
+            return address
+        assert self.plan.external is not None, "a plan without problems has an external network"
+        arguments = {
+            "floating_network_id": self.plan.external.id,
+            "port_id": port.id,
+            "description": self.description,
+        }
+        with self.interrupts.shield():
+            return self.cloud.make(
+                "Neutron",
+                f"give a floating IP of {self.plan.external.name!r}",
+                lambda: queries.address_of(network.create_ip(**arguments)),
+                lambda: self._own(queries.addresses(self.cloud)),
+            )
+
+    def server(self, port: Port) -> Server:
+        """Ask Nova for the server; it is not built yet when this returns."""
+        arguments = self.server_arguments(port)
+        with self.interrupts.shield():
+            made = self.cloud.make(
+                "Nova",
+                "make the server",
+                lambda: self.cloud.nova.servers.create(**arguments),
+                self._own_server,
+            )
+        return made if isinstance(made, Server) else Server(made.id, self.label, "BUILD")
+
+    def start(self, server: Server) -> None:
+        """Switch a stopped server on."""
+        self.cloud.ask("Nova", "start the server", lambda: self.cloud.nova.servers.start(server.id))
+
+    def server_arguments(self, port: Port) -> dict[str, Any]:
+        """What novaclient is given to make the server."""
+        plan = self.plan
+        if not (plan.image and plan.flavor and plan.parcel and plan.key):
+            raise ServerError("The plan is not whole, so no server can be made.")
+        arguments: dict[str, Any] = {
+            "name": self.label,
+            "image": plan.image.id,
+            "flavor": plan.flavor.id,
+            "nics": [{"port-id": port.id}],
+            "key_name": plan.key.keypair,
+            "userdata": plan.parcel.data,
+            "config_drive": True,
+            "meta": dict(
+                inventory.metadata(
+                    plan.name,
+                    run=self.run,
+                    code=plan.parcel.code_hash,
+                    data=plan.parcel.digest,
+                    user=plan.ssh_user,
+                )
+            ),
+        }
+        if plan.zone:
+            arguments["availability_zone"] = plan.zone
+        if self.settings.volume_size:
+            arguments["image"] = None
+            arguments["block_device_mapping_v2"] = [
+                {
+                    "boot_index": 0,
+                    "uuid": plan.image.id,
+                    "source_type": "image",
+                    "destination_type": "volume",
+                    "volume_size": self.settings.volume_size,
+                    "delete_on_termination": True,
+                }
+            ]
+        return arguments
+
+    def _open(self, group: Group, rule: Rule) -> None:
+        network = self.cloud.connection.network
+
+        def create() -> Any:
+            return network.create_security_group_rule(
+                security_group_id=group.id,
+                direction="ingress",
+                protocol="tcp",
+                port_range_min=rule.port,
+                port_range_max=rule.port,
+                remote_ip_prefix=rule.cidr,
+                ether_type=security_group.ether_type(rule.cidr),
+            )
+
+        def present() -> Rule | None:
+            groups = [entry for entry in queries.groups(self.cloud) if entry.id == group.id]
+            rules = groups[0].rules if groups else ()
+            same = [have for have in rules if (have.port, have.cidr) == (rule.port, rule.cidr)]
+            return same[0] if same else None
+
+        self.cloud.make("Neutron", f"open port {rule.port} to {rule.cidr}", create, present)
+
+    def _keypair_there(self, name: str, public: str) -> object | None:
+        same = [pair for pair in queries.keypairs(self.cloud) if pair.name == name]
+        return (
+            same[0] if same and keypair.body(same[0].public_key) == keypair.body(public) else None
+        )
+
+    def _own_server(self) -> Server | None:
+        for server in queries.servers(self.cloud):
+            if server.metadata.get(inventory.RUN_KEY) == self.run:
+                return server
+        return None
+
+    def _own(self, things: Iterable[Marked]) -> Marked | None:
+        return next((thing for thing in things if thing.description == self.description), None)

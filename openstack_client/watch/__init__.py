@@ -1,0 +1,1 @@
+"""Follow a deployment: console, boot, readiness, status, progress and ssh."""

@@ -1,0 +1,145 @@
+"""Follow a server's boot from outside: what its console tells, and the hand-over of its code.
+
+Both deploy and bake wait for a server; what each of them waits for is its own business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.resources import Server
+from openstack_client.errors import CloudError, ContextualizationError
+from openstack_client.plan.security_group import HTTP_PORT
+from openstack_client.userdata import Delivery, deliver
+from openstack_client.watch import console
+from openstack_client.watch.probe import listens
+from openstack_client.watch.progress import Progress
+
+CONSOLE_EVERY = 3.0
+# A cloud that answers so shows no console to this user, now or later.
+NO_CONSOLE = {403, 404, 409, 501}
+
+
+@dataclass
+class BootConsole:
+    """The console of a server that boots: each look tells the progress and keeps the host keys."""
+
+    cloud: Cloud
+    server: Server
+    address: str
+    progress: Progress
+    known_hosts: Path | None
+    needed: bool = False
+    """Whether it is an error when the cloud shows none."""
+    works: bool = True
+    text: str = ""
+    marks: list[console.Mark] = field(default_factory=list)
+    last_line: str = ""
+
+    def look(self) -> None:
+        """Read it, if the cloud shows one."""
+        if not self.works:
+            return
+        try:
+            self.text = read_console(self.cloud, self.server)
+        except CloudError as error:
+            if error.status in NO_CONSOLE and not self.needed:
+                self.works = False
+                self.progress.note(f"No console log here, so stages are not told: {error.what}")
+            elif error.status in NO_CONSOLE or not error.may_pass:
+                raise
+            else:
+                self.progress.note(f"Waiting on: {error.what}")
+            return
+        self.marks = console.since_boot(console.marks(self.text))
+        for mark in self.marks:
+            self.progress.stage(mark.stage, mark.state, mark.detail)
+        self.last_line = console.last_line(self.text) or self.last_line
+        self.progress.console(self.last_line)
+        if self.known_hosts:
+            remember_host_keys(self.known_hosts, self.address, self.text)
+
+    def has_done(self, stage: str) -> bool:
+        return any(mark.stage == stage and mark.state == "done" for mark in self.marks)
+
+    def raise_failure(self, place: str, remedy: str) -> None:
+        """The step that failed, if one did, with its log."""
+        mark = console.failed(self.marks)
+        if mark is None:
+            return
+        detail = f": {mark.detail}" if mark.detail else ""
+        raise ContextualizationError(
+            f"The step {mark.stage!r} failed on the {place}, {mark.uptime:.0f} s after it "
+            f"booted{detail}.",
+            remedy,
+            log=console.before_failure(self.text, mark.stage),
+        )
+
+    @property
+    def last_words(self) -> str:
+        """The last line, as a sentence to add to an error."""
+        return f" Last line of the console: {self.last_line!r}." if self.last_line else ""
+
+
+@dataclass
+class HandOver:
+    """Gives a server the code that its user data names, once."""
+
+    address: str
+    payload: bytes
+    progress: Progress
+    port: int = HTTP_PORT
+    done: bool = False
+
+    def attempt(self) -> bool:
+        """Whether the server has its code, after a try if it had not."""
+        if self.done:
+            return True
+        if not listens(self.address, self.port):
+            return False
+        try:
+            result = deliver(self.address, self.port, self.payload)
+        except ContextualizationError as error:
+            raise ContextualizationError(
+                error.what,
+                "Deploy from the code that it was made from, or make it anew with --recreate.",
+            ) from error
+        self.done = result is not Delivery.NOT_YET
+        if result is Delivery.DELIVERED:
+            self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
+        return self.done
+
+
+def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str:
+    """The server's console log."""
+    return str(
+        cloud.ask(
+            "Nova",
+            "show the console log",
+            lambda: cloud.nova.servers.get_console_output(server.id, length=length),
+        )
+        or ""
+    )
+
+
+def remember_host_keys(file: Path, address: str, text: str) -> bool:
+    """Keep the host keys that the console shows, so that ssh need not trust blindly."""
+    keys = console.host_keys(text)
+    if not keys:
+        return False
+    lines = console.known_hosts_lines(address, keys)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not file.is_file() or file.read_text(encoding="utf-8") != lines:
+        file.write_text(lines, encoding="utf-8")
+        file.chmod(0o600)
+    return True
+
+
+def knows_host(file: Path, address: str) -> bool:
+    """Whether a host key of that address is kept."""
+    if not file.is_file():
+        return False
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return any(line.split(" ", 1)[0] == address for line in lines)

@@ -1,0 +1,187 @@
+"""Look at what is deployed: the server, its service over HTTP, its units over ssh."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from openstack_client.cloud.resources import Address, Group, Port, Server
+from openstack_client.plan import inventory
+from openstack_client.plan.inventory import Inventory
+from openstack_client.watch.probe import Probe
+from openstack_client.watch.ssh import Way
+
+UNITS = {
+    "rabbitmq": "rabbitmq-server",
+    "web": "stackserve-web",
+    "worker": "stackserve-worker@*",
+    "recorder": "stackserve-recorder",
+    "cloud-init": "cloud-final",
+}
+# One round trip: what systemd says about each unit, then the depth of each queue.
+ASK = (
+    "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent "
+    "rabbitmq-server.service stackserve-web.service 'stackserve-worker@*.service' "
+    "stackserve-recorder.service; echo ---; "
+    "sudo -n rabbitmqctl --quiet --formatter json list_queues -p {vhost} name messages 2>/dev/null"
+)
+
+
+QUEUE = re.compile(r"stackserve\.[a-z]+")  # and not the reply queues, which end in a number
+# rabbitmqctl starts an Erlang machine of its own for each call.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit on the server."""
+
+    name: str
+    active: str
+    sub: str = ""
+    restarts: int = 0
+    memory_mb: int | None = None
+
+    @property
+    def healthy(self) -> bool:
+        return self.active == "active"
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What ssh told; `problem` when it could not."""
+
+    units: tuple[Unit, ...] = ()
+    queues: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+def ask_inside(way: Way, vhost: str = "stackserve") -> Inside:
+    """Units and queue depths over ssh."""
+    try:
+        done = way.run(ASK.format(vhost=vhost), PATIENCE)
+    except OSError as error:
+        return Inside(problem=f"ssh: {error}")
+    except subprocess.TimeoutExpired as slow:
+        return parse_inside(_text(slow.stdout), f"ssh: not all was told within {PATIENCE:.0f} s")
+    if done.returncode == 255:
+        said = done.stderr.strip().splitlines()
+        return Inside(problem=f"ssh: {said[-1] if said else 'no connection'}")
+    return parse_inside(done.stdout)
+
+
+def parse_inside(text: str, problem: str = "") -> Inside:
+    """What came back, even if it is not all."""
+    systemd, _, queues = text.partition("\n---\n")
+    return Inside(parse_units(systemd), parse_queues(queues), problem)
+
+
+def _text(output: str | bytes | None) -> str:
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
+
+
+def parse_units(text: str) -> tuple[Unit, ...]:
+    """The blocks that `systemctl show` prints."""
+    units = []
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" not in values:
+            continue
+        memory = values.get("MemoryCurrent", "")
+        units.append(
+            Unit(
+                values["Id"].removesuffix(".service"),
+                values.get("ActiveState", "unknown"),
+                values.get("SubState", ""),
+                int(values.get("NRestarts") or 0),
+                int(memory) // 2**20 if memory.isdigit() and int(memory) < 2**60 else None,
+            )
+        )
+    return tuple(units)
+
+
+def parse_queues(text: str) -> dict[str, int]:
+    """The JSON that rabbitmqctl prints, without reply queues."""
+    try:
+        rows = json.loads(text or "[]")
+    except json.JSONDecodeError:
+        return {}
+    named = {str(row["name"]): int(row["messages"]) for row in rows}
+    return {name: named[name] for name in sorted(named) if QUEUE.fullmatch(name)}
+
+
+def drift(on_disk: str, deployed: object) -> str:
+    """Whether the code on this disk is what runs there."""
+    if not deployed:
+        return "unknown"
+    return "none" if deployed == on_disk else "differs"
+
+
+def status_json(
+    server: Server | None,
+    mine: Inventory,
+    *,
+    probe: Probe | None,
+    alive: Mapping[str, Any] | None,
+    inside: Inside | None,
+    on_disk: str,
+    setup: str | None = None,
+) -> dict[str, Any]:
+    """Everything about a deployment as one value; text is made from it."""
+    deployed = (alive or {}).get("code_hash") or (
+        server.metadata.get(inventory.CODE_KEY) if server else None
+    )
+    ready = bool(probe and probe.ok)
+    units = [vars(unit) | {"healthy": unit.healthy} for unit in inside.units] if inside else []
+    return {
+        "name": mine.name,
+        "ready": ready,
+        "server": server.name if server else None,
+        "server_id": server.id if server else None,
+        "server_status": server.status if server else "missing",
+        "fault": server.fault if server and server.fault else None,
+        "address": mine.address_of(server) if server else None,
+        "flavor": server.flavor if server else None,
+        "created": server.created if server else None,
+        "prediction": probe.words if probe else None,
+        "model": probe.model if probe and probe.ok else None,
+        "version": probe.version if probe and probe.ok else None,
+        "setup": setup,
+        "units": units,
+        "queues": dict(inside.queues) if inside else {},
+        "inside_problem": inside.problem if inside else None,
+        "code_deployed": deployed,
+        "code_on_disk": on_disk,
+        "drift": drift(on_disk, deployed),
+    }
+
+
+def deployments(
+    servers: tuple[Server, ...],
+    groups: tuple[Group, ...],
+    ports: tuple[Port, ...],
+    addresses: tuple[Address, ...],
+) -> list[dict[str, Any]]:
+    """A row for each deployment in the project."""
+    rows = []
+    for name in inventory.deployment_names(servers, groups, ports, addresses):
+        mine = inventory.pick(
+            name, "", servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
+        )
+        server = mine.servers[0] if mine.servers else None
+        rows.append(
+            {
+                "name": name,
+                "status": server.status if server else "no server",
+                "address": mine.address_of(server) if server else None,
+                "flavor": server.flavor if server else None,
+                "created": server.created if server else None,
+                "code": server.metadata.get(inventory.CODE_KEY) if server else None,
+                "servers": len(mine.servers),
+            }
+        )
+    return rows

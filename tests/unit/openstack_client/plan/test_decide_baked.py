@@ -1,0 +1,92 @@
+"""The plan with baked images in the project: which one it takes, and what it says about it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from openstack_client.cli.tables import plan_json
+from openstack_client.cloud.resources import Flavor, Image
+from openstack_client.plan import baked_images, choices
+from openstack_client.plan.baked_images import Recipe
+from openstack_client.plan.decide import decide
+from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.model import Parcel, Plan
+from openstack_client.settings import merge
+from tests.unit.openstack_client.plan.test_decide import FACTS, KEY, ME
+
+RECIPE = Recipe("p", "c0de", "l", "i")
+PARCEL = Parcel(b"data", "c0de", b"payload", RECIPE)
+BASE = FACTS.images[0]
+BAKED = Image(
+    "b",
+    "baked-image",
+    min_disk_gb=8,
+    created="5",
+    owner=ME.project_id,
+    distro="debian",
+    version="12",
+    properties=baked_images.properties(RECIPE, BASE, "s") | {"instance_uuid": "s"},
+)
+
+
+def plan(
+    *images: Image, stock_only: bool = False, parcel: Parcel = PARCEL, **flags: object
+) -> Plan:
+    facts = dataclasses.replace(FACTS, images=(BASE, *images))
+    return decide(
+        merge(flags, {}, None)[0],
+        facts,
+        Inventory("stackserve"),
+        identity=ME,
+        key=KEY,
+        parcel=parcel,
+        stock_only=stock_only,
+    )
+
+
+def test_a_baked_image_is_used_by_itself_and_the_plan_says_why() -> None:
+    made = plan(BAKED)
+    assert made.problems == []
+    assert made.image is BAKED
+    assert plan_json(made, "")["image"] == {
+        "id": "b",
+        "name": "baked-image",
+        "why": "baked of Debian 12: it has this code and its dependencies",
+    }
+
+
+def test_a_named_image_is_taken_as_it_is() -> None:
+    made = plan(BAKED, image=BASE.name)
+    assert (made.image, made.image_why) == (BASE, "as asked")
+    assert plan(BAKED, image="baked-image").image is BAKED
+
+
+def test_the_baker_itself_starts_from_a_stock_image() -> None:
+    assert plan(BAKED, stock_only=True).image is BASE
+
+
+def test_a_baked_image_too_large_for_the_wanted_flavor_is_left() -> None:
+    facts = dataclasses.replace(
+        FACTS, images=(BASE, BAKED), flavors=(Flavor("f", "small", 2, 2048, 7),)
+    )
+    made = decide(
+        merge({"flavor": "small"}, {}, None)[0],
+        facts,
+        Inventory("stackserve"),
+        identity=ME,
+        key=KEY,
+        parcel=PARCEL,
+    )
+    assert made.problems == []
+    assert made.image is BASE
+    assert "'baked-image' needs a larger flavor" in made.image_why
+
+
+def test_a_snapshot_of_a_live_server_is_never_the_newest_image() -> None:
+    snapshot = dataclasses.replace(
+        BAKED, created="9", properties={**BAKED.properties, "instance_uuid": "live"}
+    )
+    made = plan(snapshot)
+    assert made.image is BASE
+    facts = dataclasses.replace(FACTS, images=(BASE, snapshot))
+    assert choices.image(None, facts).thing is BASE

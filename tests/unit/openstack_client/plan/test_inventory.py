@@ -1,0 +1,91 @@
+"""What belongs to a deployment, found by its marks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from openstack_client.cloud.login import Identity
+from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server
+from openstack_client.plan import inventory
+
+RUN = "0011aabb"
+MARK = inventory.mark("web", RUN)
+OLD = inventory.mark("web", "ffff0000")
+SERVER = Server(
+    "s1",
+    "stackserve-web",
+    "ACTIVE",
+    addresses=("10.0.0.5", "172.24.4.9"),
+    volumes=("v1",),
+    metadata=inventory.metadata("web", run=RUN, code="c", data="d", user="debian"),
+)
+OTHER = Server("s2", "stackserve-web", "ACTIVE")
+GROUP = Group("g1", "stackserve-web", OLD)
+PORT = Port("p1", "stackserve-web", MARK, "n1", "10.0.0.5", "s1")
+ADDRESS = Address("a1", "172.24.4.9", MARK, "p1", "x1")
+ME = Identity("demo", "u1", "demo", "0123456789")
+OURS = "stackserve-web-01234567"
+PAIRS = (Keypair(OURS, "k"), Keypair("stackserve-web-89abcdef", "k"), Keypair("mine", "k"))
+
+
+def everything() -> inventory.Inventory:
+    return inventory.pick(
+        "web",
+        ME.project_id,
+        servers=(SERVER, OTHER),
+        groups=(GROUP, Group("g2", "stackserve-web", "mine")),
+        ports=(PORT, Port("p2", "x", inventory.mark("web2", RUN))),
+        addresses=(ADDRESS, Address("a2", "172.24.4.10")),
+        keypairs=PAIRS,
+    )
+
+
+def test_marks_are_read_back() -> None:
+    assert inventory.marked_name(MARK) == "web"
+    assert inventory.marked_run(MARK) == RUN
+    for foreign in ("", "web", MARK + " more", "stackserve deployment web"):
+        assert inventory.marked_name(foreign) is None
+        assert inventory.marked_run(foreign) is None
+
+
+def test_only_marked_things_belong() -> None:
+    mine = everything()
+    assert mine.ids == {"s1", "g1", "p1", "a1", OURS}
+    assert not mine.empty
+
+
+def test_a_run_owns_only_what_it_made() -> None:
+    made = everything().made_by(RUN)
+    assert made.ids == {"s1", "p1", "a1"}
+    assert everything().made_by("12345678").empty
+
+
+def test_the_floating_ip_is_the_address() -> None:
+    assert everything().address_of(SERVER) == "172.24.4.9"
+    bare = inventory.Inventory("web", servers=(SERVER,))
+    assert bare.address_of(Server("s", "x", "ACTIVE", addresses=("10.0.0.7",))) == "10.0.0.7"
+    assert bare.address_of(Server("s", "x", "BUILD")) == ""
+
+
+def test_what_goes_is_listed_servers_first_and_volumes_too() -> None:
+    kinds = [kind for kind, _, _ in everything().lines()]
+    assert kinds == ["server", "volume", "floating IP", "port", "security group", "keypair"]
+
+
+def test_the_keypair_of_another_user_is_told() -> None:
+    theirs = replace(SERVER, user="u2", key_name=OURS)
+    mine = inventory.Inventory("web", servers=(theirs,))
+    told = inventory.keypair_of_another(mine, ME)
+    assert "belongs to the user who made the server (u2)" in told
+    assert told.endswith(f"openstack keypair delete {OURS}")
+    assert inventory.keypair_of_another(mine, replace(ME, user_id="u2")) == ""
+    given = replace(mine, servers=(replace(theirs, key_name="laptop"),))
+    assert inventory.keypair_of_another(given, ME) == ""
+    assert inventory.keypair_of_another(inventory.Inventory("web"), ME) == ""
+
+
+def test_deployments_are_found_by_any_part() -> None:
+    names = inventory.deployment_names(
+        (SERVER, OTHER), (GROUP,), (Port("p", "x", inventory.mark("rest", RUN)),), (ADDRESS,)
+    )
+    assert names == ["rest", "web"]

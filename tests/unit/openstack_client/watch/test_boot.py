@@ -1,0 +1,27 @@
+"""Host keys from the console, kept and found again."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from openstack_client.watch.boot import knows_host, remember_host_keys
+
+
+def test_host_keys_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts" / "web"
+    assert not remember_host_keys(file, "1.2.3.4", "nothing")
+    assert not file.exists()
+    assert remember_host_keys(file, "1.2.3.4", "STACKSERVE-HOSTKEY ssh-ed25519 AAAA\n")
+    assert file.read_text() == "1.2.3.4 ssh-ed25519 AAAA\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert remember_host_keys(file, "1.2.3.4", "STACKSERVE-HOSTKEY ssh-ed25519 BBBB\n")
+    assert "AAAA" not in file.read_text()
+    assert knows_host(file, "1.2.3.4")
+
+
+def test_an_address_is_not_known_by_the_beginning_of_another(tmp_path: Path) -> None:
+    file = tmp_path / "web"
+    assert not knows_host(file, "172.24.4.1")
+    file.write_text("172.24.4.12 ssh-ed25519 AAAA\n")
+    assert knows_host(file, "172.24.4.12") and not knows_host(file, "172.24.4.1")

@@ -1,0 +1,118 @@
+"""A prediction over HTTP, asked of small servers that answer well, badly or not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from openstack_client.watch.probe import Service, default_row, listens, prediction_words
+
+PAGE = {
+    "card": {"features": [{"name": "glucose", "default": 117}, {"name": "bmi", "default": 32.1}]}
+}
+ANSWER = {
+    "model": "diabetes",
+    "version": "diabetes-1",
+    "predictions": [{"label": "diabetic", "probability": 0.73}],
+}
+
+
+def test_what_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert listens("127.0.0.1", port)
+    assert not listens("127.0.0.1", port)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    servers: list[HTTPServer] = []
+
+    def start(
+        page: Any = PAGE, answer: Any = ANSWER, status: int = 200, seen: list[Any] | None = None
+    ) -> Service:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send(200, page)
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if seen is not None:
+                    seen.append(json.loads(body))
+                self._send(status, answer)
+
+            def _send(self, code: int, content: Any) -> None:
+                raw = json.dumps(content).encode()
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *arguments: Any) -> None:
+                return
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return Service("127.0.0.1", server.server_port)
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_real_prediction(serve: Callable[..., Service]) -> None:
+    seen: list[Any] = []
+    probe = serve(seen=seen).probe()
+    assert probe.ok and probe.words == "diabetic, 73% sure" and probe.model == "diabetes"
+    assert probe.version == "diabetes-1"
+    assert seen == [{"glucose": 117.0, "bmi": 32.1}]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"status": 503}, "answers HTTP 503"),
+        ({"answer": {"predictions": []}}, "gave no prediction"),
+        ({"answer": [1]}, "does not answer as Stackserve does"),
+        ({"page": {"odd": 1}}, "does not answer as Stackserve does"),
+    ],
+)
+def test_anything_else_is_not_ready(
+    serve: Callable[..., Service], how: dict[str, Any], words: str
+) -> None:
+    probe = serve(**how).probe()
+    assert not probe.ok and words in probe.words
+
+
+def test_nobody_there() -> None:
+    probe = Service("127.0.0.1", 1).probe()
+    assert not probe.ok and "refuses connections" in probe.words
+    assert Service("127.0.0.1", 1).look("/alive") is None
+
+
+def test_the_environments_proxy_is_not_used(
+    serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert serve().probe().ok
+
+
+def test_ipv6_is_bracketed() -> None:
+    assert Service("2001:db8::1").url == "http://[2001:db8::1]:5100"
+
+
+def test_rows_and_words() -> None:
+    assert default_row(PAGE) == {"glucose": 117.0, "bmi": 32.1}
+    assert prediction_words({"value": 3.5}) == "3.5"
+    negative = {"label": "no diabetes", "probability": 0.25, "positive": False}
+    assert prediction_words(negative) == "no diabetes, 75% sure"
+    assert prediction_words({"label": "a", "probabilities": {"a": 0.9}}) == "a"

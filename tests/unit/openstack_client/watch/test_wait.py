@@ -1,0 +1,141 @@
+"""Nova's faults in words; and a watch that hands over the code, to receive.py as on a VM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from openstack_client.cloud.resources import Server
+from openstack_client.errors import ContextualizationError, TimedOut
+from openstack_client.watch.progress import Progress
+from openstack_client.watch.ssh import Way
+from openstack_client.watch.wait import ReadyWatch, fault
+from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
+from tests.unit.openstack_client.told import Told
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("No valid host was found. There are not enough hosts available.", "room for flavor 'big'"),
+        ("Exceeded maximum number of retries.", "Every hypervisor that Nova tried"),
+        ("Build of instance aborted: Volume x did not finish", "volume quota"),
+        ("Block Device Mapping is Invalid.", "volume quota"),
+        ("", "cloud's operators"),
+    ],
+)
+def test_each_fault_has_its_advice(said: str, remedy: str) -> None:
+    error = fault(Server("s1", "x", "ERROR", fault=said, flavor="big", zone="south"))
+    assert error.exit_code == 6
+    assert "ended in ERROR. Nova says: " in error.what
+    assert (said.rstrip(".") or "Nova tells no reason") in error.what
+    assert remedy in error.remedy
+
+
+def test_no_valid_host_names_the_zone() -> None:
+    error = fault(Server("s1", "x", "ERROR", fault="No valid host was found.", zone="south"))
+    assert "No hypervisor in zone south" in error.remedy
+
+
+class Console:
+    """As much of a cloud as a watch asks: a server that is there, and its console."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+        self.nova = SimpleNamespace(servers=self)
+
+    def ask(self, service: str, doing: str, call: Callable[[], Any]) -> Any:
+        return call()
+
+    def get(self, server_id: str) -> Any:
+        return SimpleNamespace(id=server_id, name="x", status="ACTIVE")
+
+    def get_console_output(self, server_id: str, length: int | None) -> str:
+        return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+
+
+@pytest.fixture
+def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReadyWatch]:
+    monkeypatch.setattr("openstack_client.watch.boot.CONSOLE_EVERY", 0.0)
+
+    def make(port: int, *console: str, sleep: Callable[[float], None] | None = None) -> ReadyWatch:
+        cloud: Any = Console(*console or ("",))
+        return ReadyWatch(
+            cloud=cloud,
+            server=Server("s1", "x", "ACTIVE"),
+            way=Way("127.0.0.1", "debian", None, tmp_path / "known_hosts"),
+            payload=PAYLOAD,
+            progress=Progress(Told()),
+            meanwhile=lambda: None,
+            sleep=sleep or (lambda seconds: None),
+            port=port,
+        )
+
+    return make
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.process.kill()
+    made.process.wait()
+    made.out.close()
+
+
+def notes(watch: ReadyWatch) -> list[str]:
+    assert isinstance(watch.progress.display, Told)
+    return watch.progress.display.notes
+
+
+def test_the_code_is_handed_over_when_the_server_listens(
+    watch: Callable[..., ReadyWatch], receiver: Receiver
+) -> None:
+    first = watch(receiver.port)
+    first.until_it_has_its_code(timeout=30)
+    assert receiver.written() == PAYLOAD
+    assert notes(first) == [f"The code was handed over ({len(PAYLOAD):,} bytes)."]
+    assert first.progress.steps["code"].state == "done"
+
+
+def test_a_second_run_finishes_what_a_first_one_left_waiting(
+    watch: Callable[..., ReadyWatch], receiver: Receiver
+) -> None:
+
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        # Stopped before the server listened on the port that this one asks.
+        watch(1, sleep=stop).until_it_has_its_code(timeout=30)
+    assert receiver.waits()
+    watch(receiver.port).until_it_has_its_code(timeout=30)
+    assert receiver.written() == PAYLOAD
+
+
+def test_a_server_that_says_it_has_its_code_is_not_asked_again(
+    watch: Callable[..., ReadyWatch],
+) -> None:
+    told = "STACKSERVE stage=code state=begin t=9.0\nSTACKSERVE stage=code state=done t=9.5\n"
+    followed = watch(1, told)
+    followed.until_it_has_its_code(timeout=0)
+    assert notes(followed) == []
+
+
+def test_a_step_that_fails_before_the_code_came_is_told(watch: Callable[..., ReadyWatch]) -> None:
+    failed = 'STACKSERVE stage=packages state=failed t=33.0 detail="no such package"\n'
+    with pytest.raises(ContextualizationError, match="'packages' failed on the server, 33 s"):
+        watch(1, failed).until_it_has_its_code(timeout=30)
+    both = "STACKSERVE stage=code state=done t=9.5\n" + failed
+    with pytest.raises(ContextualizationError, match="no such package"):
+        watch(1, both).until_it_has_its_code(timeout=30)
+
+
+def test_a_server_that_never_listens(watch: Callable[..., ReadyWatch]) -> None:
+    begun = "STACKSERVE stage=code state=begin t=9.0\n"
+    with pytest.raises(TimedOut, match=r"The code was not handed over.*code was under way"):
+        watch(1, begun).until_it_has_its_code(timeout=0)
