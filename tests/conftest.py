@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,10 @@ import pytest
 from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.service import Service
+
+# A shell starts background jobs with Ctrl-C ignored, and every process that a test starts would
+# inherit that. A handler, unlike SIG_IGN, becomes the default again when a program is started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One for all: Playwright is started once in a process.
 pytest_plugins = ["tests.support.chromium"]
@@ -50,6 +55,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service in one process, shared by tests that change nothing."""
     with Service(tmp_path_factory.mktemp("embedded")) as service:
         yield service
+        # The tests of a service of their own press Ctrl-C: SIGTERM does the same.
+        assert service.stop(signal.SIGTERM) == 0
 
 
 @pytest.fixture
@@ -74,3 +81,4 @@ def services(
     folder = tmp_path_factory.mktemp("services")
     with Service(folder, "--services", settings=settings) as service:
         yield service
+        assert service.stop(signal.SIGTERM) == 0

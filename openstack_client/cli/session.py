@@ -60,12 +60,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def edge(function: Function) -> Function:
-    """Let a verb end with the exit code of its error, told in words or JSON."""
+    """Let a verb end with the exit code of its error, told in words or JSON.
+
+    SIGTERM ends a verb as Ctrl-C does, and both work in a background job of a shell.
+    """
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **flags: Any) -> Any:
         try:
-            return function(*arguments, **flags)
+            with Interrupts().installed():
+                return function(*arguments, **flags)
         except LauncherError as error:
             fail(error, bool(flags.get("as_json")))
         except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def test_a_closed_terminal_leaves_no_process_behind(
     serve = ["-m", "production_server", "serve", "--services", "--workers", "1"]
     child, terminal = pty.fork()
     if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` ignores it
         os.chdir(ROOT)
         os.execve(sys.executable, [sys.executable, *serve, "--port", str(port)], environment)
     shown = b""

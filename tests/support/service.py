@@ -78,13 +78,13 @@ class Service:
                 raise AssertionError(f"the service did not get ready:\n{told}")
             time.sleep(0.2)
 
-    def stop(self) -> int:
-        """As Ctrl-C does; the exit code."""
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Stop it, by Ctrl-C unless told otherwise; the exit code."""
         if self.process is None:
             return 0
         process, self.process = self.process, None
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         try:
             return process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +180,19 @@ def test_following_a_log_shows_only_what_is_new() -> None:
     long = "".join(f"line {number}\n" for number in range(100))
     assert added(long, long[500:] + "new\n") == "new\n"
     assert added("x", "y") == "y"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_every_verb_ends_cleanly_when_it_is_stopped(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`list` installs no handlers of its own."""
+
+    def stop(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        pytest.fail("not reached")
+
+    monkeypatch.setattr("openstack_client.cli.list.open_desk", stop)
+    ended = CliRunner().invoke(main, ["list"])
+    assert ended.exit_code == errors.Interrupted.exit_code == 130
+    assert "Stopped." in ended.stderr
