@@ -10,30 +10,38 @@ import os
 import sys
 from pathlib import Path
 
+# Not from places.py: until this folder is on the path, nothing of the package can be imported.
 ROOT = Path(__file__).resolve().parent.parent
+SETS_UP = ROOT / "scripts" / "run"
 NEEDED = ("click", "rich", "pydantic", "jinja2", "tenacity", "openstack", "novaclient")
 
 
 def main() -> None:
     """Run here if all packages are there, else in the project's own environment."""
     # Python puts this file's folder first, where its modules would hide others of that name.
-    sys.path[:] = [
-        str(ROOT),
-        *(path for path in sys.path if path != str(ROOT / "openstack_client")),
-    ]
+    sys.path[:] = [path for path in sys.path if path != str(ROOT / "openstack_client")]
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
-        if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
-            raise SystemExit(
-                f"The environment {ROOT / '.venv'} lacks {', '.join(missing)}. "
-                f"Delete that folder and run {ROOT / 'scripts' / 'run'}."
-            )
-        command = [sys.executable, str(ROOT / "scripts" / "run"), *sys.argv[1:]]
-        os.execv(command[0], command)
+        set_up(missing)
 
     from openstack_client.cli.deploy import deploy
 
     deploy(prog_name="start_instance.py")
+
+
+def set_up(missing: list[str]) -> None:
+    """Start again through scripts/run, which only a checkout has."""
+    lacks = f"lacks {', '.join(missing)}."
+    if not SETS_UP.is_file():
+        raise SystemExit(f"{sys.executable} {lacks} Install Stackserve with its dependencies.")
+    if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
+        raise SystemExit(
+            f"The environment {ROOT / '.venv'} {lacks} Delete that folder and run {SETS_UP}."
+        )
+    command = [sys.executable, str(SETS_UP), *sys.argv[1:]]
+    os.execv(command[0], command)
 
 
 if __name__ == "__main__":

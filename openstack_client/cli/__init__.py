@@ -1,18 +1,11 @@
-"""The command line: one verb a file; here they are put together."""
+"""The command line: one verb a file, listed in verbs.py."""
 
 from __future__ import annotations
 
 import click
 
-from openstack_client.cli.bake import bake
-from openstack_client.cli.delete import delete
-from openstack_client.cli.deploy import deploy
-from openstack_client.cli.list import list_
-from openstack_client.cli.logs import logs
-from openstack_client.cli.open import open_
-from openstack_client.cli.plan import plan
-from openstack_client.cli.ssh import ssh
-from openstack_client.cli.status import status
+from openstack_client import __version__
+from openstack_client.cli.verbs import Verbs
 from openstack_client.errors import LauncherError
 
 
@@ -25,12 +18,10 @@ def exit_codes() -> str:
 
 
 @click.group(
+    cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=exit_codes(),
 )
+@click.version_option(__version__, prog_name="stackserve", message="%(prog)s %(version)s")
 def main() -> None:
-    """Deploy Stackserve to OpenStack, look at it, take it away."""
-
-
-for command in (deploy, plan, status, logs, ssh, open_, list_, bake, delete):
-    main.add_command(command)
+    """Deploy Stackserve to OpenStack, inspect it and delete it."""

@@ -14,6 +14,7 @@ from openstack_client.cli.session import Desk, edge, find_source, open_desk
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Launch, Options, Result
 from openstack_client.errors import SettingsError
+from openstack_client.places import COMMAND
 from openstack_client.settings import Settings
 
 LOCAL_FLAGS = ("host", "port", "services")
@@ -106,14 +107,13 @@ def _end(desk: Desk, result: Result) -> None:
     if desk.as_json:
         click.echo(json.dumps(result.as_json()))
         return
-    verb = "python3 -m openstack_client"
     after = f"after {result.seconds:.0f} s"
     if result.ready:
         desk.say(f"\nReady {after}; it predicts: {result.prediction}.", "bold")
     else:
         desk.say(f"\nThe server has its code {after} and goes on by itself.", "bold")
-        desk.say(f"  Ready?     {verb} status {result.name}")
+        desk.say(f"  Ready?     {COMMAND} status {result.name}")
     desk.say(
         f"  Open:      {result.url}\n  Log in:    {result.ssh}\n"
-        f"  Take away: {verb} delete {result.name}"
+        f"  Take away: {COMMAND} delete {result.name}"
     )

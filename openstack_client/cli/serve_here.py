@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from openstack_client.places import CHECKOUT
 
 
 def command(host: str | None, port: int | None, services: bool, workers: int | None) -> list[str]:
@@ -24,8 +24,16 @@ def command(host: str | None, port: int | None, services: bool, workers: int | N
 
 
 def become(arguments: list[str]) -> None:
-    """Replace this process, so that Ctrl-C is the service's own."""
-    os.chdir(ROOT)
+    """Replace this process, so that Ctrl-C reaches the service itself."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(arguments[0], arguments)
+    os.execve(arguments[0], arguments, environment(dict(os.environ), CHECKOUT))
+
+
+def environment(inherited: dict[str, str], checkout: Path | None) -> dict[str, str]:
+    """With this, Python finds the service, and imports nothing from the current folder."""
+    folders = [str(checkout)] if checkout else []
+    if "PYTHONPATH" in inherited:
+        folders.append(inherited["PYTHONPATH"])
+    found = {"PYTHONPATH": os.pathsep.join(folders)} if folders else {}
+    return {**inherited, **found, "PYTHONSAFEPATH": "1"}

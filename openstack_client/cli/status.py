@@ -12,8 +12,8 @@ from openstack_client.cli.session import Desk, edge, open_desk
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud.resources import Server
-from openstack_client.deploy.run import CHECKOUT
 from openstack_client.errors import CloudError, Unhealthy
+from openstack_client.places import IMPORT_FOLDER
 from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.probe import Service
@@ -48,7 +48,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
     desk.login()
     mine = desk.inventory()
     server = mine.servers[0] if mine.servers else None
-    on_disk = userdata.code_hash(userdata.read_code(CHECKOUT))
+    on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER))
     probe = alive = inside = setup = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         service = Service(mine.address_of(server))

@@ -29,6 +29,7 @@ from openstack_client.deploy.delete import Remover, find
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.lease import Lease
 from openstack_client.errors import LauncherError, PreflightError, Problem
+from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
 from openstack_client.plan import baked_images, inventory, keypair
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
@@ -39,8 +40,6 @@ from openstack_client.watch.probe import base_url
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import Way
 from openstack_client.watch.wait import ReadyWatch, until_active
-
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def parcel(
         context = userdata.UserDataContext(
             role=role,
             name=settings.name,
-            code=userdata.read_code(CHECKOUT),
+            code=userdata.read_code(IMPORT_FOLDER),
             model=_model(settings.model) if settings.model else None,
             port=HTTP_PORT,
             workers=settings.workers,
@@ -152,7 +151,7 @@ def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
         except tarfile.TarError as error:
             raise PreflightError(
                 f"{path} is neither a model folder nor a .tar of one ({error}).",
-                "Make one with `python3 -m production_server models export`.",
+                f"Make one with `{SERVER_COMMAND} models export`.",
             ) from error
         cards = sorted(Path(folder).rglob("card.json"))
         return userdata.read_model(cards[0].parent if cards else Path(folder))

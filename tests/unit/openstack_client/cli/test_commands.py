@@ -196,3 +196,14 @@ def test_every_verb_ends_cleanly_when_it_is_stopped(
     ended = CliRunner().invoke(main, ["list"])
     assert ended.exit_code == errors.Interrupted.exit_code == 130
     assert "Stopped." in ended.stderr
+
+
+def test_start_instance_of_a_wheel_names_the_missing_packages(tmp_path: Path) -> None:
+    launcher = tmp_path / "site-packages" / "openstack_client" / "start_instance.py"
+    launcher.parent.mkdir(parents=True)
+    launcher.write_text((ROOT / "openstack_client" / "start_instance.py").read_text())
+    shown = subprocess.run(
+        [sys.executable, "-I", "-S", str(launcher)], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 1
+    assert "lacks click, rich" in shown.stderr and "Install Stackserve" in shown.stderr
