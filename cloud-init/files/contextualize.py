@@ -29,6 +29,8 @@ DONE = Path("/etc/stackserve/contextualized")
 CONSOLE = Path("/dev/console")
 # Ubuntu 22.04's own, for the dependencies; its packages bring a newer one.
 PYTHON_IS_OLD = sys.version_info < (3, 11)
+# Seconds that the launcher waits by default; the limits of the steps fit it.
+DEFAULT_TIMEOUT = 1800
 LINES_SHOWN = 12
 TIME_TO_READ = 20  # seconds, before a machine that becomes an image is switched off
 LINE_LENGTH = 240
@@ -41,7 +43,7 @@ class Step(NamedTuple):
     stage: str
     program: str
     after: tuple[str, ...]
-    limit: int  # seconds
+    limit: float  # seconds
 
 
 class Running(NamedTuple):
@@ -52,22 +54,25 @@ class Running(NamedTuple):
 
 def steps(role: str, ready_timeout: int) -> list[Step]:
     base = ("code", "packages") if PYTHON_IS_OLD else ("code",)
-    # However long it takes: a launcher that was interrupted delivers at its next run.
+    # A launcher that was interrupted may come back days later.
     patience = 7 * 24 * 3600
+    # No step gives up on a slow cloud whose launcher was told to wait longer (--timeout-ready).
+    slower = max(1.0, ready_timeout / DEFAULT_TIMEOUT)
     prepare = [
-        Step("booting", "host.sh", (), 300),
-        Step("packages", "packages.sh", ("booting",), 1800),
+        Step("booting", "host.sh", (), 300 * slower),
+        Step("packages", "packages.sh", ("booting",), 1800 * slower),
         Step("code", "code.sh", ("booting",), patience),
-        Step("dependencies", "dependencies.sh", base, 1800),
-        Step("model", "model.sh", ("dependencies",), 600),
+        Step("dependencies", "dependencies.sh", base, 1800 * slower),
+        Step("model", "model.sh", ("dependencies",), 600 * slower),
     ]
     if role == "image":
-        return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900)]
+        return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900 * slower)]
     broker = (
-        Step("rabbitmq", "rabbitmq.sh", ("packages",), 900)
+        Step("rabbitmq", "rabbitmq.sh", ("packages",), 900 * slower)
         if role == "server"
         else Step("rabbitmq", "join.py", ("code",), patience)
     )
+    # ready.py ends by itself, with the reason.
     return [*prepare, broker, Step("ready", "ready.py", ("rabbitmq", "model"), ready_timeout + 60)]
 
 
@@ -152,7 +157,7 @@ def tell_failure(step: Step, code: int | None) -> None:
     log = (LOGS / f"{step.stage}.log").read_text("utf-8", "replace")
     lines = [printable(line) for line in log.splitlines() if line.strip()]
     if code is None:
-        lines.append(f"{step.program} took more than {step.limit} seconds and was stopped")
+        lines.append(f"{step.program} took more than {step.limit:g} seconds and was stopped")
     for line in lines[-LINES_SHOWN:]:
         say(f"STACKSERVE-LOG stage={step.stage} {line}")
     telling = [line for line in lines[-LINES_SHOWN:] if WORTH_TELLING.search(line)]

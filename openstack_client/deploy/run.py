@@ -100,6 +100,7 @@ def parcel(
             model=_model(settings.model) if settings.model else None,
             port=HTTP_PORT,
             workers=settings.workers,
+            ready_timeout=settings.timeout_ready,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
             apt_proxy=settings.apt_proxy,
@@ -134,6 +135,7 @@ def parcel(
     return Parcel(
         rendered.data,
         rendered.code_hash,
+        rendered.digest,
         rendered.payload,
         recipe,
         tuple(str(problem) for problem in deprecated),

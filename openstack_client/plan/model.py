@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,14 +45,12 @@ class Parcel:
 
     data: bytes
     code_hash: str
+    digest: str
+    """Of what the user data makes of a server: see `UserData`."""
     payload: bytes = b""
     recipe: baked_images.Recipe | None = None
     """What a baked image must have been made of."""
     warnings: tuple[str, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.data).hexdigest()[:16]
 
 
 @dataclass

@@ -114,7 +114,7 @@ class UserDataContext(Frozen):
 
     port: int = Field(default=5100, ge=1, le=65535)
     workers: int | None = Field(default=None, ge=1, le=64)
-    """Worker processes on this VM; None: one for each core."""
+    """Worker processes on this VM; None: the server decides, by its cores."""
     workers_join: bool = False
     """Role server: RabbitMQ listens on the VM's own network too, for worker VMs."""
     broker: Broker | None = None
@@ -139,8 +139,9 @@ class UserDataContext(Frozen):
     swap_mb: int | None = Field(default=None, ge=0, le=65536)
     """0: none; None: a swap file if the VM has less than 2 GiB of memory."""
     extra_packages: tuple[PackageName, ...] = ()
-    ready_timeout: int = Field(default=600, ge=10, le=7200)
-    """Seconds that the last step waits for a prediction to come back through the queue."""
+    ready_timeout: int = Field(default=1800, ge=1, le=14400)
+    """Seconds that the launcher waits from ACTIVE until Ready. The VM's own steps wait at least as
+    long."""
 
     @property
     def certificates(self) -> list[str]:
@@ -169,6 +170,8 @@ class UserData(Frozen):
     """The code and the model: `deliver` it to the VM once it has an address."""
     code_hash: str
     """Of the code on the client's disk; /alive reports it as `code_hash`."""
+    digest: str
+    """Names what the VM becomes. A user who waits longer (--timeout-ready) gets the same one."""
 
     @property
     def size(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable
 
 import jinja2
@@ -17,6 +18,9 @@ from openstack_client.userdata.payload import carried, code_hash, pack
 FILES = TEMPLATES / "files"
 # What a template installs from another folder, under the name that it uses.
 FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
+# Seconds. Users run the command again to keep waiting, so after a short --timeout-ready the VM must
+# not have given up already.
+SHORTEST_WAIT = 600
 
 
 def carried_text(name: str) -> str:
@@ -41,7 +45,19 @@ def render(context: UserDataContext) -> UserData:
     check_cloud_config(text)
     data = compress(text.encode("utf-8"))
     check_size(data, parts(context, text))
-    return UserData(data=data, text=text, payload=payload, code_hash=code_hash(context.code))
+    return UserData(
+        data=data,
+        text=text,
+        payload=payload,
+        code_hash=code_hash(context.code),
+        digest=digest(text),
+    )
+
+
+def digest(text: str) -> str:
+    """A short name for the cloud-config, however long the VM waits."""
+    lasting = re.sub(r"^ *READY_TIMEOUT=.*\n", "", text, flags=re.MULTILINE)
+    return hashlib.sha256(lasting.encode("utf-8")).hexdigest()[:16]
 
 
 def cloud_config(
@@ -97,7 +113,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "PORT": context.port,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
-        "READY_TIMEOUT": context.ready_timeout,
+        "READY_TIMEOUT": max(SHORTEST_WAIT, context.ready_timeout),
         "EXTRA_PACKAGES": " ".join(context.extra_packages),
         "APT_MIRROR": context.apt_mirror,
         "APT_SECURITY_MIRROR": context.apt_security_mirror,

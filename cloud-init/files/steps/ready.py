@@ -35,7 +35,12 @@ def main() -> None:
 
 
 def wait(url: str, timeout: float, units: list[str]) -> str:
-    """The model that answers there."""
+    """The model that answers there.
+
+    The launcher waits `timeout` seconds from ACTIVE. The same time from here always ends later, so
+    the server never gives up first. It does not count from boot, because a launcher that was
+    interrupted delivers the code, and starts its own clock, long after that.
+    """
     until = time.monotonic() + timeout
     next_look = time.monotonic() + LOOK_EVERY
     while True:

@@ -109,7 +109,7 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
     plan, _ = make_plan(
         at.cloud, settings, identity=at.login(), folder=at.folder, ssh_folder=at.ssh_folder
     )
-    plan.parcel = dataclasses.replace(plan.parcel or Parcel(b"", ""), data=data)
+    plan.parcel = dataclasses.replace(plan.parcel or Parcel(b"", "", ""), data=data)
     interrupts = Interrupts()
     with interrupts.installed():
         launch = Bare(

@@ -159,3 +159,17 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
         "URL": "https://x/y?a=b&c=d#e",
         "EMPTY": "",
     }
+
+
+@pytest.mark.parametrize("role", ["server", "image"])
+def test_no_step_gives_up_before_a_launcher_that_waits_longer(role: str) -> None:
+    program = load("contextualize.py")
+    usual = {step.stage: step.limit for step in program.steps(role, program.DEFAULT_TIMEOUT)}
+    twice = {step.stage: step.limit for step in program.steps(role, 2 * program.DEFAULT_TIMEOUT)}
+    shorter = {step.stage: step.limit for step in program.steps(role, 600)}
+    for limits in (usual, twice, shorter):
+        limits.pop("code")  # it waits for days anyway
+    if role == "server":
+        assert (usual.pop("ready"), twice.pop("ready"), shorter.pop("ready")) == (1860, 3660, 660)
+    assert twice == {stage: 2 * limit for stage, limit in usual.items()}
+    assert shorter == usual

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from openstack_client.userdata.render import step_settings
 from tests.unit.cloud_init.steps import FILES, load
+from tests.unit.openstack_client.userdata.contexts import context
 
 
 class Server:
@@ -92,6 +94,19 @@ class Answers(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Clock:
+    """time.monotonic and time.sleep, without waiting."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return 1e6 + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
 class TestReady:
     """steps/ready.py"""
 
@@ -131,3 +146,35 @@ class TestReady:
         monkeypatch.setattr(program.subprocess, "run", run)
         with pytest.raises(SystemExit, match="has ended 5 times"):
             program.give_up_on_hopeless(["stackserve-worker@1.service"])
+
+    @pytest.mark.parametrize("timeout", [600, 1800, 3600])
+    def test_gives_up_after_the_given_time_and_not_before(
+        self, timeout: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        program = load("steps/ready.py")
+        clock = Clock()
+        monkeypatch.setattr(program, "time", clock)
+        monkeypatch.setattr(program, "ask", lambda _url: ({}, "worker (none answered)"))
+        with pytest.raises(SystemExit, match=f"not ready after {timeout} s: worker"):
+            program.wait("http://127.0.0.1/ready", timeout, [])
+        assert timeout < clock.slept <= timeout + 2 * program.PAUSE
+
+    def test_waits_as_long_as_the_user_data_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        program = load("steps/ready.py")
+        asked: list[float] = []
+
+        def wait(_url: str, timeout: float, _units: list[str]) -> str:
+            asked.append(timeout)
+            return "diabetes-1"
+
+        def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+            return subprocess.CompletedProcess(command, 0, "stackserve-web.service\n")
+
+        monkeypatch.setattr(program, "wait", wait)
+        monkeypatch.setattr(program.subprocess, "run", run)
+        settings = step_settings(context(ready_timeout=2700), b"")
+        for name in ("ROLE", "PORT", "READY_TIMEOUT"):
+            monkeypatch.setenv(name, settings[name])
+        with pytest.raises(SystemExit) as ended:
+            program.main()
+        assert (ended.value.code, asked) == (0, [2700])

@@ -31,7 +31,7 @@ from openstack_client.settings import Settings, merge
 
 ME = Identity("demo", "u1", "demo", "p1")
 KEY = KeyPlan("stackserve-stackserve", make=True, public="ssh-ed25519 A", why="a new one")
-PARCEL = Parcel(b"data", "c0de", b"payload")
+PARCEL = Parcel(b"data", "c0de", "d1ge57", b"payload")
 MARK = inventory.mark("stackserve", "00ff")
 FACTS = Facts(
     images=(Image("d", "Debian 12", created="1"),),

@@ -15,7 +15,7 @@ from openstack_client.settings import merge
 from tests.unit.openstack_client.plan.test_decide import FACTS, KEY, ME
 
 RECIPE = Recipe("p", "c0de", "l", "i")
-PARCEL = Parcel(b"data", "c0de", b"payload", RECIPE)
+PARCEL = Parcel(b"data", "c0de", "d1ge57", b"payload", RECIPE)
 BASE = FACTS.images[0]
 BAKED = Image(
     "b",

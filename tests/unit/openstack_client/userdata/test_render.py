@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from openstack_client.deploy.run import parcel
+from openstack_client.plan.model import Parcel
+from openstack_client.settings import Settings
 from openstack_client.userdata import (
     NOVA_LIMIT,
     SIZE_GOAL,
@@ -20,6 +23,7 @@ from openstack_client.userdata import (
     read_code,
     render,
 )
+from openstack_client.userdata.context import Role
 from tests.unit.openstack_client.userdata.contexts import (
     CHECKOUT,
     CODE,
@@ -104,6 +108,24 @@ def test_an_image_is_cleaned_and_starts_nothing_that_listens() -> None:
 def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:
     settings = written(context())["/etc/stackserve/settings.env"]
     assert f"STACKSERVE_CODE_HASH={code_hash(CODE)}\n" in settings
+
+
+@pytest.mark.parametrize("role", ["server", "image"])
+@pytest.mark.parametrize(("given", "carried"), [(None, 1800), (7200, 7200), (5, 600)])
+def test_the_vm_waits_as_long_as_the_launcher(role: Role, given: int | None, carried: int) -> None:
+    """--timeout-ready; never so short that a second run of the launcher comes too late."""
+    values = {} if given is None else {"timeout_ready": given}
+    made = parcel(Settings(name="demo", **values), Role(role))
+    assert isinstance(made, Parcel)
+    assert f"READY_TIMEOUT={carried}\n" in gzip.decompress(made.data).decode()
+
+
+def test_waiting_longer_makes_no_other_server() -> None:
+    """Running the command again with a longer --timeout-ready finds the server as it should be."""
+    usual, longer = render(context()), render(context(ready_timeout=7200))
+    assert usual.text != longer.text
+    assert usual.digest == longer.digest
+    assert render(context(port=5101)).digest != usual.digest
 
 
 def test_another_line_of_code_is_another_hash() -> None:
