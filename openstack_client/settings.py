@@ -114,7 +114,9 @@ class Settings(BaseModel):
         "shipped one.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="Worker processes. Else one for each core."
+        None,
+        description="Worker processes. Default: the server decides: half its cores, "
+        "at least 1 and at most 4.",
     )
     apt_mirror: Url | None = Field(None, description="Package mirror that the server uses.")
     apt_security_mirror: Url | None = Field(

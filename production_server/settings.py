@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         None, description="processes of the web tier; half the cores, at most 4, when not set"
     )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="worker processes; half the cores, at most 4, when not set"
+        None,
+        description="worker processes; half the cores, at least 1 and at most 4, when not set",
     )
     deadline: Annotated[float, Field(gt=0, le=300)] = Field(
         10.0, description="seconds until an answer-now request gives up with 503"
@@ -126,7 +127,11 @@ def bare_environment() -> dict[str, str]:
 
 
 def half_the_cores(cores: int) -> int:
-    """Web and workers share the cores; more than 4 of each gave nothing."""
+    """The default number of web processes and of workers, which share the cores.
+
+    On 2 cores a second worker answered 0.9 to 1.1 times the requests and took 120 MB more. More
+    than 4 of each gave nothing.
+    """
     return max(1, min(4, cores // 2))
 
 

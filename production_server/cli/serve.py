@@ -15,7 +15,11 @@ from production_server.settings import load_settings
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 5100]")
 @click.option("--services", is_flag=True, help="RabbitMQ, web, workers, recorder as processes.")
-@click.option("--workers", type=click.IntRange(1, 64), help="Worker processes, with --services.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="Worker processes, with --services.  [default: half the cores, at least 1 and at most 4]",
+)
 def serve(host: str | None, port: int | None, services: bool, workers: int | None) -> None:
     """Serve on this machine until Ctrl-C.
 

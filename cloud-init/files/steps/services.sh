@@ -3,7 +3,7 @@
 set -eu
 count=$WORKERS
 if [ "$count" = auto ]; then
-    # As many as production_server starts on its own: half the cores, at least 1, at most 4.
+    # The default of production_server (half_the_cores): at least 1, at most 4.
     count=$(($(nproc) / 2))
     [ "$count" -ge 1 ] || count=1
     [ "$count" -le 4 ] || count=4

@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from production_server.settings import half_the_cores
 from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 from tests.unit.cloud_init.steps import FILES, load
 
@@ -338,3 +339,24 @@ class TestAddWorker:
         # By standard input alone: arguments can be read by everybody on the server.
         assert not any(old in arguments or new in arguments for arguments, _ in asked)
         assert {old, new} <= {given for _, given in asked}
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 4, 7, 8, 64])
+def test_a_vm_starts_as_many_workers_as_the_server_does_by_default(
+    tmp_path: Path, cores: int
+) -> None:
+    """services.sh counts in the shell: starting Python just to ask would cost seconds."""
+    (tmp_path / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
+    (tmp_path / "systemctl").write_text("#!/bin/sh\n")
+    for name in ("nproc", "systemctl"):
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "WORKERS": "auto", "ROLE": "server"}
+    done = subprocess.run(
+        ["sh", str(FILES / "steps" / "services.sh")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    workers = [unit for unit in done.stdout.split() if "worker@" in unit]
+    assert len(workers) == half_the_cores(cores)
