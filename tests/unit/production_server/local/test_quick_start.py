@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,19 @@ def test_a_second_erlang_ends_at_once() -> None:
 
 def test_nothing_fails_where_rabbitmq_is_not_found() -> None:
     assert erlang(START) == "ok"
+
+
+def test_a_version_that_was_not_tested_starts_as_usual(tmp_path: Path) -> None:
+    libraries = SERVER.resolve().parents[1] / "plugins"
+    rabbit = next(libraries.glob("rabbit-*"))
+    (tmp_path / "rabbit-99.1.0").symlink_to(rabbit)
+    for library in libraries.glob("*-*"):
+        if library != rabbit:
+            (tmp_path / library.name).symlink_to(library)
+    ask = (
+        '[code:lib_dir(rabbit), os:getenv("ERL_AFLAGS"), erlang:module_loaded(rabbit_misc), '
+        "element(2, application:get_key(ssl, modules)) =/= []]"
+    )
+    load = "application:load(ssl)"
+    found = erlang(f'{START}, {load}, io:format("~0p", [{ask}])', str(tmp_path), "+pc latin1")
+    assert found == f'ok ["{tmp_path}/rabbit-99.1.0",false,false,true]'
