@@ -48,7 +48,7 @@ def ensure(requirements: Path, venv: Path = VENV) -> Path:
             "-r",
             str(requirements),
         ],
-        _uv_environment(venv),
+        uv_environment(venv),
     )
     stamp.write_text(wanted)
     say(f"Environment ready in {time.monotonic() - started:.0f} s.")
@@ -68,7 +68,7 @@ def _uv(venv: Path) -> Path:
     return uv
 
 
-def _uv_environment(venv: Path) -> dict[str, str]:
+def uv_environment(venv: Path) -> dict[str, str]:
     """Let uv use the package index that pip is told to use on this machine."""
     environment = dict(os.environ)
     if "UV_DEFAULT_INDEX" not in environment and "UV_INDEX_URL" not in environment:

@@ -1,4 +1,4 @@
-"""The system packages that the tests drive: a real broker, browser and database."""
+"""The system packages that the tests use: a broker, a browser, a database, shells."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ NEEDED = {
     "/usr/bin/cloud-init": "cloud-init",
     "/usr/bin/shellcheck": "shellcheck",
     "/usr/bin/systemd-analyze": "systemd",
+    "/usr/bin/zsh": "zsh",
+    "/usr/bin/fish": "fish",
     "/usr/lib/postgresql": "postgresql",
 }
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import VENV, _uv, _uv_environment, say
+from environment import VENV, _uv, say, uv_environment
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stackserve-bench"
 
@@ -21,7 +21,7 @@ def ensure(requirements: Path, cache: Path, name: str) -> Path:
     if stamp.exists() and stamp.read_text() == wanted:
         return venv
     say(f"Installing {name} ...")
-    uv, settings = str(_uv(VENV)), _uv_environment(VENV)
+    uv, settings = str(_uv(VENV)), uv_environment(VENV)
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", str(VENV / "bin" / "python"), str(venv)],
         [
