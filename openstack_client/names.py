@@ -1,4 +1,4 @@
-"""Find a thing by its name or id; when that fails, say what there is and what is nearest."""
+"""The names of resources: what we call ours, and how to find others by name or id."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class Named(Protocol):
 
 
 Thing = TypeVar("Thing", bound=Named)
+
+
+def made_name(deployment: str) -> str:
+    """The name of everything that the launcher creates for a deployment."""
+    return f"stackserve-{deployment}"
 
 
 def nearest(wanted: str, names: Iterable[str]) -> str | None:

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
-from openstack_client.plan.security_group import HTTP_PORT
+from openstack_client.service import HTTP_PORT
 
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"

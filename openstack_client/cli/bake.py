@@ -7,22 +7,23 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import cloud_flags, settings_flags
-from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud import queries
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts, Image
 from openstack_client.deploy import bake as baking
-from openstack_client.deploy import run
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Options
 from openstack_client.errors import PreflightError
-from openstack_client.plan import baked_images, choices
+from openstack_client.plan import baked_images, choices, make
 from openstack_client.plan.baked_images import Match, Recipe, Stale
 from openstack_client.plan.model import Parcel
 from openstack_client.settings import Settings
 from openstack_client.userdata import Role
+from openstack_client.watch import stages
 
 # What a builder has no use for.
 UNUSED = {"name", "volume_size", "workers", "security_group"}
@@ -47,56 +48,56 @@ def bake(
     dependencies and code, cleaned of all that is its own, and taken as a snapshot. A deploy
     from it downloads nothing, and makes its own keys and passwords.
     """
-    desk = open_desk(flags)
+    session = open_session(flags)
     interrupts = Interrupts()
     with interrupts.installed():
-        identity = desk.login()
+        identity = session.login()
         if prune:
-            _prune(desk, identity, yes)
+            _prune(session, identity, yes)
         else:
-            _bake(desk, identity, image_name, interrupts, again, Options(keep=keep))
+            _bake(session, identity, image_name, interrupts, again, Options(keep=keep))
 
 
 def _bake(
-    desk: Desk,
+    session: Session,
     identity: Identity,
     name: str | None,
     interrupts: Interrupts,
     again: bool,
     options: Options,
 ) -> None:
-    settings = baking.builder_settings(desk.settings)
-    plan, facts = desk.plan(identity, settings=settings, role=Role.IMAGE)
+    settings = baking.builder_settings(session.settings)
+    plan, facts = session.plan(identity, settings=settings, role=Role.IMAGE)
     recipe = plan.parcel.recipe if plan.parcel else None
     if recipe and plan.image and not again:
         found = baked_images.best(facts.images, recipe, plan.image, identity.project_id)
         if found and found[1] is Match.ALL:
-            _found(desk, found[0].image)
+            _found(session, found[0].image)
             return
-    desk.begin(identity, plan)
+    session.begin(identity, plan)
     assert plan.image and recipe, "a plan without problems has an image and user data"
     name = name or baking.image_name(plan.image, recipe)
-    with desk.showing(interrupts, f"Baking {name!r}", baking.STAGES) as progress:
+    with session.showing(interrupts, f"Baking {name!r}", stages.BAKE) as progress:
         result = baking.Bake(
-            cloud=desk.cloud,
+            cloud=session.cloud,
             settings=settings,
             plan=plan,
-            folder=desk.folder,
+            folder=session.folder,
             progress=progress,
             interrupts=interrupts,
             options=options,
         ).bake(name)
-    if desk.as_json:
+    if session.as_json:
         click.echo(json.dumps(result.as_json()))
     else:
-        desk.say(f"\nImage {name!r} is ready after {result.seconds:.0f} s.", "bold")
-        desk.say(f"  {result.image.id}, {result.image.size_bytes / 1e6:,.0f} MB")
-        desk.say("  Deploy uses it by itself, as long as the dependencies are the same.")
+        session.say(f"\nImage {name!r} is ready after {result.seconds:.0f} s.", "bold")
+        session.say(f"  {result.image.id}, {result.image.size_bytes / 1e6:,.0f} MB")
+        session.say("  Deploy uses it by itself, as long as the dependencies are the same.")
 
 
-def _found(desk: Desk, image: Image) -> None:
-    if desk.as_json:
-        desk.answer(
+def _found(session: Session, image: Image) -> None:
+    if session.as_json:
+        session.answer(
             {
                 "event": "result",
                 "image": image.id,
@@ -107,14 +108,14 @@ def _found(desk: Desk, image: Image) -> None:
             }
         )
     else:
-        desk.say(
+        session.say(
             f"Image {image.name!r} ({image.id}) has this very code already; --again bakes another."
         )
 
 
-def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
-    facts = queries.gather(desk.cloud)
-    stale = _stale(desk.settings, facts, identity.project_id)
+def _prune(session: Session, identity: Identity, yes: bool) -> None:
+    facts = queries.gather(session.cloud)
+    stale = _stale(session.settings, facts, identity.project_id)
     rows = [
         {
             "name": entry.image.name,
@@ -126,24 +127,26 @@ def _prune(desk: Desk, identity: Identity, yes: bool) -> None:
         for entry in stale
     ]
     if not rows:
-        desk.answer({"deleted": []}) if desk.as_json else desk.say("No baked image is stale.")
+        session.answer({"deleted": []}) if session.as_json else session.say(
+            "No baked image is stale."
+        )
         return
-    if not desk.as_json:
-        desk.say("These go:")
-        desk.console.print(table_of(rows, COLUMNS))
-    if not desk.agreed("Delete them?", yes):
+    if not session.as_json:
+        session.say("These go:")
+        session.console.print(table_of(rows, COLUMNS))
+    if not session.agreed("Delete them?", yes):
         return
     for entry in stale:
-        baking.remove(desk.cloud, entry.image.id)
-    if desk.as_json:
-        desk.answer({"deleted": rows})
+        baking.remove(session.cloud, entry.image.id)
+    if session.as_json:
+        session.answer({"deleted": rows})
     else:
-        desk.say(f"Deleted: {len(stale)}.")
+        session.say(f"Deleted: {len(stale)}.")
 
 
 def _stale(settings: Settings, facts: Facts, project: str) -> list[Stale]:
     base = choices.image(settings.image, facts)
-    parcel = run.parcel(settings)
+    parcel = make.parcel(settings)
     problems = list(base.problems) + ([] if isinstance(parcel, Parcel) else parcel)
     recipe: Recipe | None = parcel.recipe if isinstance(parcel, Parcel) else None
     if base.thing is None or recipe is None:

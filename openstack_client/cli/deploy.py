@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from openstack_client.cli import serve_here
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import Desk, edge, find_source, open_desk
+from openstack_client.cli.session import Session, find_source, open_session
+from openstack_client.cloud.credentials import Source
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Launch, Options, Result
 from openstack_client.errors import SettingsError
@@ -51,7 +53,8 @@ def deploy(
 
     Without OpenStack credentials, serve on this machine instead.
     """
-    if here or find_source(flags) is None:
+    source = None if here else find_source(flags)
+    if source is None:
         if not here:
             click.echo(
                 "No OpenStack credentials (no OS_* variables, no clouds.yaml): "
@@ -67,29 +70,29 @@ def deploy(
             "Add --local to serve here, or leave them out to deploy to the cloud.",
         )
     options = Options(keep=keep, wait=not no_wait, recreate=recreate, take_over=take_over)
-    deploy_to_cloud(flags, options)
+    deploy_to_cloud(flags, source, options)
 
 
-def deploy_to_cloud(flags: dict[str, Any], options: Options) -> None:
+def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> None:
     """The verb's work once a cloud is meant."""
     began = time.monotonic()
-    desk = open_desk(flags)
+    session = open_session(flags, source=source)
     interrupts = Interrupts()
     with interrupts.installed():
-        identity = desk.login()
-        plan, _ = desk.plan(identity, recreate=options.recreate)
-        desk.begin(identity, plan)
-        with desk.showing(interrupts, f"Deploying {desk.name!r}", began=began) as progress:
+        identity = session.login()
+        plan, _ = session.plan(identity, recreate=options.recreate)
+        session.begin(identity, plan)
+        with session.showing(interrupts, f"Deploying {session.name!r}", began=began) as progress:
             result = Launch(
-                cloud=desk.cloud,
-                settings=desk.settings,
+                cloud=session.cloud,
+                settings=session.settings,
                 plan=plan,
-                folder=desk.folder,
+                folder=session.folder,
                 progress=progress,
                 interrupts=interrupts,
                 options=options,
             ).run()
-    _end(desk, result)
+    _end(session, result)
 
 
 def _say_unused(flags: dict[str, Any]) -> None:
@@ -103,17 +106,17 @@ def _say_unused(flags: dict[str, Any]) -> None:
         click.echo(f"Not used here: {', '.join(given)}.", err=True)
 
 
-def _end(desk: Desk, result: Result) -> None:
-    if desk.as_json:
+def _end(session: Session, result: Result) -> None:
+    if session.as_json:
         click.echo(json.dumps(result.as_json()))
         return
     after = f"after {result.seconds:.0f} s"
     if result.ready:
-        desk.say(f"\nReady {after}; it predicts: {result.prediction}.", "bold")
+        session.say(f"\nReady {after}; it predicts: {result.prediction}.", "bold")
     else:
-        desk.say(f"\nThe server has its code {after} and goes on by itself.", "bold")
-        desk.say(f"  Ready?     {COMMAND} status {result.name}")
-    desk.say(
+        session.say(f"\nThe server has its code {after} and goes on by itself.", "bold")
+        session.say(f"  Ready?     {COMMAND} status {result.name}")
+    session.say(
         f"  Open:      {result.url}\n  Log in:    {result.ssh}\n"
         f"  Take away: {COMMAND} delete {result.name}"
     )

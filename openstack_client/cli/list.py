@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import LOOKING, cloud_flags, settings_flags
-from openstack_client.cli.session import edge, open_desk
+from openstack_client.cli.session import open_session
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud import queries
 from openstack_client.watch.status import deployments
@@ -21,17 +22,17 @@ COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
 @edge
 def list_(**flags: Any) -> None:
     """Show all deployments in the project."""
-    desk = open_desk(flags)
-    identity = desk.login()
+    session = open_session(flags)
+    identity = session.login()
     rows = deployments(
-        queries.servers(desk.cloud),
-        queries.groups(desk.cloud),
-        queries.ports(desk.cloud),
-        queries.addresses(desk.cloud),
+        queries.servers(session.cloud),
+        queries.groups(session.cloud),
+        queries.ports(session.cloud),
+        queries.addresses(session.cloud),
     )
-    if desk.as_json:
-        desk.answer(rows)
+    if session.as_json:
+        session.answer(rows)
     elif rows:
-        desk.console.print(table_of(rows, COLUMNS))
+        session.console.print(table_of(rows, COLUMNS))
     else:
-        desk.say(f"Project {identity.project!r} has no deployment.")
+        session.say(f"Project {identity.project!r} has no deployment.")

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.ssh import ready_way
 from openstack_client.errors import NoDeployment, SettingsError
 from openstack_client.plan.inventory import Inventory
@@ -32,34 +33,34 @@ def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
     """Show the console log, or the journal of a unit."""
     if follow and flags["as_json"]:
         raise SettingsError("--follow has no end, and --json is one document.", "Leave one out.")
-    desk = open_desk(flags)
+    session = open_session(flags)
     if unit:
-        _journal(desk, unit, lines, follow)
+        _journal(session, unit, lines, follow)
         return
-    desk.login()
-    mine = _inventory(desk)
-    server = desk.the_server(mine)
-    text = read_console(desk.cloud, server, lines)
-    if desk.as_json:
-        desk.answer({"name": mine.name, "server": server.id, "lines": text.splitlines()})
+    session.login()
+    mine = _inventory(session)
+    server = session.the_server(mine)
+    text = read_console(session.cloud, server, lines)
+    if session.as_json:
+        session.answer({"name": mine.name, "server": server.id, "lines": text.splitlines()})
         return
     click.echo(text)
     while follow:
         time.sleep(PAUSE)
-        now = read_console(desk.cloud, server, lines)
+        now = read_console(session.cloud, server, lines)
         fresh = added(text, now)
         if fresh:
             click.echo(fresh, nl=False)
         text = now
 
 
-def _inventory(desk: Desk) -> Inventory:
+def _inventory(session: Session) -> Inventory:
     try:
-        return desk.inventory()
+        return session.inventory()
     except NoDeployment as error:
-        if desk.name not in UNITS:
+        if session.name not in UNITS:
             raise
-        hint = f"For the journal of a unit: logs --unit {desk.name}."
+        hint = f"For the journal of a unit: logs --unit {session.name}."
         raise NoDeployment(error.what, f"{hint} {error.remedy}") from error
 
 
@@ -72,13 +73,13 @@ def added(before: str, now: str) -> str:
     return now[place + len(tail) :] if place >= 0 else now
 
 
-def _journal(desk: Desk, unit: str, lines: int, follow: bool) -> None:
-    way = ready_way(desk)
+def _journal(session: Session, unit: str, lines: int, follow: bool) -> None:
+    way = ready_way(session)
     more = " --follow" if follow else ""
     command = f"sudo journalctl --no-pager --lines={lines} --unit='{UNITS[unit]}'{more}"
-    if desk.as_json:
+    if session.as_json:
         done = way.run(command)
-        desk.answer({"name": desk.name, "unit": unit, "lines": done.stdout.splitlines()})
+        session.answer({"name": session.name, "unit": unit, "lines": done.stdout.splitlines()})
         return
     arguments = way.command(command)
     sys.stdout.flush()

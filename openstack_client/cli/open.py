@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import edge, open_desk
-from openstack_client.watch.probe import base_url
+from openstack_client.cli.session import open_session
+from openstack_client.service import base_url
 
 
 @click.command(name="open")
@@ -20,13 +21,13 @@ from openstack_client.watch.probe import base_url
 @edge
 def open_(no_browser: bool, **flags: Any) -> None:
     """Open the page of a deployment."""
-    desk = open_desk(flags)
-    desk.login()
-    mine = desk.inventory()
-    url = base_url(mine.address_of(desk.the_server(mine))) + "/predictions"
-    if desk.as_json:
-        desk.answer({"name": mine.name, "url": url})
+    session = open_session(flags)
+    session.login()
+    mine = session.inventory()
+    url = base_url(mine.address_of(session.the_server(mine))) + "/predictions"
+    if session.as_json:
+        session.answer({"name": mine.name, "url": url})
         return
-    desk.say(url)
+    session.say(url)
     if not no_browser:
         webbrowser.open(url)

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import edge, open_desk
+from openstack_client.cli.session import open_session
 from openstack_client.cli.tables import plan_json
-from openstack_client.deploy.run import refuse
 from openstack_client.errors import PreflightError
+from openstack_client.plan.make import refuse
 
 
 @click.command()
@@ -21,13 +22,13 @@ from openstack_client.errors import PreflightError
 @edge
 def plan(recreate: bool, **flags: Any) -> None:
     """Say what deploy would make, change or find; exit code 4 if it cannot."""
-    desk = open_desk(flags)
-    identity = desk.login()
-    made, _ = desk.plan(identity, recreate=recreate)
-    if desk.as_json:
-        desk.answer(plan_json(made, desk.source.words))
+    session = open_session(flags)
+    identity = session.login()
+    made, _ = session.plan(identity, recreate=recreate)
+    if session.as_json:
+        session.answer(plan_json(made, session.source.words))
         if made.problems:
             raise SystemExit(PreflightError.exit_code)
         return
-    desk.show(identity, made)
+    session.show(identity, made)
     refuse(made.problems)

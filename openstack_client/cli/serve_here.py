@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from openstack_client.places import CHECKOUT
 
@@ -23,7 +24,7 @@ def command(host: str | None, port: int | None, services: bool, workers: int | N
     return arguments
 
 
-def become(arguments: list[str]) -> None:
+def become(arguments: list[str]) -> NoReturn:
     """Replace this process, so that Ctrl-C reaches the service itself."""
     sys.stdout.flush()
     sys.stderr.flush()

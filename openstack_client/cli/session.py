@@ -1,8 +1,7 @@
-"""Where errors become words and exit codes, and flags become a logged-in cloud."""
+"""From flags to a cloud that a verb can work with."""
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -26,21 +25,21 @@ from openstack_client.cloud.queries import addresses, groups, keypairs, ports, s
 from openstack_client.cloud.resources import Facts, Server
 from openstack_client.deploy.delete import find
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.deploy.run import make_plan, refuse
 from openstack_client.errors import (
     CredentialsError,
     Interrupted,
-    LauncherError,
     NoDeployment,
     SettingsError,
 )
 from openstack_client.names import listed, nearest
 from openstack_client.plan.inventory import USER_KEY, Inventory, deployment_names
 from openstack_client.plan.keypair import known_hosts, private_of, short
+from openstack_client.plan.make import make_plan, refuse
 from openstack_client.plan.model import Plan
 from openstack_client.settings import Settings
 from openstack_client.userdata import Role
-from openstack_client.watch.progress import STAGES, Progress, display
+from openstack_client.watch import stages as stage_names
+from openstack_client.watch.progress import Progress, display
 from openstack_client.watch.ssh import Way
 
 CLOUD_FLAGS = (
@@ -56,42 +55,9 @@ CLOUD_FLAGS = (
 
 PIPE_WIDTH = 200
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def edge(function: Function) -> Function:
-    """Let a verb end with the exit code of its error, told in words or JSON.
-
-    SIGTERM ends a verb as Ctrl-C does, and both work in a background job of a shell.
-    """
-
-    @functools.wraps(function)
-    def wrapped(*arguments: Any, **flags: Any) -> Any:
-        try:
-            with Interrupts().installed():
-                return function(*arguments, **flags)
-        except LauncherError as error:
-            fail(error, bool(flags.get("as_json")))
-        except KeyboardInterrupt:
-            fail(Interrupted("Stopped."), bool(flags.get("as_json")))
-
-    return wrapped  # type: ignore[return-value]
-
-
-def fail(error: LauncherError, as_json: bool) -> NoReturn:
-    """Tell the error and end."""
-    if as_json:
-        click.echo(json.dumps({"event": "error", **error.as_json()}))
-    else:
-        sys.stdout.flush()
-        Console(stderr=True, soft_wrap=True).print(
-            f"\n{error}", style="red", markup=False, highlight=False
-        )
-    sys.exit(error.exit_code)
-
 
 @dataclass
-class Desk:
+class Session:
     """All that a verb works with."""
 
     settings: Settings
@@ -170,7 +136,7 @@ class Desk:
         self,
         interrupts: Interrupts,
         title: str,
-        stages: Sequence[str] = STAGES,
+        stages: Sequence[str] = stage_names.DEPLOY,
         began: float | None = None,
     ) -> Iterator[Progress]:
         """How the work of the block goes, on the display that fits."""
@@ -243,10 +209,15 @@ def find_source(flags: Mapping[str, Any]) -> Source | None:
     return credentials.find(env, flags.get("os_cloud"), Path.cwd(), _overrides(flags))
 
 
-def open_desk(flags: dict[str, Any], note: Callable[[str], None] | None = None) -> Desk:
+def open_session(
+    flags: dict[str, Any],
+    *,
+    source: Source | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Session:
     """Read the settings and get ready to log in."""
     env = settings.environment()
-    source = find_source(flags)
+    source = source or find_source(flags)
     if source is None:
         raise CredentialsError(
             "There are no OpenStack credentials: no OS_* variables and no clouds.yaml.",
@@ -264,7 +235,7 @@ def open_desk(flags: dict[str, Any], note: Callable[[str], None] | None = None) 
         retries=merged.retries,
         note=note or _to_stderr,
     )
-    return Desk(merged, env, source, cloud, as_json, _console())
+    return Session(merged, env, source, cloud, as_json, _console())
 
 
 def read_settings(

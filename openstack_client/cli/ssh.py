@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError
 from openstack_client.watch.boot import knows_host, read_console, remember_host_keys
@@ -45,28 +46,28 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
 
     The server is known by the host key in its console log; it is never trusted blindly.
     """
-    desk = open_desk(flags)
-    way = ready_way(desk)
+    session = open_session(flags)
+    way = ready_way(session)
     arguments = way.command(*command)
-    if desk.as_json:
-        desk.answer({"name": desk.name, "command": arguments})
+    if session.as_json:
+        session.answer({"name": session.name, "command": arguments})
         return
     sys.stdout.flush()
     os.execvp(arguments[0], arguments)
 
 
-def ready_way(desk: Desk) -> Way:
+def ready_way(session: Session) -> Way:
     """The way in, the server's host key known."""
-    desk.login()
-    mine = desk.inventory()
-    server = desk.the_server(mine)
+    session.login()
+    mine = session.inventory()
+    server = session.the_server(mine)
     if server.status != "ACTIVE":
         raise ServerError(
             f"Server {server.name!r} is {server.status}, so nobody can log in.",
             f"`deploy {mine.name}` starts or finishes it.",
         )
-    way = desk.way(mine, server)
-    if not learn_host_key(desk, way, server):
+    way = session.way(mine, server)
+    if not learn_host_key(session, way, server):
         raise ServerError(
             f"The host key of {way.address} is not in the console log (yet), so the server "
             "cannot be told from an impostor.",
@@ -75,7 +76,7 @@ def ready_way(desk: Desk) -> Way:
     return way
 
 
-def learn_host_key(desk: Desk, way: Way, server: Server) -> bool:
+def learn_host_key(session: Session, way: Way, server: Server) -> bool:
     """Whether the server can be told from an impostor.
 
     By its console, which the cloud vouches for, even if somebody else made the server anew;
@@ -83,7 +84,7 @@ def learn_host_key(desk: Desk, way: Way, server: Server) -> bool:
     """
     kept = knows_host(way.known_hosts, way.address)
     try:
-        text = read_console(desk.cloud, server)
+        text = read_console(session.cloud, server)
     except CloudError:
         if kept:
             return True

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from openstack_client import userdata
+from openstack_client.cli.errors import edge
 from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
-from openstack_client.cli.session import Desk, edge, open_desk
+from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud.resources import Server
@@ -44,9 +45,9 @@ SHOWN = (
 @edge
 def status(no_ssh: bool, **flags: Any) -> None:
     """Say how a deployment is; exit code 11 if it does not predict."""
-    desk = open_desk(flags)
-    desk.login()
-    mine = desk.inventory()
+    session = open_session(flags)
+    session.login()
+    mine = session.inventory()
     server = mine.servers[0] if mine.servers else None
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER))
     probe = alive = inside = setup = None
@@ -56,18 +57,18 @@ def status(no_ssh: bool, **flags: Any) -> None:
         if probe.ok:
             alive = service.look("/alive")
         else:
-            setup = _setup(desk, server)
+            setup = _setup(session, server)
         if not no_ssh:
-            inside = _inside(desk, desk.way(mine, server), server)
+            inside = _inside(session, session.way(mine, server), server)
     content = status_json(
         server, mine, probe=probe, setup=setup, alive=alive, inside=inside, on_disk=on_disk
     )
-    if desk.as_json:
-        desk.answer(content)
+    if session.as_json:
+        session.answer(content)
     else:
-        _show(desk, content)
+        _show(session, content)
     if not content["ready"]:
-        if desk.as_json:
+        if session.as_json:
             raise SystemExit(Unhealthy.exit_code)
         why = probe.words if probe else f"its server is {content['server_status']}"
         raise Unhealthy(
@@ -76,41 +77,41 @@ def status(no_ssh: bool, **flags: Any) -> None:
         )
 
 
-def _inside(desk: Desk, way: Way, server: Server) -> Inside:
+def _inside(session: Session, way: Way, server: Server) -> Inside:
     try:
-        if not learn_host_key(desk, way, server):
+        if not learn_host_key(session, way, server):
             return Inside(problem="the console does not show the server's host key (yet)")
     except CloudError as error:
         return Inside(problem=error.what.rstrip("."))
     return ask_inside(way)
 
 
-def _setup(desk: Desk, server: Server) -> str:
+def _setup(session: Session, server: Server) -> str:
     """How far a server is that does not predict, by its console."""
     try:
-        text = read_console(desk.cloud, server)
+        text = read_console(session.cloud, server)
     except CloudError as error:
         return error.what
     return console.how_far(console.marks(text))
 
 
-def _show(desk: Desk, content: dict[str, Any]) -> None:
+def _show(session: Session, content: dict[str, Any]) -> None:
     rows = [
         {"what": words, "value": content[key]} for key, words in SHOWN if content[key] is not None
     ]
     queues = ", ".join(f"{name} {depth}" for name, depth in content["queues"].items())
     if queues:
         rows.append({"what": "queues", "value": queues})
-    desk.say(f"Deployment {content['name']!r}")
-    desk.console.print(table_of(rows, ["what", "value"]))
+    session.say(f"Deployment {content['name']!r}")
+    session.console.print(table_of(rows, ["what", "value"]))
     if content["units"]:
-        desk.console.print(
+        session.console.print(
             table_of(content["units"], ["name", "active", "sub", "restarts", "memory_mb"])
         )
     if content["drift"] == "differs":
-        desk.say(
+        session.say(
             "Other code runs there than is on this disk; `deploy --recreate` brings it there.",
             "yellow",
         )
     if content["inside_problem"]:
-        desk.say(f"Units and queues: {content['inside_problem']}.", "yellow")
+        session.say(f"Units and queues: {content['inside_problem']}.", "yellow")

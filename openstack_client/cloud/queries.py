@@ -8,6 +8,7 @@ from typing import Any
 
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import (
+    SNAPSHOT_OF,
     Address,
     Facts,
     Flavor,
@@ -22,7 +23,6 @@ from openstack_client.cloud.resources import (
     Server,
 )
 from openstack_client.errors import CloudError
-from openstack_client.plan import baked_images
 
 ROUTER_OWNERS = (
     "network:router_interface",
@@ -222,8 +222,8 @@ def image_of(raw: Any) -> Image:
     """openstacksdk's image as a value."""
     properties = dict(raw.properties or {})
     # openstacksdk keeps the properties that it knows by name apart from the others.
-    if getattr(raw, baked_images.SNAPSHOT_OF, None):
-        properties[baked_images.SNAPSHOT_OF] = str(getattr(raw, baked_images.SNAPSHOT_OF))
+    if getattr(raw, SNAPSHOT_OF, None):
+        properties[SNAPSHOT_OF] = str(getattr(raw, SNAPSHOT_OF))
     user = properties.get("os_admin_user") or getattr(raw, "os_admin_user", None) or ""
     return Image(
         id=raw.id,

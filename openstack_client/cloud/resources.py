@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The property in which Nova names the server that a snapshot was taken of.
+SNAPSHOT_OF = "instance_uuid"
+
 
 @dataclass(frozen=True)
 class Image:

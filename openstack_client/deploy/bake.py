@@ -16,7 +16,7 @@ from typing import Any
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Image, Server
-from openstack_client.deploy.run import Launch, refuse
+from openstack_client.deploy.run import Launch
 from openstack_client.errors import (
     CloudError,
     LauncherError,
@@ -26,25 +26,11 @@ from openstack_client.errors import (
 from openstack_client.plan import baked_images, keypair
 from openstack_client.plan.baked_images import Recipe
 from openstack_client.settings import Settings
-from openstack_client.watch import boot, console
+from openstack_client.watch import boot, stages
 from openstack_client.watch.boot import BootConsole, HandOver
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.wait import fault, look_patiently
 
-STAGES = (
-    "requested",
-    "building",
-    "active",
-    "addressed",
-    "booting",
-    "packages",
-    "dependencies",
-    "code",
-    "model",
-    "clean",
-    "stopped",
-    "image",
-)
 POLL = 2.0
 # From the end of cleaning until Nova says that the machine is off.
 OFF_PATIENCE = 300.0
@@ -115,7 +101,6 @@ class Bake(Launch):
 
     def bake(self, name: str) -> Result:
         """Make the image; the builder goes in the end, whatever that is."""
-        refuse(self.plan.problems)
         try:
             image = self._image(name)
         except (LauncherError, KeyboardInterrupt):
@@ -189,7 +174,7 @@ class BuilderWatch:
     def _read_console(self) -> None:
         self.console.look()
         self.console.raise_failure("builder", "Run it again with --keep to look at the builder.")
-        if self.console.has_done(console.CLEAN):
+        if self.console.has_done(stages.CLEAN):
             self.clean_at = time.monotonic()
             self.progress.stage("stopped", "begin")
 
@@ -209,7 +194,11 @@ class BuilderWatch:
         return now.status == "SHUTOFF"
 
     def _timed_out(self, timeout: float) -> TimedOut:
-        missing = [stage for stage in STAGES[4:-2] if not self.console.has_done(stage)]
+        missing = [
+            stage
+            for stage in (*stages.INSTALL, *stages.PREPARE)
+            if not self.console.has_done(stage)
+        ]
         return TimedOut(
             f"After {timeout:.0f} s the builder has not done: {', '.join(missing) or 'stopping'}."
             f"{self.console.last_words}",

@@ -16,6 +16,7 @@ from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Address, Group, Port, Rule, Server
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.errors import ServerError
+from openstack_client.names import made_name
 from openstack_client.plan import inventory, keypair, security_group
 from openstack_client.plan.model import Plan
 from openstack_client.settings import Settings
@@ -36,7 +37,7 @@ class Maker:
 
     def __post_init__(self) -> None:
         self.description = inventory.mark(self.plan.name, self.run)
-        self.label = keypair.made_name(self.plan.name)
+        self.label = made_name(self.plan.name)
 
     def port(self) -> Port:
         """The server's port, without a security group yet."""

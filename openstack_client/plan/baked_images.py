@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from openstack_client.cloud.resources import Image
+from openstack_client.cloud.resources import SNAPSHOT_OF, Image
 
 PREFIX = "stackserve_"
 PAYLOAD, CODE, LOCK = f"{PREFIX}payload", f"{PREFIX}code", f"{PREFIX}lock"
 CLOUD_INIT, BASE, BUILDER = f"{PREFIX}cloud_init", f"{PREFIX}base_image", f"{PREFIX}builder"
-# What Nova itself writes into a snapshot: the server that it was taken of.
-SNAPSHOT_OF = "instance_uuid"
 # What later servers and their launcher need to know of the system; Nova mostly hands it on.
 KEPT = ("os_distro", "os_version", "os_admin_user", "architecture")
 

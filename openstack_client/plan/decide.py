@@ -23,12 +23,13 @@ from openstack_client.cloud.resources import (
     Server,
 )
 from openstack_client.errors import Problem
-from openstack_client.names import resolve
-from openstack_client.plan import baked_images, choices, inventory, keypair, quota, security_group
+from openstack_client.names import made_name, resolve
+from openstack_client.plan import baked_images, choices, inventory, quota, security_group
 from openstack_client.plan.choices import Choice
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
 from openstack_client.plan.model import Action, Item, Parcel, Plan
+from openstack_client.service import HTTP_PORT, SSH_PORT
 from openstack_client.settings import LEAST_BUILD_TIMEOUT, Settings
 
 LOOKING_ONLY = {"reader", "auditor", "observer"}
@@ -226,9 +227,7 @@ def _decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory)
             plan.problems.append(found)
         else:
             plan.group, plan.group_given = found, True
-            detail = (
-                f"as it is; it must let in {security_group.HTTP_PORT} and {security_group.SSH_PORT}"
-            )
+            detail = f"as it is; it must let in {HTTP_PORT} and {SSH_PORT}"
             plan.items.append(Item("security group", found.name, Action.FOUND, detail, found.id))
         return
     plan.group = _only(plan, "security group", mine.groups)
@@ -242,7 +241,7 @@ def _decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory)
         if changed:
             closes = security_group.words(plan.drop_rules)
             detail = f"to {detail}" + (f"; closes {closes}" if closes else "")
-    name = plan.group.name if plan.group else keypair.made_name(plan.name)
+    name = plan.group.name if plan.group else made_name(plan.name)
     plan.items.append(
         Item("security group", name, action, detail, plan.group.id if plan.group else "")
     )
@@ -262,7 +261,7 @@ def _decide_port(plan: Plan, mine: Inventory) -> None:
         plan.items.append(Item("port", plan.port.address, Action.FOUND, "", plan.port.id))
     elif plan.server_action in {Action.MAKE, Action.REPLACE}:
         on = f"on network {plan.network.name}" if plan.network else ""
-        plan.items.append(Item("port", keypair.made_name(plan.name), Action.MAKE, on))
+        plan.items.append(Item("port", made_name(plan.name), Action.MAKE, on))
     elif plan.server and plan.server.status not in SLEEPING:
         plan.problems.append(
             Problem(
@@ -320,7 +319,7 @@ def _network_of(port: Port | None, facts: Facts) -> Network | None:
 
 def _say_server(plan: Plan, settings: Settings, facts: Facts) -> None:
     server, action = plan.server, plan.server_action
-    name = server.name if server else keypair.made_name(plan.name)
+    name = server.name if server else made_name(plan.name)
     if action in {Action.MAKE, Action.REPLACE}:
         parts = [thing.name for thing in (plan.image, plan.flavor, plan.network) if thing]
         parts += [f"{settings.volume_size} GB volume"] if settings.volume_size else []

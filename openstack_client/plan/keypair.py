@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from openstack_client.cloud.resources import Keypair
 from openstack_client.errors import Problem
-from openstack_client.names import resolve
+from openstack_client.names import made_name, resolve
 
 PREFERRED = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
 KINDS = ("ssh-", "ecdsa-", "sk-")
@@ -73,11 +73,6 @@ def private_of(public_key: str, folders: list[Path]) -> Path | None:
                 private = path.with_suffix("")
                 return private if private.is_file() else None
     return None
-
-
-def made_name(deployment: str) -> str:
-    """What the launcher calls what it makes for a deployment."""
-    return f"stackserve-{deployment}"
 
 
 def keypair_name(deployment: str, project_id: str) -> str:

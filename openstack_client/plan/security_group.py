@@ -6,9 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from openstack_client.cloud.resources import Rule
-
-HTTP_PORT = 5100
-SSH_PORT = 22
+from openstack_client.service import HTTP_PORT, SSH_PORT
 
 
 def wanted_rules(allow_from: Iterable[str], ssh_from: Iterable[str] | None) -> list[Rule]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ContextualizationError
-from openstack_client.plan.security_group import HTTP_PORT
+from openstack_client.service import HTTP_PORT
 from openstack_client.userdata import Delivery, deliver
 from openstack_client.watch import console
 from openstack_client.watch.probe import listens

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-STAGES = ("booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready")
-# The last stage of a machine that becomes an image.
-CLEAN = "clean"
+from openstack_client.watch import stages
+
+STAGES = (*stages.INSTALL, *stages.SERVE)
 MARKER = re.compile(
     r"STACKSERVE stage=(?P<stage>[a-z]+) state=(?P<state>begin|done|failed)"
     r"(?: t=(?P<t>\d+(?:\.\d+)?))?(?: detail=\"(?P<detail>(?:[^\"\\]|\\.)*)\")?"
@@ -56,7 +56,7 @@ def marks(text: str) -> list[Mark]:
     found = []
     for line in clean(text):
         match = MARKER.search(line)
-        if match and match["stage"] in (*STAGES, CLEAN):
+        if match and match["stage"] in (*STAGES, stages.CLEAN):
             detail = re.sub(r"\\(.)", r"\1", match["detail"] or "")
             found.append(Mark(match["stage"], match["state"], float(match["t"] or 0), detail))
     return found

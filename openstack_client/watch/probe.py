@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from openstack_client.plan.security_group import HTTP_PORT
+from openstack_client.service import HTTP_PORT, base_url
 
 CONNECT_PATIENCE = 2.0
 ANSWER_PATIENCE = 15.0
@@ -24,12 +24,6 @@ class Probe:
     prediction: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     version: str = ""
-
-
-def base_url(address: str, port: int = HTTP_PORT) -> str:
-    """Where the service of a server is."""
-    host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}"
 
 
 def listens(address: str, port: int = HTTP_PORT) -> bool:

@@ -14,19 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-STAGES = (
-    "requested",
-    "building",
-    "active",
-    "addressed",
-    "booting",
-    "packages",
-    "dependencies",
-    "code",
-    "rabbitmq",
-    "model",
-    "ready",
-)
+from openstack_client.watch import stages
+
 SIGNS = {"begin": "…", "done": "✓", "failed": "✗"}
 STYLES = {"begin": "yellow", "done": "green", "failed": "bold red"}
 
@@ -163,7 +152,7 @@ class LiveDisplay:
         self,
         console: Console,
         title: str,
-        stages: Sequence[str] = STAGES,
+        stages: Sequence[str] = stages.DEPLOY,
         *,
         began: float | None = None,
     ) -> None:
@@ -216,7 +205,7 @@ def display(
     as_json: bool,
     stream: TextIO,
     title: str,
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] = stages.DEPLOY,
     *,
     began: float | None = None,
 ) -> Display:

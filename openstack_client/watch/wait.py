@@ -10,7 +10,7 @@ from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError, TimedOut
-from openstack_client.plan.security_group import HTTP_PORT
+from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
 from openstack_client.watch.boot import BootConsole, HandOver
 from openstack_client.watch.probe import Probe, Service

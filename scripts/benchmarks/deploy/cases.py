@@ -63,7 +63,7 @@ def bare(patience: float) -> Line:
 def usual_way(patience: float) -> Line:
     """From the command until the tutorial's service predicts."""
     began = time.monotonic()
-    settings = guests.desk(NAME).settings
+    settings = guests.session(NAME).settings
     bundle = settings.ca_bundle.read_text("utf-8") if settings.ca_bundle else None
     with guests.guest(
         NAME, usual.user_data(bundle, settings.apt_mirror, settings.pip_index)
@@ -109,7 +109,7 @@ def ours(case: str, image: str | None, patience: float) -> Line:
         note = f"{plan['image']['name']}: {plan['image']['why']}"
         return Line(case, seconds, guest.received(), result["stages"], note)
     finally:
-        guests.remove(guests.desk(NAME), NAME)
+        guests.remove(guests.session(NAME), NAME)
 
 
 def baked_image() -> str | None:

@@ -72,7 +72,7 @@ def measure(case: str, patience: int, report: dict[str, Any]) -> Line:
     if case == USUAL:
         return cases.usual_way(patience)
     if case == STOCK:
-        return cases.ours(case, guests.stock_image(guests.desk(cases.NAME)), patience)
+        return cases.ours(case, guests.stock_image(guests.session(cases.NAME)), patience)
     if cases.baked_image() is None:
         began = time.monotonic()
         click.echo("no baked image fits: baking one ...", err=True)

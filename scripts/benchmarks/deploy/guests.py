@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from openstack_client.cli.session import Desk, open_desk
+from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud import queries
 from openstack_client.cloud.resources import Port, Server
 from openstack_client.deploy.delete import Remover, find, forget, local_files
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.deploy.run import Launch, Options, make_plan, refuse
+from openstack_client.deploy.run import Launch, Options
 from openstack_client.errors import CloudError
 from openstack_client.plan import choices
+from openstack_client.plan.make import make_plan, refuse
 from openstack_client.plan.model import Parcel
 from openstack_client.watch.progress import PlainDisplay, Progress
 
@@ -88,12 +89,12 @@ class Bare(Launch):
         return Guest(address, login, self.requested)
 
 
-def desk(name: str) -> Desk:
+def session(name: str) -> Session:
     """The sourced cloud, as the launcher sees it."""
-    return open_desk({"name": name})
+    return open_session({"name": name})
 
 
-def stock_image(at: Desk) -> str:
+def stock_image(at: Session) -> str:
     """The id of the image that a deploy would take if none were baked."""
     choice = choices.image(at.settings.image, queries.gather(at.cloud))
     if choice.thing is None:
@@ -104,7 +105,7 @@ def stock_image(at: Desk) -> str:
 @contextmanager
 def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
     """A server with this user data, on the stock image if none is named; gone afterwards."""
-    at = desk(name)
+    at = session(name)
     settings = at.settings.model_copy(update={"image": image or stock_image(at)})
     plan, _ = make_plan(
         at.cloud, settings, identity=at.login(), folder=at.folder, ssh_folder=at.ssh_folder
@@ -127,7 +128,7 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
             remove(at, name)
 
 
-def remove(at: Desk, name: str) -> None:
+def remove(at: Session, name: str) -> None:
     """Take away all of a deployment."""
     Remover(at.cloud, lambda text: None).remove(find(at.cloud, name))
     forget(local_files(at.folder, name))

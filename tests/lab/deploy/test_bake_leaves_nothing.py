@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from openstack_client import settings
-from openstack_client.deploy import run
 from openstack_client.plan import baked_images
 from openstack_client.plan.model import Parcel
 from tests.lab.deploy.conftest import Launcher, faulty_network, launcher_of
@@ -30,7 +29,7 @@ def images(project: Project) -> Iterator[Callable[..., str]]:
     base = next(image for image in own.image.images() if image.name.startswith("debian"))
 
     def make(name: str, **told: str) -> str:
-        parcel = run.parcel(settings.Settings())
+        parcel = make.parcel(settings.Settings())
         assert isinstance(parcel, Parcel) and parcel.recipe
         recipe = parcel.recipe
         properties = {

@@ -192,7 +192,7 @@ def test_every_verb_ends_cleanly_when_it_is_stopped(
         os.kill(os.getpid(), number)
         pytest.fail("not reached")
 
-    monkeypatch.setattr("openstack_client.cli.list.open_desk", stop)
+    monkeypatch.setattr("openstack_client.cli.list.open_session", stop)
     ended = CliRunner().invoke(main, ["list"])
     assert ended.exit_code == errors.Interrupted.exit_code == 130
     assert "Stopped." in ended.stderr

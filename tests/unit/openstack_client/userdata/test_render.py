@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from openstack_client.deploy.run import parcel
+from openstack_client.plan.make import parcel
 from openstack_client.plan.model import Parcel
 from openstack_client.settings import Settings
 from openstack_client.userdata import (

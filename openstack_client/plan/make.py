@@ -1,0 +1,146 @@
+"""Make the plan of a deployment: render its user data, ask the cloud, and decide."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from openstack_client import userdata
+from openstack_client.cloud import queries
+from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.login import Identity
+from openstack_client.cloud.resources import Facts
+from openstack_client.errors import PreflightError, Problem
+from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
+from openstack_client.plan import baked_images, inventory, keypair
+from openstack_client.plan.decide import decide
+from openstack_client.plan.model import Parcel, Plan
+from openstack_client.service import HTTP_PORT
+from openstack_client.settings import Settings
+
+
+def parcel(
+    settings: Settings, role: userdata.Role = userdata.Role.SERVER
+) -> Parcel | list[Problem]:
+    """The user data for these settings, or why there can be none."""
+    try:
+        context = userdata.UserDataContext(
+            role=role,
+            name=settings.name,
+            code=userdata.read_code(IMPORT_FOLDER),
+            model=_model(settings.model) if settings.model else None,
+            port=HTTP_PORT,
+            workers=settings.workers,
+            ready_timeout=settings.timeout_ready,
+            apt_mirror=settings.apt_mirror,
+            apt_security_mirror=settings.apt_security_mirror,
+            apt_proxy=settings.apt_proxy,
+            pip_index_url=settings.pip_index,
+            pip_extra_index_urls=tuple(settings.pip_extra_index),
+            http_proxy=settings.http_proxy,
+            https_proxy=settings.https_proxy,
+            no_proxy=settings.no_proxy,
+            ca_bundle=settings.ca_bundle.read_text("utf-8") if settings.ca_bundle else None,
+        )
+        rendered = userdata.render(context)
+    except PreflightError as error:
+        return [*error.problems, Problem("user data", error.what, error.remedy)]
+    except ValidationError as error:
+        return [
+            Problem("user data", f"{'.'.join(map(str, item['loc']))}: {item['msg']}.")
+            for item in error.errors()
+        ]
+    except (OSError, UnicodeDecodeError) as error:
+        return [Problem("user data", f"a file cannot be read: {error}.")]
+    recipe = baked_images.recipe(
+        rendered.payload,
+        rendered.code_hash,
+        userdata.lock_file(context.code),
+        userdata.template_files(),
+    )
+    told = userdata.cloud_init_schema(rendered.text) or []
+    # What is only deprecated in the cloud-init of this machine may be all that an older one knows.
+    deprecated = [problem for problem in told if "deprecat" in problem.what.lower()]
+    if len(deprecated) < len(told):
+        return [problem for problem in told if problem not in deprecated]
+    return Parcel(
+        rendered.data,
+        rendered.code_hash,
+        rendered.digest,
+        rendered.payload,
+        recipe,
+        tuple(str(problem) for problem in deprecated),
+    )
+
+
+def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
+    """The model's files, from a version's folder or from a .tar of one."""
+    if path.is_dir():
+        return userdata.read_model(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise PreflightError(
+                f"{path} is neither a model folder nor a .tar of one ({error}).",
+                f"Make one with `{SERVER_COMMAND} models export`.",
+            ) from error
+        cards = sorted(Path(folder).rglob("card.json"))
+        return userdata.read_model(cards[0].parent if cards else Path(folder))
+
+
+def make_plan(
+    cloud: Cloud,
+    settings: Settings,
+    *,
+    identity: Identity,
+    folder: Path,
+    ssh_folder: Path,
+    recreate: bool = False,
+    role: userdata.Role = userdata.Role.SERVER,
+) -> tuple[Plan, Facts]:
+    """Ask the cloud, then decide; the user data is rendered and checked while the cloud answers."""
+    with ThreadPool(1) as aside:
+        rendered = aside.apply_async(parcel, (settings, role))
+        facts = queries.gather(cloud)
+        carried = rendered.get()
+    mine = inventory.pick(
+        settings.name,
+        identity.project_id,
+        servers=facts.servers,
+        groups=facts.groups,
+        ports=facts.ports,
+        addresses=facts.addresses,
+        keypairs=facts.keypairs,
+    )
+    key = keypair.plan_key(
+        settings.key,
+        settings.name,
+        facts.keypairs,
+        project_id=identity.project_id,
+        ssh_folder=ssh_folder,
+        folder=folder,
+    )
+    plan = decide(
+        settings,
+        facts,
+        mine,
+        identity=identity,
+        key=key,
+        parcel=carried,
+        recreate=recreate,
+        stock_only=role is userdata.Role.IMAGE,
+    )
+    return plan, facts
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        count = "One thing stands" if len(problems) == 1 else f"{len(problems)} things stand"
+        raise PreflightError(f"{count} in the way; nothing was made.", problems=problems)
