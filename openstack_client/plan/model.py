@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from openstack_client.cloud.resources import (
     Address,
@@ -17,7 +19,11 @@ from openstack_client.cloud.resources import (
 )
 from openstack_client.errors import Problem
 from openstack_client.plan import baked_images, choices, inventory
+from openstack_client.plan.choices import Choice
 from openstack_client.plan.keypair import KeyPlan
+
+Found = TypeVar("Found", Server, Group, Port, Address)
+Chosen = TypeVar("Chosen")
 
 
 class Action(StrEnum):
@@ -61,26 +67,48 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    image: Image | None = None
-    image_why: str = ""
-    flavor: Flavor | None = None
+    # What all servers of a deployment share.
     network: Network | None = None
-    external: Network | None = None
-    zone: str | None = None
     key: KeyPlan | None = None
     group: Group | None = None
     group_given: bool = False
     add_rules: list[Rule] = field(default_factory=list)
     drop_rules: list[Rule] = field(default_factory=list)
-    port: Port | None = None
-    address: Address | None = None
-    floating: bool = True
+    external: Network | None = None
+    # What each server has of its own.
     server: Server | None = None
     server_action: Action = Action.MAKE
+    image: Image | None = None
+    image_why: str = ""
+    flavor: Flavor | None = None
+    zone: str | None = None
     parcel: Parcel | None = None
+    port: Port | None = None
+    floating: bool = True
+    address: Address | None = None
 
     @property
     def ssh_user(self) -> str:
         if self.server_action in {Action.FOUND, Action.START} and self.server:
             return self.server.metadata.get(inventory.USER_KEY, "debian")
         return choices.ssh_user(self.image) if self.image else "debian"
+
+    def take(self, choice: Choice[Chosen]) -> Chosen | None:
+        """The chosen thing; its problems and warnings become the plan's."""
+        self.problems += choice.problems
+        self.warnings += choice.warnings
+        return choice.thing
+
+    def only(self, kind: str, found: Sequence[Found]) -> Found | None:
+        """The one of its kind. More than one is a problem: we never guess."""
+        if len(found) > 1:
+            ids = ", ".join(thing.id for thing in found)
+            self.problems.append(
+                Problem(
+                    kind,
+                    f"deployment {self.name!r} has {len(found)}: {ids}.",
+                    f"Delete the deployment (delete {self.name}) and deploy again, "
+                    "or delete all but one.",
+                )
+            )
+        return found[0] if found else None

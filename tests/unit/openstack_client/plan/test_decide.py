@@ -23,10 +23,11 @@ from openstack_client.cloud.resources import (
 )
 from openstack_client.errors import Problem
 from openstack_client.plan import inventory
-from openstack_client.plan.decide import SLEEPING, decide, needs
+from openstack_client.plan.decide import decide, needs
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
 from openstack_client.plan.model import Action, Parcel, Plan
+from openstack_client.plan.server import SLEEPING
 from openstack_client.settings import Settings, merge
 
 ME = Identity("demo", "u1", "demo", "p1")

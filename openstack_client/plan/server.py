@@ -1,0 +1,118 @@
+"""Decide about the server: create, keep, start or replace it, and of which image and flavor."""
+
+from __future__ import annotations
+
+from openstack_client.cloud.resources import (
+    Facts,
+    Flavor,
+    Image,
+    Server,
+)
+from openstack_client.errors import Problem
+from openstack_client.names import made_name, resolve
+from openstack_client.plan import baked_images, choices, inventory
+from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.model import Action, Item, Parcel, Plan
+from openstack_client.settings import Settings
+
+SLEEPING = {
+    "PAUSED": "unpause",
+    "SUSPENDED": "resume",
+    "SHELVED": "unshelve",
+    "SHELVED_OFFLOADED": "unshelve",
+    "RESCUE": "unrescue",
+    "VERIFY_RESIZE": "resize confirm",
+}
+
+
+def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: bool) -> None:
+    plan.server = plan.only("server", [s for s in mine.servers if s.status != "DELETED"])
+    server = plan.server
+    if server is None:
+        plan.server_action = Action.MAKE
+    elif server.status == "ERROR" or recreate:
+        plan.server_action = Action.REPLACE
+    elif server.status in {"SHUTOFF", "STOPPED"}:
+        plan.server_action = Action.START
+    else:
+        plan.server_action = Action.FOUND
+    if server and server.status in SLEEPING and not recreate:
+        verb = SLEEPING[server.status]
+        plan.problems.append(
+            Problem(
+                "server",
+                f"{server.name!r} is {server.status}.",
+                f"Wake it with: openstack server {verb} {server.id}; "
+                "or make it anew with --recreate.",
+            )
+        )
+
+
+def decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
+    _decide_image(plan, settings, facts, baked_in)
+    choice = choices.flavor(settings.flavor, facts, plan.image, settings.volume_size)
+    plan.flavor = plan.take(choice)
+    plan.network = plan.take(choices.network(settings.network, facts))
+    plan.zone = plan.take(choices.zone(settings.availability_zone, facts))
+    if settings.volume_size and not {"volumev3", "block-storage"} & set(facts.services):
+        plan.problems.append(
+            Problem(
+                "volume size",
+                "the cloud offers no volumes.",
+                "Leave --volume-size out.",
+            )
+        )
+
+
+def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
+    """The named image; or a baked one of project `baked_in` that fits; or a stock one."""
+    choice = choices.image(settings.image, facts)
+    plan.image, plan.image_why = plan.take(choice), choice.why
+    recipe = plan.parcel.recipe if plan.parcel else None
+    if settings.image is not None or plan.image is None or recipe is None or baked_in is None:
+        return
+    image, why = baked_images.choose(facts.images, recipe, plan.image, baked_in)
+    if choices.flavor(settings.flavor, facts, image, settings.volume_size).problems:
+        plan.image_why += f"; baked {image.name!r} needs a larger flavor"
+        return
+    plan.image, plan.image_why = image, why
+
+
+def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
+    server, action = plan.server, plan.server_action
+    name = server.name if server else made_name(plan.name)
+    if action in {Action.MAKE, Action.REPLACE}:
+        parts = [thing.name for thing in (plan.image, plan.flavor, plan.network) if thing]
+        parts += [f"{settings.volume_size} GB volume"] if settings.volume_size else []
+        parts += [f"zone {plan.zone}"] if plan.zone else []
+        parts += [f"{len(plan.parcel.data):,} bytes of user data"] if plan.parcel else []
+        if action is Action.REPLACE and server:
+            reason = f" ({server.fault})" if server.fault else ""
+            parts.insert(0, f"was {server.status}{reason}")
+        detail = ", ".join(parts)
+    else:
+        detail = server.status if server else ""
+        others = _differences(server, plan.parcel, settings, facts) if server else []
+        if others:
+            plan.warnings.append(
+                f"server {name!r} was made with {'; '.join(others)}. --recreate makes it anew "
+                "(its address stays)."
+            )
+    plan.items.append(Item("server", name, action, detail, server.id if server else ""))
+
+
+def _differences(
+    server: Server, parcel: Parcel | None, settings: Settings, facts: Facts
+) -> list[str]:
+    """What a server that is there has, and a new one would not; its image may be gone by now."""
+    found = []
+    made_of = server.metadata.get(inventory.DATA_KEY)
+    if parcel and made_of and made_of != parcel.digest:
+        found.append("other code or settings than those on this disk")
+    wanted = settings.flavor and resolve("flavor", settings.flavor, facts.flavors)
+    if isinstance(wanted, Flavor) and server.flavor not in {"", wanted.name, wanted.id}:
+        found.append(f"flavor {server.flavor!r}, not {wanted.name!r}")
+    image = settings.image and resolve("image", settings.image, facts.images)
+    if isinstance(image, Image) and server.image not in {"", image.id}:
+        found.append(f"another image than {image.name!r}")
+    return found
