@@ -27,7 +27,7 @@ def web() -> None:
 def worker(number: int) -> None:
     """Run one worker: it loads and warms the model, then takes tasks."""
     settings = _begin()
-    from production_server.messaging.worker import run_worker
+    from production_server.worker.process import run_worker
 
     run_worker(settings, number)
 

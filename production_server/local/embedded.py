@@ -21,10 +21,10 @@ from production_server.local.readiness import announce
 from production_server.local.signals import stop_signals
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
 from production_server.messaging.consuming import start_consuming
-from production_server.messaging.worker import make_cache, register_tasks
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
 from production_server.web.server import server_config
+from production_server.worker.process import make_cache, register_tasks
 
 # Threads share one interpreter: hand it over quickly, or each hop of a request waits 5 ms.
 SWITCH_SECONDS = 0.0005

@@ -1,1 +1,1 @@
-"""Everything between the web process and a model: queues, tasks, workers, the coalescing lane."""
+"""The queues between the web process and the workers: tasks, frames, batches and the lane."""

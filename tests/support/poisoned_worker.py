@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from production_server.cli import main
-from production_server.messaging.worker import run_worker
 from production_server.model.predictor import Predictor
 from production_server.settings import load_settings, set_up_logging
+from production_server.worker.process import run_worker
 
 DEADLY, FAILING = 666.0, 777.0
 

@@ -19,7 +19,7 @@ from production_server.model.registry import SHIPPED, Registry
 PROCESSES = (
     "production_server.web.server",
     "production_server.web.app",
-    "production_server.messaging.worker",
+    "production_server.worker.process",
     "production_server.jobs.recorder",
 )
 

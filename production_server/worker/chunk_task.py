@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from production_server.jobs.records import verdict
 from production_server.messaging.app import PREDICT_CHUNK, RECORD_CHUNK
-from production_server.messaging.models import ModelCache
+from production_server.worker.models import ModelCache
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ import gc
 from celery import Celery
 from celery.worker.control import inspect_command
 
-from production_server.jobs.chunks import register_chunks
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, create_app
 from production_server.messaging.consuming import start_consuming
-from production_server.messaging.models import ModelCache
-from production_server.messaging.predicting import register_predict
 from production_server.model.registry import Registry
 from production_server.settings import Settings
+from production_server.worker.chunk_task import register_chunks
+from production_server.worker.models import ModelCache
+from production_server.worker.predict_task import register_predict
 
-# The models of this process, for the remote question which versions it holds.
+# The models of this process, which the remote command below reports.
 _cache: ModelCache | None = None
 
 
@@ -26,7 +26,7 @@ def loaded_versions(_state: object) -> list[str]:
 
 
 def register_tasks(app: Celery, cache: ModelCache) -> None:
-    """Teach `app` to answer: the tasks of this module and the jobs' chunks."""
+    """Register the prediction task and the chunk task on `app`."""
     register_predict(app, cache)
     register_chunks(app, cache)
 
@@ -45,5 +45,5 @@ def run_worker(settings: Settings, number: int) -> None:
     """Serve tasks until told to stop (SIGTERM finishes the task at hand)."""
     app = create_app(settings)
     register_tasks(app, make_cache(settings))
-    gc.freeze()  # libraries and model stay; to look through them again takes 50 ms
+    gc.freeze()  # libraries and model stay; scanning them again takes 50 ms
     start_consuming(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])

@@ -20,7 +20,7 @@ from kombu import Message
 from kombu.serialization import dumps
 
 from production_server.messaging.app import PREDICT
-from production_server.messaging.models import ModelCache
+from production_server.worker.models import ModelCache
 
 log = logging.getLogger(__name__)
 

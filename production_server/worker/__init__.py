@@ -1,0 +1,1 @@
+"""The worker process: loads models, answers predictions and computes the chunks of jobs."""
