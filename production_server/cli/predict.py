@@ -106,13 +106,14 @@ def _one(card: Card, given: dict[str, str], predictor: Predictor, as_json: bool)
 
 def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -> None:
     """The columns are those of a job's result; a row that cannot be answered refuses the table."""
+    from production_server.batch_sizes import LARGEST_BATCH
     from production_server.jobs.acceptance import answer_of
     from production_server.jobs.intake import Body, Limits, chunks
     from production_server.jobs.ledger import Ledger
     from production_server.jobs.results import columns
 
     ledger = Ledger("line", card)
-    limits = Limits(rows=sys.maxsize, body=sys.maxsize, chunk_rows=4096)
+    limits = Limits(rows=sys.maxsize, body=sys.maxsize, chunk_rows=LARGEST_BATCH)
     writer = csv.writer(output, lineterminator="\n")
     number = 0
     try:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from production_server.batch_sizes import LARGEST_BATCH
 from production_server.errors import UploadMalformed
 from production_server.jobs.ledger import Bounds, Ledger, Values, judge
 from production_server.model.card import Card, Feature
 
-BATCH = 4096
 LONGEST_ROW = 1 << 20  # characters; a row beyond this is no row of a table, and memory is bounded
 _SPACE = " \t\r\n"
 _LIST = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
@@ -33,7 +33,7 @@ def json_tables(
     batch: list[Any] = []
     for element in elements(pieces):
         batch.append(element)
-        if len(batch) == BATCH:
+        if len(batch) == LARGEST_BATCH:
             yield _table(batch, number, bounds, ledger, ignore_unknown)
             number += len(batch)
             batch = []

@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from production_server.batch_sizes import LARGEST_BATCH
 from production_server.errors import QueueError
 
-# Larger batches gain nothing: the model's own largest compiled batch is this size.
-MAX_BATCH_ROWS = 4096
 NO_BROKER = "the queue's broker cannot be reached"
 CHECK_BROKER = "Wait a moment and try again; on the server: systemctl status rabbitmq-server"
 CHECK_WORKERS = "Try again; if it stays so, look whether a worker runs: GET /alive"
@@ -85,14 +84,14 @@ class Batch:
 
 
 def take_batches(waiting: deque[Ask], now: float) -> Iterator[Batch]:
-    """Empty `waiting` into batches: one version each, at most MAX_BATCH_ROWS unless one ask is."""
+    """Empty `waiting` into batches: one version each, at most LARGEST_BATCH unless one ask is."""
     while waiting:
         asks = [waiting.popleft()]
         count = asks[0].count
         while (
             waiting
             and waiting[0].version == asks[0].version
-            and count + waiting[0].count <= MAX_BATCH_ROWS
+            and count + waiting[0].count <= LARGEST_BATCH
         ):
             asks.append(waiting.popleft())
             count += asks[-1].count

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import ModelError
 from production_server.model import kerasfiles
-from production_server.model.predictor import BATCH_SIZES, Forward, Predictor
+from production_server.model.predictor import Forward, Predictor
 from production_server.places import IMPORT_FOLDER
 
 if TYPE_CHECKING:

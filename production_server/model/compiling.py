@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import StackserveError
 from production_server.model import kerasfiles
-from production_server.model.predictor import BATCH_SIZES, Predictor, jitted
+from production_server.model.predictor import Predictor, jitted
 from production_server.model.registry import Registry
 
 

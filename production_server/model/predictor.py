@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from production_server.batch_sizes import BATCH_SIZES, LARGEST_BATCH
 from production_server.errors import DataError, ModelError
 from production_server.model import kerasfiles
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]
 Forward = Callable[[Rows], Rows]
-BATCH_SIZES = (1, 8, 64, 512, 4096)
 
 
 class Predictor:
@@ -86,9 +86,8 @@ class Predictor:
 
 def batches(count: int) -> Iterator[tuple[int, int, int]]:
     """(start, stop, padded size) of each piece of `count` rows."""
-    largest = BATCH_SIZES[-1]
-    for start in range(0, count, largest):
-        stop = min(start + largest, count)
+    for start in range(0, count, LARGEST_BATCH):
+        stop = min(start + LARGEST_BATCH, count)
         yield start, stop, next(size for size in BATCH_SIZES if stop - start <= size)
 
 

@@ -128,7 +128,11 @@ class Services:
 
     def predict_now(self, card: Card, rows: list[list[float]]) -> Answer:
         """Answers for rows that are valid already; raises QueueError when none comes."""
-        packed = RowSchema(card, len(rows)).from_values(rows)
+        pinned = self.pinned
+        # Another version may have come into force while this page was being made.
+        same = pinned.version == card.version
+        schema = pinned.schema if same else RowSchema(card, len(rows))
+        packed = schema.from_values(rows)
         return self.lane.ask(card.version, packed.packed, packed.count)
 
     def default_row(self) -> list[float]:

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import ModelError
 from production_server.model import compiled, kerasfiles
-from production_server.model.predictor import BATCH_SIZES, Predictor
+from production_server.model.predictor import Predictor
 from production_server.model.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from production_server.batch_sizes import BATCH_SIZES
 from production_server.model.card import Card
 from production_server.model.cohort import sample
-from production_server.model.predictor import BATCH_SIZES, Predictor
+from production_server.model.predictor import Predictor
 from production_server.model.registry import SHIPPED, Registry
 
 REGISTRY = Registry(SHIPPED)

@@ -7,9 +7,9 @@ from collections import deque
 
 import pytest
 
+from production_server.batch_sizes import LARGEST_BATCH
 from production_server.errors import QueueError
 from production_server.messaging.batches import (
-    MAX_BATCH_ROWS,
     Answer,
     Ask,
     Batch,
@@ -42,11 +42,11 @@ def test_a_batch_never_mixes_versions() -> None:
 
 
 def test_a_batch_is_bounded_but_one_request_is_never_split() -> None:
-    waiting = deque([ask(count=MAX_BATCH_ROWS - 1), ask(count=2), ask(count=MAX_BATCH_ROWS * 2)])
+    waiting = deque([ask(count=LARGEST_BATCH - 1), ask(count=2), ask(count=LARGEST_BATCH * 2)])
     assert [batch.count for batch in take_batches(waiting, now=0)] == [
-        MAX_BATCH_ROWS - 1,
+        LARGEST_BATCH - 1,
         2,
-        MAX_BATCH_ROWS * 2,
+        LARGEST_BATCH * 2,
     ]
 
 

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import DataError, ModelError
-from production_server.model.predictor import BATCH_SIZES, Predictor, Rows, batches
+from production_server.model.predictor import Predictor, Rows, batches
 from production_server.model.registry import SHIPPED, Registry
 from production_server.model.training import refuse_worse
 
