@@ -1,0 +1,61 @@
+"""Check a documented command against the real command line, without running it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+from benchmarks.cli import main as bench
+from benchmarks.deploy.cli import deploy as bench_deploy
+from openstack_lab.cli import parser as lab
+
+from openstack_client.cli import main as launcher
+from production_server.cli import group as server
+from tests.support.documents import ROOT
+
+# As benchmarks/__main__.py puts it together.
+BENCH = click.Group(commands={**bench.commands, "deploy": bench_deploy})
+# What is not ours.
+USUAL = {"source", "python3", "pip"}
+
+
+def check(words: Sequence[str]) -> None:
+    """Raise click.UsageError, SystemExit or AssertionError if it is no command of ours."""
+    program, *arguments = words[1:] if words[0] == "sudo" else words
+    program = program.removeprefix("./").removeprefix("~/stackserve/bin/")
+    if program not in USUAL:
+        PROGRAMS[program](arguments)
+
+
+def _stackserve(arguments: list[str]) -> None:
+    if arguments[:1] == ["server"]:
+        _click(server, arguments[1:])
+    else:
+        _click(launcher, arguments)
+
+
+def _click(command: click.Command, arguments: list[str]) -> None:
+    while isinstance(command, click.Group):
+        assert arguments, f"{command.name} needs a verb"
+        name, *arguments = arguments
+        if any(name in option.opts for option in command.get_params(click.Context(command))):
+            return
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no verb {name!r}"
+        command = found
+    command.make_context(command.name, arguments)
+
+
+def _tests(arguments: list[str]) -> None:
+    paths = [argument for argument in arguments if not argument.startswith("-")]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+PROGRAMS: dict[str, Callable[[list[str]], object]] = {
+    "stackserve": _stackserve,
+    "scripts/run": lambda arguments: _click(launcher, ["deploy", *arguments]),
+    "scripts/train": lambda arguments: _click(server, ["train", "--data", *arguments]),
+    "scripts/bench": lambda arguments: _click(BENCH, arguments),
+    "scripts/lab": lambda arguments: lab().parse_args(arguments),
+    "scripts/test": _tests,
+}
