@@ -14,6 +14,7 @@ NEEDED = {
     "/usr/sbin/rabbitmq-server": "rabbitmq-server",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
+    "/usr/bin/curl": "curl",
     "/usr/bin/shellcheck": "shellcheck",
     "/usr/bin/systemd-analyze": "systemd",
     "/usr/bin/zsh": "zsh",
