@@ -1,7 +1,7 @@
-"""What can go wrong in the launcher: one small tree, each kind with its exit code.
+"""The launcher's errors, each with its own exit code.
 
-The modules raise these; only the command line (cli/) turns them into words, JSON and
-exit codes. Every error says what happened and, in `remedy`, what to do next.
+All modules raise these; only the command line (cli/) turns them into text, JSON and exit codes.
+Every error says what happened and, in `remedy`, what to do next.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that stands in the way: which setting or check, what, and what to do next."""
+    """A problem: the setting or check it is about, what is wrong, and what to do next."""
 
     subject: str
     what: str
@@ -27,7 +27,7 @@ class Problem:
 
 
 class LauncherError(Exception):
-    """Anything the launcher tells a person about; `exit_code` is what the command ends with."""
+    """Base class of all errors reported to the user. The command exits with `exit_code`."""
 
     exit_code: ClassVar[int] = 1
     code: ClassVar[str] = "failed"
@@ -65,19 +65,19 @@ class LauncherError(Exception):
 
 
 class SettingsError(LauncherError, ValueError, exit_code=2, code="settings"):
-    """A flag, an environment variable or a line of deployment.toml cannot be used."""
+    """A flag, environment variable or line in deployment.toml is not valid."""
 
 
 class CredentialsError(LauncherError, exit_code=3, code="credentials"):
-    """Credentials are half set, refused, expired, or for another project."""
+    """Credentials are incomplete, refused, expired, or for another project."""
 
 
 class PreflightError(LauncherError, exit_code=4, code="preflight"):
-    """The plan cannot be carried out: names, quota, networks, user data. Nothing was made."""
+    """The plan has problems: names, quotas, networks, user data. Nothing was created."""
 
 
 class CloudError(LauncherError, exit_code=5, code="cloud"):
-    """The cloud's API failed or refused, after the retries that make sense."""
+    """The cloud's API failed or refused a request, after retries."""
 
     def __init__(
         self,
@@ -93,8 +93,8 @@ class CloudError(LauncherError, exit_code=5, code="cloud"):
         self.request_id = request_id
 
     @property
-    def may_pass(self) -> bool:
-        """Whether it was the service that was out of order, and not the request."""
+    def is_temporary(self) -> bool:
+        """Whether the service failed, rather than the request being wrong."""
         return not self.status or self.status >= 500 or self.status == 429
 
     def as_json(self) -> dict[str, object]:
@@ -102,7 +102,7 @@ class CloudError(LauncherError, exit_code=5, code="cloud"):
 
 
 class ServerError(LauncherError, exit_code=6, code="server"):
-    """Nova made the server and it ended in ERROR, or it vanished or stopped."""
+    """The server went into ERROR, stopped or disappeared."""
 
 
 class ContextualizationError(LauncherError, exit_code=7, code="contextualization"):
@@ -110,19 +110,19 @@ class ContextualizationError(LauncherError, exit_code=7, code="contextualization
 
 
 class TimedOut(LauncherError, TimeoutError, exit_code=8, code="timeout"):
-    """Something took longer than its timeout; the message says what was still missing."""
+    """Something took longer than its timeout; the message says what was missing."""
 
 
 class Busy(LauncherError, exit_code=9, code="busy"):
-    """Another deploy of the same name is under way."""
+    """Another deploy with the same name is running."""
 
 
 class NoDeployment(LauncherError, LookupError, exit_code=10, code="no_deployment"):
-    """There is no deployment of that name in the project."""
+    """No deployment with that name in the project."""
 
 
 class Unhealthy(LauncherError, exit_code=11, code="unhealthy"):
-    """The deployment is there but does not answer as it should."""
+    """The deployment exists but does not work."""
 
 
 class Interrupted(LauncherError, exit_code=130, code="interrupted"):

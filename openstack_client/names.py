@@ -1,4 +1,4 @@
-"""The names of resources: what we call ours, and how to find others by name or id."""
+"""Resource names: the name of our own resources, and lookup of others by name or id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from openstack_client.errors import Problem
 
-SHOWN = 8
+MAX_LISTED = 8
 
 
 class Named(Protocol):
@@ -19,16 +19,16 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-Thing = TypeVar("Thing", bound=Named)
+Resource = TypeVar("Resource", bound=Named)
 
 
-def made_name(deployment: str) -> str:
-    """The name of everything that the launcher creates for a deployment."""
+def resource_name(deployment: str) -> str:
+    """The name of every resource the launcher creates for a deployment."""
     return f"stackserve-{deployment}"
 
 
 def nearest(wanted: str, names: Iterable[str]) -> str | None:
-    """The name a person probably meant, or None."""
+    """The name the user probably meant, or None."""
     by_folded = {name.casefold(): name for name in names}
     match = difflib.get_close_matches(wanted.casefold(), by_folded, n=1, cutoff=0.6)
     if match:
@@ -38,26 +38,26 @@ def nearest(wanted: str, names: Iterable[str]) -> str | None:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The names in order, cut after a screenful."""
+    """The names in order; a long list is cut."""
     ordered = sorted(set(names))
     if not ordered:
         return "none"
-    more = len(ordered) - SHOWN
-    return ", ".join(ordered[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(ordered) - MAX_LISTED
+    return ", ".join(ordered[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def resolve(kind: str, wanted: str, things: Sequence[Thing]) -> Thing | Problem:
-    """The one thing whose id or name is `wanted`; else the Problem to show."""
-    for thing in things:
-        if thing.id == wanted:
-            return thing
-    same = [thing for thing in things if thing.name == wanted]
+def resolve(kind: str, wanted: str, resources: Sequence[Resource]) -> Resource | Problem:
+    """The resource with this id or name, or the Problem to report."""
+    for resource in resources:
+        if resource.id == wanted:
+            return resource
+    same = [resource for resource in resources if resource.name == wanted]
     if len(same) == 1:
         return same[0]
     if same:
-        ids = ", ".join(sorted(thing.id for thing in same))
-        return Problem(kind, f"{len(same)} are called {wanted!r}.", f"Give one id instead: {ids}.")
-    names = [thing.name for thing in things]
+        ids = ", ".join(sorted(resource.id for resource in same))
+        return Problem(kind, f"{len(same)} have the name {wanted!r}.", f"Use an id instead: {ids}.")
+    names = [resource.name for resource in resources]
     guess = nearest(wanted, names)
     remedy = f"Did you mean {guess!r}? " if guess else ""
-    return Problem(kind, f"there is no {wanted!r} here.", f"{remedy}There is: {listed(names)}.")
+    return Problem(kind, f"{wanted!r} not found.", f"{remedy}Available: {listed(names)}.")

@@ -1,4 +1,4 @@
-"""Where a deployed service listens: its ports and its URL."""
+"""The ports and the URL of a deployed service."""
 
 from __future__ import annotations
 

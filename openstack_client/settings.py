@@ -1,8 +1,8 @@
-"""Every setting of a deployment, typed, in one place; and where its value comes from.
+"""All settings of a deployment, and where their values come from.
 
-A flag wins over the environment (STACKSERVE_DEPLOY_<NAME>), which wins over
-deployment.toml. The flags of the command line are made from this model, and nothing else
-in this package reads the environment or that file.
+Flags override the environment (STACKSERVE_DEPLOY_<NAME>), which overrides deployment.toml. The
+command line's flags are generated from this model. Nothing else in this package reads the
+environment or that file.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from openstack_client.service import HTTP_PORT
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"
 FILE_NAME = "deployment.toml"
-# Nova waits 300 s for a port, so a shorter patience gives up on servers that would come.
-LEAST_BUILD_TIMEOUT = 360
+# Nova waits up to 300 s for a port, so a shorter timeout gives up on servers that would build.
+MIN_BUILD_TIMEOUT = 360
 LISTS = {"allow_from", "ssh_from", "pip_extra_index"}
 
 
@@ -39,7 +39,7 @@ def _floating(value: str) -> str:
 
 def _url(value: str) -> str:
     if not re.match(r"https?://[^\s/]+", value):
-        raise ValueError("must be a URL that begins with http:// or https://")
+        raise ValueError("must be a URL that starts with http:// or https://")
     return value
 
 
@@ -64,99 +64,105 @@ Line = Annotated[str, AfterValidator(_plain_line)]
 
 
 class Settings(BaseModel):
-    """What a deployment is to be. Whatever is left out is chosen by the launcher."""
+    """The settings of a deployment. The launcher chooses those that are not given."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] = Field(
-        "stackserve", description="Name of the deployment: small letters, digits, hyphens."
+        "stackserve", description="Name of the deployment: lowercase letters, digits and hyphens."
     )
     image: str | None = Field(
-        None, description="Image, by name or id. Else the newest Debian or Ubuntu cloud image."
+        None, description="Image, by name or id. Default: the newest Debian or Ubuntu image."
     )
     flavor: str | None = Field(
-        None, description="Flavor, by name or id. Else the smallest one that fits."
+        None, description="Flavor, by name or id. Default: the smallest that fits."
     )
     network: str | None = Field(
-        None, description="Network of the server. Else the only one of the project."
+        None, description="Network of the server. Default: the project's only network."
     )
     external_network: str | None = Field(
-        None, description="Network of floating IPs. Else the one that the router leads to."
+        None, description="Network for the floating IP. Default: the one the router connects to."
     )
     floating_ip: Annotated[str, AfterValidator(_floating)] = Field(
         "auto",
-        description="auto: make one; none: the server's own address is reachable; "
-        "or a free floating IP of the project to use (and keep).",
+        description="auto: create one. none: use the server's own address. Or an unused floating "
+        "IP of the project, which delete keeps.",
     )
     key: str | None = Field(
         None,
-        description="Keypair in Nova, or path of a public key. Else one made from ~/.ssh/*.pub, "
-        "else a new one.",
+        description="Keypair in Nova, or path of a public key. Default: a key in ~/.ssh, or else a "
+        "new one.",
     )
     security_group: str | None = Field(
-        None, description="Security group to use as it is. Else one is made with least openings."
+        None,
+        description="Existing security group, used unchanged. Default: a new one with the rules "
+        "needed.",
     )
     volume_size: Annotated[int, Field(ge=8, le=4096)] | None = Field(
-        None, description="Boot from a new volume of so many GB, gone with the server."
+        None, description="Boot from a new volume of this size in GB, deleted with the server."
     )
     availability_zone: str | None = Field(None, description="Availability zone of the server.")
     allow_from: Cidrs = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         min_length=1,
-        description=f"Networks (CIDR, comma separated) that may open port {HTTP_PORT}.",
+        description=f"Networks (CIDR, comma separated) allowed to connect to port {HTTP_PORT}.",
     )
     ssh_from: Cidrs | None = Field(
-        None, description="Networks (CIDR) that may open ssh. Else those of --allow-from."
+        None, description="Networks (CIDR) allowed to connect by ssh. Default: --allow-from."
     )
     model: ExistingPath | None = Field(
         None,
-        description="Model to serve: a registry version's folder or its .tar. Else the "
-        "shipped one.",
+        description="Model to serve: a version folder of the registry, or its .tar. Default: the "
+        "shipped model.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None,
-        description="Worker processes. Default: the server decides: half its cores, "
-        "at least 1 and at most 4.",
+        description="Number of worker processes. Default: half the server's cores, from 1 to 4.",
     )
-    apt_mirror: Url | None = Field(None, description="Package mirror that the server uses.")
+    apt_mirror: Url | None = Field(
+        None, description="Debian or Ubuntu package mirror for the server."
+    )
     apt_security_mirror: Url | None = Field(
-        None, description="Mirror of the security updates, if it is another one."
+        None, description="Mirror for security updates, if different."
     )
-    pip_index: Url | None = Field(None, description="Python package index that the server uses.")
+    pip_index: Url | None = Field(None, description="Python package index for the server.")
     pip_extra_index: Urls = Field(
-        default_factory=list, description="More Python package indexes (URLs, comma separated)."
+        default_factory=list,
+        description="Additional Python package indexes (URLs, comma separated).",
     )
-    apt_proxy: Url | None = Field(None, description="Proxy for packages alone.")
-    http_proxy: Url | None = Field(None, description="HTTP proxy that the server uses.")
-    https_proxy: Url | None = Field(None, description="HTTPS proxy that the server uses.")
-    no_proxy: Line | None = Field(None, description="What the server reaches without the proxy.")
+    apt_proxy: Url | None = Field(None, description="Proxy for apt only.")
+    http_proxy: Url | None = Field(None, description="HTTP proxy for the server.")
+    https_proxy: Url | None = Field(None, description="HTTPS proxy for the server.")
+    no_proxy: Line | None = Field(
+        None, description="Hosts that the server reaches without the proxy."
+    )
     ca_bundle: ExistingPath | None = Field(
-        None, description="File of certificate authorities (PEM) that the server trusts."
+        None, description="File with additional CA certificates (PEM) for the server."
     )
     timeout_api: Annotated[int, Field(ge=1, le=600)] = Field(
-        60, description="Seconds to wait for one answer of the cloud's API."
+        60, description="Timeout for one API request, in seconds."
     )
     timeout_build: Annotated[int, Field(ge=1, le=7200)] = Field(
-        600, description="Seconds from the request until the server is ACTIVE."
+        600, description="Timeout for the server to become ACTIVE, in seconds."
     )
     timeout_ready: Annotated[int, Field(ge=1, le=14400)] = Field(
-        1800, description="Seconds from ACTIVE until a prediction comes back."
+        1800, description="Timeout from ACTIVE to the first prediction, in seconds."
     )
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
-        5, description="Times to try again when the API is out of order."
+        5, description="Retries for a failing API request."
     )
     config_dir: Path | None = Field(
-        None, description="Where keys and host keys are kept. Else ~/.config/stackserve."
+        None, description="Folder for keys and host keys. Default: ~/.config/stackserve."
     )
 
 
 def environment() -> dict[str, str]:
-    """The one place that reads the environment."""
+    """Read the environment. Nothing else in this package does."""
     return dict(os.environ)
 
 
 def config_folder(settings: Settings, env: Mapping[str, str]) -> Path:
-    """Keys live here; the folder itself is made when something is put into it."""
+    """The folder for keys. It is created on first use."""
     if settings.config_dir:
         return settings.config_dir.expanduser().absolute()
     base = env.get("XDG_CONFIG_HOME") or str(Path(env.get("HOME", "~")).expanduser() / ".config")
@@ -166,13 +172,13 @@ def config_folder(settings: Settings, env: Mapping[str, str]) -> Path:
 def settings_file(
     flag: Path | None, env: Mapping[str, str], folder: Path, clouds_file: Path | None
 ) -> Path | None:
-    """The deployment.toml that counts: named, in this folder, or beside clouds.yaml."""
+    """The deployment.toml to use: the named one, or in this folder, or next to clouds.yaml."""
     named = flag or (Path(env[FILE_VARIABLE]) if env.get(FILE_VARIABLE) else None)
     if named:
         path = named.expanduser()
         if not path.is_file():
             source = "--settings" if flag else FILE_VARIABLE
-            raise SettingsError(f"{source} names {path}, which is not a file.")
+            raise SettingsError(f"{source} is set to {path}, which is not a file.")
         return path
     candidates = [folder / FILE_NAME]
     if clouds_file:
@@ -181,13 +187,13 @@ def settings_file(
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The values of a deployment.toml; relative paths in it are relative to it."""
+    """Read a deployment.toml. Relative paths in it are relative to the file."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"Cannot read {path}: {error.strerror}.") from error
     for key in ("model", "ca_bundle", "config_dir"):
         if isinstance(values.get(key), str) and values[key]:
             values[key] = str(path.parent / Path(values[key]).expanduser())
@@ -195,7 +201,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    """The values given as STACKSERVE_DEPLOY_<NAME>."""
+    """The values of the STACKSERVE_DEPLOY_<NAME> variables."""
     found: dict[str, Any] = {}
     for variable, value in env.items():
         if variable.startswith(PREFIX) and variable != FILE_VARIABLE and value:
@@ -206,7 +212,7 @@ def from_environment(env: Mapping[str, str]) -> dict[str, Any]:
 def merge(
     flags: Mapping[str, Any], env: Mapping[str, str], file: Path | None
 ) -> tuple[Settings, dict[str, str]]:
-    """The settings, and for each that was given, where it came from. All problems at once."""
+    """The settings, and the origin of each given one. Reports all problems at once."""
     layers = [(str(file), read_file(file))] if file else []
     layers.append(("environment", from_environment(env)))
     layers.append(("flag", {key: value for key, value in flags.items() if value is not None}))
@@ -215,18 +221,18 @@ def merge(
     for origin, layer in layers:
         for key, value in layer.items():
             if value == "":
-                continue  # so that a file can list what it leaves to the launcher
+                continue  # an empty value means the default
             values[key] = _as_list(key, value)
             origins[key] = origin
     try:
         return Settings.model_validate(values), origins
     except ValidationError as error:
         problems = [_problem(detail, values, origins) for detail in error.errors()]
-        raise SettingsError("Some settings cannot be used.", problems=problems) from error
+        raise SettingsError("Some settings are not valid.", problems=problems) from error
 
 
 def spelled(key: str, origin: str) -> str:
-    """The setting as the person wrote it."""
+    """The setting's name as the user wrote it."""
     if origin == "environment":
         return PREFIX + key.upper()
     return f"{key} in {origin}" if origin not in {"flag", ""} else "--" + key.replace("_", "-")
@@ -245,10 +251,8 @@ def _problem(detail: Any, values: Mapping[str, Any], origins: Mapping[str, str])
         guess = nearest(key, Settings.model_fields)
         if guess and origins.get(key) == "environment":
             guess = spelled(guess, "environment")
-        return Problem(
-            where, "there is no such setting.", f"Did you mean {guess}?" if guess else ""
-        )
+        return Problem(where, "unknown setting.", f"Did you mean {guess}?" if guess else "")
     what = str(detail["msg"]).removeprefix("Value error, ")
     if key == "name":
-        what = "use small letters, digits and hyphens, a letter first, at most 40"
-    return Problem(where, f"{what}; it is {values.get(key)!r}.")
+        what = "use lowercase letters, digits and hyphens, a letter first, at most 40 characters"
+    return Problem(where, f"{what}; got {values.get(key)!r}.")

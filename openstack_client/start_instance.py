@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Deploy to the sourced OpenStack cloud, or without one serve on this machine.
+"""Deploy to the configured OpenStack cloud, or serve on this machine if there is none.
 
-The same as `python3 -m openstack_client deploy`, from any folder and with any Python: when
-the project's packages are missing, it goes through scripts/run, which installs them.
+Same as `python3 -m openstack_client deploy`, but works from any folder and with any Python: if
+packages are missing, it restarts itself through scripts/run, which installs them.
 """
 
 import importlib.util
@@ -10,15 +10,15 @@ import os
 import sys
 from pathlib import Path
 
-# Not from places.py: until this folder is on the path, nothing of the package can be imported.
+# Not imported from places.py: the package is not on the path yet.
 ROOT = Path(__file__).resolve().parent.parent
-SETS_UP = ROOT / "scripts" / "run"
+SETUP_SCRIPT = ROOT / "scripts" / "run"
 NEEDED = ("click", "rich", "pydantic", "jinja2", "tenacity", "openstack", "novaclient")
 
 
 def main() -> None:
-    """Run here if all packages are there, else in the project's own environment."""
-    # Python puts this file's folder first, where its modules would hide others of that name.
+    """Run in this Python if it has all packages, or else in the project's own environment."""
+    # Python puts this file's folder first on the path; its modules would shadow others.
     sys.path[:] = [path for path in sys.path if path != str(ROOT / "openstack_client")]
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
@@ -32,15 +32,15 @@ def main() -> None:
 
 
 def set_up(missing: list[str]) -> None:
-    """Start again through scripts/run, which only a checkout has."""
-    lacks = f"lacks {', '.join(missing)}."
-    if not SETS_UP.is_file():
-        raise SystemExit(f"{sys.executable} {lacks} Install Stackserve with its dependencies.")
+    """Restart through scripts/run, which only a checkout has."""
+    problem = f"is missing {', '.join(missing)}."
+    if not SETUP_SCRIPT.is_file():
+        raise SystemExit(f"{sys.executable} {problem} Install Stackserve with its dependencies.")
     if Path(sys.prefix).resolve() == (ROOT / ".venv").resolve():
         raise SystemExit(
-            f"The environment {ROOT / '.venv'} {lacks} Delete that folder and run {SETS_UP}."
+            f"The environment {ROOT / '.venv'} {problem} Delete that folder and run {SETUP_SCRIPT}."
         )
-    command = [sys.executable, str(SETS_UP), *sys.argv[1:]]
+    command = [sys.executable, str(SETUP_SCRIPT), *sys.argv[1:]]
     os.execv(command[0], command)
 
 

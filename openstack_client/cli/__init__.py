@@ -1,4 +1,4 @@
-"""The command line: one verb a file, listed in verbs.py."""
+"""The command line. Each command has its own file; verbs.py lists them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from openstack_client.errors import LauncherError
 
 
 def exit_codes() -> str:
-    """What each exit code means, in the words of the errors themselves."""
-    told = {0: "Done.", LauncherError.exit_code: "A bug."}
-    told |= {kind.exit_code: str(kind.__doc__) for kind in LauncherError.__subclasses__()}
-    lines = [f"  {code:3}  {meaning}" for code, meaning in sorted(told.items())]
+    """What each exit code means, from the docstrings of the errors."""
+    meanings = {0: "Done.", LauncherError.exit_code: "A bug."}
+    meanings |= {kind.exit_code: str(kind.__doc__) for kind in LauncherError.__subclasses__()}
+    lines = [f"  {code:3}  {meaning}" for code, meaning in sorted(meanings.items())]
     return "\n".join(["\b", "Exit codes:", *lines])
 
 

@@ -1,4 +1,4 @@
-"""bake: make an image that servers start from in a fraction of the time; remove stale ones."""
+"""bake: create an image that servers boot from much faster; delete stale images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
+from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import cloud_flags, settings_flags
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.tables import table_of
@@ -25,7 +25,7 @@ from openstack_client.settings import Settings
 from openstack_client.userdata import Role
 from openstack_client.watch import stages
 
-# What a builder has no use for.
+# Settings that do not apply to a builder.
 UNUSED = {"name", "volume_size", "workers", "security_group"}
 COLUMNS = ["name", "id", "created", "size_mb", "why"]
 
@@ -34,19 +34,19 @@ COLUMNS = ["name", "id", "created", "size_mb", "why"]
 @click.argument("image_name", metavar="[NAME]", required=False)
 @settings_flags(name for name in Settings.model_fields if name not in UNUSED)
 @cloud_flags
-@click.option("--again", is_flag=True, help="Even if there is an image of this very code.")
-@click.option("--keep", is_flag=True, help="Leave the builder, to look around.")
-@click.option("--prune", is_flag=True, help="Bake nothing; remove images that no deploy would use.")
-@click.option("--yes", "-y", is_flag=True, help="With --prune: do not ask.")
-@edge
+@click.option("--again", is_flag=True, help="Bake even if an image of this code exists.")
+@click.option("--keep", is_flag=True, help="Keep the builder server for debugging.")
+@click.option("--prune", is_flag=True, help="Bake nothing; delete unused baked images.")
+@click.option("--yes", "-y", is_flag=True, help="With --prune: skip the confirmation.")
+@report_errors
 def bake(
     *, image_name: str | None, again: bool, keep: bool, prune: bool, yes: bool, **flags: Any
 ) -> None:
-    """Prepare an image, called NAME, that deploy then uses by itself.
+    """Create an image, called NAME, that later deploys use automatically.
 
-    A server is made of the image that deploy would choose, prepared up to RabbitMQ, Python,
-    dependencies and code, cleaned of all that is its own, and taken as a snapshot. A deploy
-    from it downloads nothing, and makes its own keys and passwords.
+    Boots a builder server from the image that deploy would choose, installs RabbitMQ, Python,
+    the dependencies and the code, deletes everything specific to that server, and takes a
+    snapshot. A server from this image downloads nothing and creates its own keys and passwords.
     """
     session = open_session(flags)
     interrupts = Interrupts()
@@ -72,7 +72,7 @@ def _bake(
     if recipe and plan.image and not again:
         found = baked_images.best(facts.images, recipe, plan.image, identity.project_id)
         if found and found[1] is Match.ALL:
-            _found(session, found[0].image)
+            _show_existing(session, found[0].image)
             return
     session.begin(identity, plan)
     assert plan.image and recipe, "a plan without problems has an image and user data"
@@ -92,10 +92,10 @@ def _bake(
     else:
         session.say(f"\nImage {name!r} is ready after {result.seconds:.0f} s.", "bold")
         session.say(f"  {result.image.id}, {result.image.size_bytes / 1e6:,.0f} MB")
-        session.say("  Deploy uses it by itself, as long as the dependencies are the same.")
+        session.say("  Deploys use it automatically until the dependencies change.")
 
 
-def _found(session: Session, image: Image) -> None:
+def _show_existing(session: Session, image: Image) -> None:
     if session.as_json:
         session.answer(
             {
@@ -104,12 +104,12 @@ def _found(session: Session, image: Image) -> None:
                 "name": image.name,
                 "found": True,
                 "size_bytes": image.size_bytes,
-                "properties": baking.told(image),
+                "properties": baking.baked_properties(image),
             }
         )
     else:
         session.say(
-            f"Image {image.name!r} ({image.id}) has this very code already; --again bakes another."
+            f"Image {image.name!r} ({image.id}) already has this code. Use --again to bake another."
         )
 
 
@@ -128,16 +128,16 @@ def _prune(session: Session, identity: Identity, yes: bool) -> None:
     ]
     if not rows:
         session.answer({"deleted": []}) if session.as_json else session.say(
-            "No baked image is stale."
+            "No stale baked images."
         )
         return
     if not session.as_json:
-        session.say("These go:")
+        session.say("Stale images:")
         session.console.print(table_of(rows, COLUMNS))
-    if not session.agreed("Delete them?", yes):
+    if not session.confirm("Delete them?", yes):
         return
     for entry in stale:
-        baking.remove(session.cloud, entry.image.id)
+        baking.delete_image(session.cloud, entry.image.id)
     if session.as_json:
         session.answer({"deleted": rows})
     else:
@@ -149,6 +149,6 @@ def _stale(settings: Settings, facts: Facts, project: str) -> list[Stale]:
     parcel = make.parcel(settings)
     problems = list(base.problems) + ([] if isinstance(parcel, Parcel) else parcel)
     recipe: Recipe | None = parcel.recipe if isinstance(parcel, Parcel) else None
-    if base.thing is None or recipe is None:
-        raise PreflightError("It cannot be told which images are stale.", problems=problems)
-    return baked_images.stale(facts.images, recipe, base.thing, project)
+    if base.value is None or recipe is None:
+        raise PreflightError("Cannot determine which images are stale.", problems=problems)
+    return baked_images.stale(facts.images, recipe, base.value, project)

@@ -1,4 +1,4 @@
-"""completion: the script that completes `stackserve` in a shell."""
+"""completion: print the shell completion script for `stackserve`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VARIABLE = "_STACKSERVE_COMPLETE"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that completes `stackserve` in your shell.
+    """Print the shell completion script for `stackserve`.
 
     \b
     bash: add to ~/.bashrc

@@ -1,4 +1,4 @@
-"""deploy: from credentials to an address that answers; without credentials, serve here."""
+"""deploy: deploy to a cloud; without OpenStack credentials, serve on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from openstack_client.cli import serve_here
-from openstack_client.cli.errors import edge
+from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, find_source, open_session
 from openstack_client.cloud.credentials import Source
@@ -26,17 +26,19 @@ LOCAL_FLAGS = ("host", "port", "services")
 @name_argument
 @settings_flags()
 @cloud_flags
-@click.option("--keep", is_flag=True, help="Leave what was made, even if the deploy fails.")
+@click.option("--keep", is_flag=True, help="Keep the created resources even if the deploy fails.")
 @click.option(
-    "--no-wait", is_flag=True, help="End when the server has its code; it goes on by itself."
+    "--no-wait", is_flag=True, help="Exit once the server has its code; setup continues there."
 )
-@click.option("--recreate", is_flag=True, help="Make the server anew; its address stays.")
-@click.option("--take-over", is_flag=True, help="Go on where another, killed deploy stopped.")
-@click.option("--local", "here", is_flag=True, help="Serve on this machine, whatever is sourced.")
-@click.option("--host", help="On this machine: address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), help="On this machine: port to listen on.")
-@click.option("--services", is_flag=True, help="On this machine: RabbitMQ and separate processes.")
-@edge
+@click.option("--recreate", is_flag=True, help="Recreate the server; its address stays.")
+@click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
+@click.option(
+    "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
+)
+@click.option("--host", help="Local only: address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Local only: port to listen on.")
+@click.option("--services", is_flag=True, help="Local only: use RabbitMQ and separate processes.")
+@report_errors
 def deploy(
     *,
     keep: bool,
@@ -49,32 +51,32 @@ def deploy(
     services: bool,
     **flags: Any,
 ) -> None:
-    """Deploy to the sourced cloud and wait for a first prediction.
+    """Deploy to the configured cloud and wait for the first prediction.
 
-    Without OpenStack credentials, serve on this machine instead.
+    Without OpenStack credentials, it serves on this machine instead.
     """
     source = None if here else find_source(flags)
     if source is None:
         if not here:
             click.echo(
-                "No OpenStack credentials (no OS_* variables, no clouds.yaml): "
+                "No OpenStack credentials found (no OS_* variables, no clouds.yaml): "
                 "serving on this machine instead.",
                 err=True,
             )
-            _say_unused(flags)
+            _report_unused(flags)
         serve_here.become(serve_here.command(host, port, services, flags.get("workers")))
     if host or port or services:
         raise SettingsError(
-            "--host, --port and --services are for serving on this machine, but there are "
-            "OpenStack credentials.",
-            "Add --local to serve here, or leave them out to deploy to the cloud.",
+            "--host, --port and --services only apply to this machine, but OpenStack "
+            "credentials are set.",
+            "Add --local to serve here, or drop these flags to deploy to the cloud.",
         )
     options = Options(keep=keep, wait=not no_wait, recreate=recreate, take_over=take_over)
     deploy_to_cloud(flags, source, options)
 
 
 def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> None:
-    """The verb's work once a cloud is meant."""
+    """Deploy with the given credentials."""
     began = time.monotonic()
     session = open_session(flags, source=source)
     interrupts = Interrupts()
@@ -92,31 +94,31 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> 
                 interrupts=interrupts,
                 options=options,
             ).run()
-    _end(session, result)
+    _show_result(session, result)
 
 
-def _say_unused(flags: dict[str, Any]) -> None:
-    """What was given for a cloud says that a cloud was meant."""
+def _report_unused(flags: dict[str, Any]) -> None:
+    """Name the cloud flags that have no effect here: the user probably expected a cloud."""
     given = [
         "--" + name.replace("_", "-")
         for name, value in flags.items()
         if value and name in Settings.model_fields and name != "workers"
     ]
     if given:
-        click.echo(f"Not used here: {', '.join(given)}.", err=True)
+        click.echo(f"Ignored on this machine: {', '.join(given)}.", err=True)
 
 
-def _end(session: Session, result: Result) -> None:
+def _show_result(session: Session, result: Result) -> None:
     if session.as_json:
         click.echo(json.dumps(result.as_json()))
         return
     after = f"after {result.seconds:.0f} s"
     if result.ready:
-        session.say(f"\nReady {after}; it predicts: {result.prediction}.", "bold")
+        session.say(f"\nReady {after}. First prediction: {result.prediction}.", "bold")
     else:
-        session.say(f"\nThe server has its code {after} and goes on by itself.", "bold")
-        session.say(f"  Ready?     {COMMAND} status {result.name}")
+        session.say(f"\nThe server has its code {after} and continues on its own.", "bold")
+        session.say(f"  Ready?   {COMMAND} status {result.name}")
     session.say(
-        f"  Open:      {result.url}\n  Log in:    {result.ssh}\n"
-        f"  Take away: {COMMAND} delete {result.name}"
+        f"  Open:    {result.url}\n  Log in:  {result.ssh}\n"
+        f"  Delete:  {COMMAND} delete {result.name}"
     )

@@ -1,4 +1,4 @@
-"""Turn the errors of a verb into words, or JSON, and exit codes."""
+"""Print a command's error as text or JSON, and set the exit code."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from openstack_client.errors import Interrupted, LauncherError
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def edge(function: Function) -> Function:
-    """Let a verb end with the exit code of its error, told in words or JSON.
+def report_errors(function: Function) -> Function:
+    """Print a command's error and exit with its code.
 
-    SIGTERM ends a verb as Ctrl-C does, and both work in a background job of a shell.
+    SIGTERM stops a command like Ctrl-C. Both also work in a shell's background job.
     """
 
     @functools.wraps(function)
@@ -37,7 +37,7 @@ def edge(function: Function) -> Function:
 
 
 def fail(error: LauncherError, as_json: bool) -> NoReturn:
-    """Tell the error and end."""
+    """Print the error and exit."""
     if as_json:
         click.echo(json.dumps({"event": "error", **error.as_json()}))
     else:

@@ -1,4 +1,4 @@
-"""list: every deployment in the project."""
+"""list: show every deployment in the project."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
-from openstack_client.cli.options import LOOKING, cloud_flags, settings_flags
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import CLIENT_SETTINGS, cloud_flags, settings_flags
 from openstack_client.cli.session import open_session
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud import queries
@@ -17,11 +17,11 @@ COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
 
 
 @click.command(name="list")
-@settings_flags(name for name in LOOKING if name != "name")
+@settings_flags(name for name in CLIENT_SETTINGS if name != "name")
 @cloud_flags
-@edge
+@report_errors
 def list_(**flags: Any) -> None:
-    """Show all deployments in the project."""
+    """List all deployments in the project."""
     session = open_session(flags)
     identity = session.login()
     rows = deployments(
@@ -35,4 +35,4 @@ def list_(**flags: Any) -> None:
     elif rows:
         session.console.print(table_of(rows, COLUMNS))
     else:
-        session.say(f"Project {identity.project!r} has no deployment.")
+        session.say(f"Project {identity.project!r} has no deployments.")

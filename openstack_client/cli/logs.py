@@ -1,4 +1,4 @@
-"""logs: the server's console, or a unit's journal over ssh."""
+"""logs: show the server's console log, or a unit's journal over ssh."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
-from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
-from openstack_client.cli.ssh import ready_way
+from openstack_client.cli.ssh import find_ssh_target
 from openstack_client.errors import NoDeployment, SettingsError
 from openstack_client.plan.inventory import Inventory
 from openstack_client.watch.boot import read_console
@@ -23,16 +23,18 @@ PAUSE = 2.0
 
 @click.command()
 @name_argument
-@settings_flags(LOOKING_INSIDE)
+@settings_flags(SSH_SETTINGS)
 @cloud_flags
-@click.option("--unit", type=click.Choice(sorted(UNITS)), help="A unit's journal, over ssh.")
-@click.option("--follow", "-f", is_flag=True, help="Go on as new lines come.")
+@click.option(
+    "--unit", type=click.Choice(sorted(UNITS)), help="Show this unit's journal, over ssh."
+)
+@click.option("--follow", "-f", is_flag=True, help="Keep printing new lines.")
 @click.option("--lines", "-n", type=click.IntRange(1), default=200, show_default=True)
-@edge
+@report_errors
 def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
-    """Show the console log, or the journal of a unit."""
+    """Show the server's console log, or a unit's journal."""
     if follow and flags["as_json"]:
-        raise SettingsError("--follow has no end, and --json is one document.", "Leave one out.")
+        raise SettingsError("--follow and --json cannot be combined.", "Drop one of them.")
     session = open_session(flags)
     if unit:
         _journal(session, unit, lines, follow)
@@ -60,12 +62,12 @@ def _inventory(session: Session) -> Inventory:
     except NoDeployment as error:
         if session.name not in UNITS:
             raise
-        hint = f"For the journal of a unit: logs --unit {session.name}."
+        hint = f"To read a unit's journal, run: logs --unit {session.name}."
         raise NoDeployment(error.what, f"{hint} {error.remedy}") from error
 
 
 def added(before: str, now: str) -> str:
-    """What `now` has after the end of `before`, when both are the tail of one log."""
+    """The part of `now` that follows `before`, where both are the tail of the same log."""
     if now.startswith(before):
         return now[len(before) :]
     tail = before[-200:]
@@ -74,13 +76,13 @@ def added(before: str, now: str) -> str:
 
 
 def _journal(session: Session, unit: str, lines: int, follow: bool) -> None:
-    way = ready_way(session)
+    target = find_ssh_target(session)
     more = " --follow" if follow else ""
     command = f"sudo journalctl --no-pager --lines={lines} --unit='{UNITS[unit]}'{more}"
     if session.as_json:
-        done = way.run(command)
+        done = target.run(command)
         session.answer({"name": session.name, "unit": unit, "lines": done.stdout.splitlines()})
         return
-    arguments = way.command(command)
+    arguments = target.command(command)
     sys.stdout.flush()
     os.execvp(arguments[0], arguments)

@@ -1,4 +1,4 @@
-"""open: the page of a deployment, in the browser."""
+"""open: open a deployment's page in the browser."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
-from openstack_client.cli.options import LOOKING, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import CLIENT_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import open_session
 from openstack_client.service import base_url
 
 
 @click.command(name="open")
 @name_argument
-@settings_flags(LOOKING)
+@settings_flags(CLIENT_SETTINGS)
 @cloud_flags
-@click.option("--no-browser", is_flag=True, help="Print the address only.")
-@edge
+@click.option("--no-browser", is_flag=True, help="Only print the URL.")
+@report_errors
 def open_(no_browser: bool, **flags: Any) -> None:
-    """Open the page of a deployment."""
+    """Open a deployment in the browser."""
     session = open_session(flags)
     session.login()
     mine = session.inventory()

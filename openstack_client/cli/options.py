@@ -1,4 +1,4 @@
-"""Flags, made from the settings' own declaration, so that they cannot drift apart."""
+"""Flags, generated from the settings model so that the two cannot drift apart."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from openstack_client.settings import Settings
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# What verbs other than deploy and plan need of the settings; the last for those that use ssh.
-LOOKING = ("name", "timeout_api", "retries", "config_dir")
-LOOKING_INSIDE = (*LOOKING, "key")
+# The settings that commands other than deploy and plan use; SSH_SETTINGS is for those with ssh.
+CLIENT_SETTINGS = ("name", "timeout_api", "retries", "config_dir")
+SSH_SETTINGS = (*CLIENT_SETTINGS, "key")
 
 
 def settings_flags(names: Iterable[str] | None = None) -> Callable[[Function], Function]:
-    """A flag for each setting (or for those named)."""
+    """Add a flag for each setting, or only for the named ones."""
     wanted = list(Settings.model_fields) if names is None else list(names)
 
     def add(function: Function) -> Function:
@@ -35,7 +35,7 @@ def settings_flags(names: Iterable[str] | None = None) -> Callable[[Function], F
 
 
 def click_type(annotation: Any) -> click.ParamType[Any]:
-    """How a flag reads its value; whether the value is good is the settings' business."""
+    """The type of a flag's value. The settings model validates the value itself."""
     kinds = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
     for kind in kinds:
         plain = typing.get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
@@ -51,20 +51,22 @@ def _is_union(annotation: Any) -> bool:
 
 
 def cloud_flags(function: Function) -> Function:
-    """Which cloud, and how to reach it."""
+    """Add the flags that select the cloud and how to connect to it."""
     options = [
-        click.option("--os-cloud", help="Cloud of clouds.yaml, instead of OS_CLOUD."),
-        click.option("--os-region-name", help="Region, instead of OS_REGION_NAME."),
-        click.option("--os-interface", help="public, internal or admin, instead of OS_INTERFACE."),
-        click.option("--os-cacert", type=click.Path(), help="The cloud's certificate authority."),
-        click.option("--insecure", is_flag=True, help="Do not check the cloud's certificate."),
+        click.option("--os-cloud", help="Cloud in clouds.yaml. Overrides OS_CLOUD."),
+        click.option("--os-region-name", help="Region. Overrides OS_REGION_NAME."),
+        click.option("--os-interface", help="public, internal or admin. Overrides OS_INTERFACE."),
+        click.option(
+            "--os-cacert", type=click.Path(), help="CA certificate of the cloud's API (PEM file)."
+        ),
+        click.option("--insecure", is_flag=True, help="Do not verify the cloud's certificate."),
         click.option(
             "--settings",
             "settings_path",
             type=click.Path(path_type=Path),
-            help="The deployment.toml to read.",
+            help="Path of deployment.toml.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="Answer in JSON."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
     ]
     for option in reversed(options):
         function = option(function)
@@ -72,5 +74,5 @@ def cloud_flags(function: Function) -> Function:
 
 
 def name_argument(function: Function) -> Function:
-    """The deployment may also be named without a flag."""
+    """Accept the deployment's name as an argument too."""
     return click.argument("named", metavar="[NAME]", required=False)(function)

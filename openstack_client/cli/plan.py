@@ -1,4 +1,4 @@
-"""plan: what deploy would do, with every check, and nothing made."""
+"""plan: run every check and show what deploy would do, without creating anything."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
+from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import open_session
 from openstack_client.cli.tables import plan_json
@@ -18,17 +18,17 @@ from openstack_client.plan.make import refuse
 @name_argument
 @settings_flags()
 @cloud_flags
-@click.option("--recreate", is_flag=True, help="As if the server were made anew.")
-@edge
+@click.option("--recreate", is_flag=True, help="Plan as if the server were recreated.")
+@report_errors
 def plan(recreate: bool, **flags: Any) -> None:
-    """Say what deploy would make, change or find; exit code 4 if it cannot."""
+    """Show what deploy would create or change. Exits with 4 if it would fail."""
     session = open_session(flags)
     identity = session.login()
-    made, _ = session.plan(identity, recreate=recreate)
+    planned, _ = session.plan(identity, recreate=recreate)
     if session.as_json:
-        session.answer(plan_json(made, session.source.words))
-        if made.problems:
+        session.answer(plan_json(planned, session.source.description))
+        if planned.problems:
             raise SystemExit(PreflightError.exit_code)
         return
-    session.show(identity, made)
-    refuse(made.problems)
+    session.show(identity, planned)
+    refuse(planned.problems)

@@ -1,4 +1,4 @@
-"""Without a cloud: serve on this machine, by becoming the service's own process."""
+"""Serve on this machine, without a cloud, by replacing this process with the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openstack_client.places import CHECKOUT
 
 
 def command(host: str | None, port: int | None, services: bool, workers: int | None) -> list[str]:
-    """The command line of the embedded service."""
+    """The command that starts the local service."""
     arguments = [sys.executable, "-m", "production_server", "serve"]
     if host is not None:
         arguments += ["--host", host]
@@ -25,14 +25,14 @@ def command(host: str | None, port: int | None, services: bool, workers: int | N
 
 
 def become(arguments: list[str]) -> NoReturn:
-    """Replace this process, so that Ctrl-C reaches the service itself."""
+    """Replace this process, so that Ctrl-C reaches the service directly."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(arguments[0], arguments, environment(dict(os.environ), CHECKOUT))
 
 
 def environment(inherited: dict[str, str], checkout: Path | None) -> dict[str, str]:
-    """With this, Python finds the service, and imports nothing from the current folder."""
+    """Let Python find the service, and import nothing from the current folder."""
     folders = [str(checkout)] if checkout else []
     if "PYTHONPATH" in inherited:
         folders.append(inherited["PYTHONPATH"])

@@ -1,4 +1,4 @@
-"""From flags to a cloud that a verb can work with."""
+"""A command's session: its settings, credentials, cloud client and output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from openstack_client.settings import Settings
 from openstack_client.userdata import Role
 from openstack_client.watch import stages as stage_names
 from openstack_client.watch.progress import Progress, display
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 
 CLOUD_FLAGS = (
     "os_cloud",
@@ -58,7 +58,7 @@ PIPE_WIDTH = 200
 
 @dataclass
 class Session:
-    """All that a verb works with."""
+    """Everything a command needs."""
 
     settings: Settings
     env: Mapping[str, str]
@@ -69,7 +69,7 @@ class Session:
 
     @property
     def folder(self) -> Path:
-        """Of the project that one is logged in to: others may have deployments of this name."""
+        """The local folder for this project: other projects may reuse a deployment's name."""
         return settings.config_folder(self.settings, self.env) / short(self.cloud.project_id)
 
     @property
@@ -83,7 +83,7 @@ class Session:
     def login(self) -> Identity:
         if self.source.ignored and not self.as_json:
             ignored = ", ".join(self.source.ignored)
-            _to_stderr(f"Using {self.source.words}; not used beside it: {ignored}.")
+            _to_stderr(f"Using {self.source.description}; ignoring {ignored}.")
         return login(self.cloud, self.source)
 
     def plan(
@@ -94,7 +94,7 @@ class Session:
         recreate: bool = False,
         role: Role = Role.SERVER,
     ) -> tuple[Plan, Facts]:
-        """What would be done, and the facts that it was decided from."""
+        """The plan, and the facts it is based on."""
         return make_plan(
             self.cloud,
             settings or self.settings,
@@ -106,30 +106,34 @@ class Session:
         )
 
     def begin(self, identity: Identity, plan: Plan) -> None:
-        """Tell a plan that is about to be carried out; its problems end the command."""
+        """Show the plan that is about to run. Raises PreflightError if it has problems."""
         if self.as_json:
-            click.echo(json.dumps({"event": "plan", **plan_json(plan, self.source.words)}))
+            click.echo(json.dumps({"event": "plan", **plan_json(plan, self.source.description)}))
         else:
             self.show(identity, plan)
         refuse(plan.problems)
 
     def show(self, identity: Identity, plan: Plan) -> None:
-        self.say(f"Project {identity.project!r} as {identity.user!r}, by {self.source.words}.")
+        self.say(
+            f"Project {identity.project!r} as {identity.user!r}, using {self.source.description}."
+        )
         show_plan(self.console, plan)
 
-    def agreed(self, question: str, yes: bool) -> bool:
-        """Whether to go on; `yes` says so without asking."""
+    def confirm(self, question: str, yes: bool) -> bool:
+        """Ask whether to continue; `yes` skips the question."""
         if yes:
             return True
         if self.as_json or not sys.stdin.isatty():
-            raise SettingsError("Nobody is there to be asked.", "Add --yes to go on without.")
+            raise SettingsError(
+                "Cannot ask for confirmation without a terminal.", "Add --yes to confirm."
+            )
         try:
-            agreed = click.confirm(question)
+            confirmed = click.confirm(question)
         except click.Abort as stop:
-            raise Interrupted("Stopped; nothing was deleted.") from stop
-        if not agreed:
+            raise Interrupted("Stopped. Nothing was deleted.") from stop
+        if not confirmed:
             self.say("Nothing was deleted.")
-        return agreed
+        return confirmed
 
     @contextmanager
     def showing(
@@ -139,7 +143,7 @@ class Session:
         stages: Sequence[str] = stage_names.DEPLOY,
         began: float | None = None,
     ) -> Iterator[Progress]:
-        """How the work of the block goes, on the display that fits."""
+        """Show the progress of the block on a suitable display."""
         shown = display(self.as_json, sys.stdout, title, stages, began=began)
         progress = Progress(shown, began=began)
         self.cloud.note = interrupts.note = progress.note
@@ -151,14 +155,14 @@ class Session:
             progress.close()
 
     def answer(self, content: Any) -> None:
-        """Print the one JSON document of a verb."""
+        """Print the command's JSON output."""
         click.echo(json.dumps(content, indent=2))
 
     def say(self, text: str, style: str = "") -> None:
         self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def inventory(self) -> Inventory:
-        """What the deployment has; NoDeployment if that is nothing."""
+        """The deployment's resources. Raises NoDeployment if there are none."""
         found = find(self.cloud, self.name)
         if found.servers or found.groups or found.ports or found.addresses:
             return found
@@ -168,16 +172,16 @@ class Session:
         if mine.servers:
             return mine.servers[0]
         raise NoDeployment(
-            f"Deployment {self.name!r} has no server; what there is, is left of an unfinished run.",
-            "Run deploy to finish it, or delete to take it away.",
+            f"Deployment {self.name!r} has no server: an earlier run did not finish.",
+            "Run deploy to finish it, or delete to remove it.",
         )
 
-    def way(self, mine: Inventory, server: Server) -> Way:
-        """How to get in by ssh."""
+    def ssh_target(self, mine: Inventory, server: Server) -> SshTarget:
+        """How to connect to the server by ssh."""
         pairs = [pair for pair in keypairs(self.cloud) if pair.name == server.key_name]
-        places = [self.ssh_folder, self.folder / "keys"]
-        private = self._given_key() or (private_of(pairs[0].public_key, places) if pairs else None)
-        return Way(
+        folders = [self.ssh_folder, self.folder / "keys"]
+        private = self._given_key() or (private_of(pairs[0].public_key, folders) if pairs else None)
+        return SshTarget(
             mine.address_of(server),
             server.metadata.get(USER_KEY, "debian"),
             private,
@@ -193,18 +197,18 @@ class Session:
 
 
 def no_deployment(cloud: Cloud, name: str) -> NoDeployment:
-    """Say what there is instead."""
+    """The error for a missing deployment, with the names that exist."""
     names = deployment_names(servers(cloud), groups(cloud), ports(cloud), addresses(cloud))
-    what = f"There is no deployment {name!r} in this project."
+    what = f"No deployment named {name!r} in this project."
     if not names:
-        return NoDeployment(what, "There is none at all yet; `deploy` makes one.")
+        return NoDeployment(what, "There are no deployments yet; `deploy` creates one.")
     guess = nearest(name, names)
     meant = f"Did you mean {guess!r}? " if guess else ""
-    return NoDeployment(what, f"{meant}There is: {listed(names)}.")
+    return NoDeployment(what, f"{meant}Available: {listed(names)}.")
 
 
 def find_source(flags: Mapping[str, Any]) -> Source | None:
-    """The credentials that count, if a cloud is meant at all."""
+    """The credentials to use, or None if no cloud is configured."""
     env = settings.environment()
     return credentials.find(env, flags.get("os_cloud"), Path.cwd(), _overrides(flags))
 
@@ -215,13 +219,13 @@ def open_session(
     source: Source | None = None,
     note: Callable[[str], None] | None = None,
 ) -> Session:
-    """Read the settings and get ready to log in."""
+    """Read the settings and prepare the cloud client."""
     env = settings.environment()
     source = source or find_source(flags)
     if source is None:
         raise CredentialsError(
-            "There are no OpenStack credentials: no OS_* variables and no clouds.yaml.",
-            "Run `source YOUR-openrc.sh`, or put clouds.yaml into ~/.config/openstack.",
+            "No OpenStack credentials found: no OS_* variables and no clouds.yaml.",
+            "Run `source YOUR-openrc.sh`, or save clouds.yaml in ~/.config/openstack.",
         )
     overrides = _overrides(flags)
     if source.kind == "clouds.yaml" and env.get("OS_REGION_NAME"):
@@ -241,11 +245,11 @@ def open_session(
 def read_settings(
     flags: Mapping[str, Any], env: Mapping[str, str], clouds_file: Path | None
 ) -> Settings:
-    """The settings of this run, from their three sources."""
+    """The settings from flags, environment and file."""
     given = {key: value for key, value in flags.items() if key not in CLOUD_FLAGS}
     named = flags.get("named")
     if named and given.get("name") and named != given["name"]:
-        raise SettingsError(f"Two names were given: {named!r} and --name {given['name']!r}.")
+        raise SettingsError(f"Two different names: {named!r} and --name {given['name']!r}.")
     if named:
         given["name"] = named
     file = settings.settings_file(flags.get("settings_path"), env, Path.cwd(), clouds_file)
@@ -264,12 +268,12 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _console() -> Console:
-    """A terminal's own width; in a pipe, lines as long as they are."""
+    """Use the terminal's width; in a pipe, do not wrap lines."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def _quiet_libraries() -> None:
-    """The clients' own warnings say less than the errors that follow them."""
+    """Silence the clients' warnings: our errors say more."""
     for name in ("keystoneauth", "keystoneclient", "novaclient", "openstack", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="urllib3|openstack|keystone|novaclient")

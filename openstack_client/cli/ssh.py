@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from openstack_client.cli.errors import edge
-from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError
 from openstack_client.watch.boot import knows_host, read_console, remember_host_keys
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 
 
 class WithCommand(click.Command):
-    """A verb where all behind `--` is a command, so that NAME may be left out before it."""
+    """Treats everything after `--` as the remote command, so that NAME is optional."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         place = args.index("--") if "--" in args else len(args)
@@ -27,7 +27,7 @@ class WithCommand(click.Command):
             rest = super().parse_args(ctx, own)
         except click.NoSuchOption as error:
             raise click.UsageError(
-                f"{error.format_message()} What is for the server goes behind --: "
+                f"{error.format_message()} Put the server's command after --: "
                 "ssh [NAME] -- COMMAND.",
                 ctx,
             ) from error
@@ -36,19 +36,19 @@ class WithCommand(click.Command):
 
 
 @click.command(cls=WithCommand)
-@settings_flags(LOOKING_INSIDE)
+@settings_flags(SSH_SETTINGS)
 @cloud_flags
 @name_argument
 @click.argument("command", nargs=-1)
-@edge
+@report_errors
 def ssh(command: tuple[str, ...], **flags: Any) -> None:
     """Log in to the server, or run a command there: ssh [NAME] -- COMMAND.
 
-    The server is known by the host key in its console log; it is never trusted blindly.
+    The host key is checked against the one in the server's console log.
     """
     session = open_session(flags)
-    way = ready_way(session)
-    arguments = way.command(*command)
+    target = find_ssh_target(session)
+    arguments = target.command(*command)
     if session.as_json:
         session.answer({"name": session.name, "command": arguments})
         return
@@ -56,37 +56,37 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
     os.execvp(arguments[0], arguments)
 
 
-def ready_way(session: Session) -> Way:
-    """The way in, the server's host key known."""
+def find_ssh_target(session: Session) -> SshTarget:
+    """How to connect by ssh, with the server's host key known."""
     session.login()
     mine = session.inventory()
     server = session.the_server(mine)
     if server.status != "ACTIVE":
         raise ServerError(
-            f"Server {server.name!r} is {server.status}, so nobody can log in.",
+            f"Server {server.name!r} is {server.status}, so you cannot log in.",
             f"`deploy {mine.name}` starts or finishes it.",
         )
-    way = session.way(mine, server)
-    if not learn_host_key(session, way, server):
+    target = session.ssh_target(mine, server)
+    if not learn_host_key(session, target, server):
         raise ServerError(
-            f"The host key of {way.address} is not in the console log (yet), so the server "
-            "cannot be told from an impostor.",
-            f"Wait until it has booted; or put its key into {way.known_hosts} yourself.",
+            f"The console log does not show the host key of {target.address} yet, so the server's "
+            "identity cannot be verified.",
+            f"Wait until it has booted, or add its key to {target.known_hosts} yourself.",
         )
-    return way
+    return target
 
 
-def learn_host_key(session: Session, way: Way, server: Server) -> bool:
-    """Whether the server can be told from an impostor.
+def learn_host_key(session: Session, target: SshTarget, server: Server) -> bool:
+    """Save the server's host key from its console log; return whether a key is known.
 
-    By its console, which the cloud vouches for, even if somebody else made the server anew;
-    by what was kept of it where the console has forgotten, as consoles do.
+    The console is trusted because the cloud provides it, even after another user recreated the
+    server. A key saved earlier is used when the console no longer shows it.
     """
-    kept = knows_host(way.known_hosts, way.address)
+    kept = knows_host(target.known_hosts, target.address)
     try:
         text = read_console(session.cloud, server)
     except CloudError:
         if kept:
             return True
         raise
-    return remember_host_keys(way.known_hosts, way.address, text) or kept
+    return remember_host_keys(target.known_hosts, target.address, text) or kept

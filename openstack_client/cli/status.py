@@ -1,4 +1,4 @@
-"""status: the server, its units and queues, its model, and drift from the code on this disk."""
+"""status: show the server, units, queues, model, and whether the deployed code is current."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from openstack_client import userdata
-from openstack_client.cli.errors import edge
-from openstack_client.cli.options import LOOKING_INSIDE, cloud_flags, name_argument, settings_flags
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.cli.tables import table_of
@@ -18,8 +18,8 @@ from openstack_client.places import IMPORT_FOLDER
 from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.probe import Service
-from openstack_client.watch.ssh import Way
-from openstack_client.watch.status import Inside, ask_inside, status_json
+from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.status import Inspection, inspect_server, status_json
 
 SHOWN = (
     ("server", "server"),
@@ -31,20 +31,20 @@ SHOWN = (
     ("model", "model"),
     ("version", "version"),
     ("prediction", "prediction"),
-    ("setup", "set-up"),
-    ("code_deployed", "code there"),
-    ("drift", "drift from this disk"),
+    ("setup", "setup"),
+    ("code_deployed", "deployed code"),
+    ("drift", "drift from local code"),
 )
 
 
 @click.command()
 @name_argument
-@settings_flags(LOOKING_INSIDE)
+@settings_flags(SSH_SETTINGS)
 @cloud_flags
-@click.option("--no-ssh", is_flag=True, help="Do not look inside by ssh.")
-@edge
+@click.option("--no-ssh", is_flag=True, help="Skip the checks over ssh.")
+@report_errors
 def status(no_ssh: bool, **flags: Any) -> None:
-    """Say how a deployment is; exit code 11 if it does not predict."""
+    """Show the state of a deployment. Exits with 11 if it does not predict."""
     session = open_session(flags)
     session.login()
     mine = session.inventory()
@@ -55,11 +55,11 @@ def status(no_ssh: bool, **flags: Any) -> None:
         service = Service(mine.address_of(server))
         probe = service.probe()
         if probe.ok:
-            alive = service.look("/alive")
+            alive = service.get_json("/alive")
         else:
             setup = _setup(session, server)
         if not no_ssh:
-            inside = _inside(session, session.way(mine, server), server)
+            inside = _inside(session, session.ssh_target(mine, server), server)
     content = status_json(
         server, mine, probe=probe, setup=setup, alive=alive, inside=inside, on_disk=on_disk
     )
@@ -70,34 +70,35 @@ def status(no_ssh: bool, **flags: Any) -> None:
     if not content["ready"]:
         if session.as_json:
             raise SystemExit(Unhealthy.exit_code)
-        why = probe.words if probe else f"its server is {content['server_status']}"
+        why = probe.summary if probe else f"its server is {content['server_status']}"
         raise Unhealthy(
             f"Deployment {mine.name!r} is not ready: {why}.",
-            f"`logs {mine.name}` shows its console; `deploy {mine.name}` finishes it, or waits on.",
+            f"Check its console with `logs {mine.name}`; `deploy {mine.name}` finishes it or keeps "
+            "waiting.",
         )
 
 
-def _inside(session: Session, way: Way, server: Server) -> Inside:
+def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
     try:
-        if not learn_host_key(session, way, server):
-            return Inside(problem="the console does not show the server's host key (yet)")
+        if not learn_host_key(session, target, server):
+            return Inspection(problem="the console does not show the server's host key yet")
     except CloudError as error:
-        return Inside(problem=error.what.rstrip("."))
-    return ask_inside(way)
+        return Inspection(problem=error.what.rstrip("."))
+    return inspect_server(target)
 
 
 def _setup(session: Session, server: Server) -> str:
-    """How far a server is that does not predict, by its console."""
+    """The setup progress of a server that does not predict yet, from its console."""
     try:
         text = read_console(session.cloud, server)
     except CloudError as error:
         return error.what
-    return console.how_far(console.marks(text))
+    return console.describe_setup(console.marks(text))
 
 
 def _show(session: Session, content: dict[str, Any]) -> None:
     rows = [
-        {"what": words, "value": content[key]} for key, words in SHOWN if content[key] is not None
+        {"what": label, "value": content[key]} for key, label in SHOWN if content[key] is not None
     ]
     queues = ", ".join(f"{name} {depth}" for name, depth in content["queues"].items())
     if queues:
@@ -110,7 +111,7 @@ def _show(session: Session, content: dict[str, Any]) -> None:
         )
     if content["drift"] == "differs":
         session.say(
-            "Other code runs there than is on this disk; `deploy --recreate` brings it there.",
+            "The deployed code differs from the local code; `deploy --recreate` updates it.",
             "yellow",
         )
     if content["inside_problem"]:

@@ -1,4 +1,4 @@
-"""Say plans, statuses and lists: tables for people, values for --json."""
+"""Plans and lists as tables, or as JSON values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from openstack_client.plan.model import Action, Plan
 
 STYLES = {
-    Action.MAKE: "green",
+    Action.CREATE: "green",
     Action.FOUND: "dim",
     Action.CHANGE: "yellow",
     Action.REPLACE: "red",
@@ -20,7 +20,7 @@ STYLES = {
 
 
 def plan_json(plan: Plan, source: str) -> dict[str, Any]:
-    """A plan as a value."""
+    """A plan as a JSON value."""
     return {
         "name": plan.name,
         "credentials": source,
@@ -49,7 +49,7 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
 
 
 def show_plan(console: Console, plan: Plan) -> None:
-    """A plan as a table, its warnings under it; its problems are the error that follows."""
+    """Print a plan as a table with its warnings. Its problems are raised as an error later."""
     console.print(f"Plan for {plan.name!r}:", markup=False)
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for column in ("action", "kind", "name", "detail"):
@@ -63,14 +63,14 @@ def show_plan(console: Console, plan: Plan) -> None:
         )
     console.print(table)
     if plan.image:
-        words = f"Image {plan.image.name!r}: {plan.image_why}."
-        console.print(words, markup=False, highlight=False)
+        line = f"Image {plan.image.name!r}: {plan.image_why}."
+        console.print(line, markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
 
 
 def table_of(rows: list[dict[str, Any]], columns: list[str]) -> Table:
-    """Rows of values as a table with a heading."""
+    """Rows as a table with a header."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")

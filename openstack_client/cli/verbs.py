@@ -1,4 +1,4 @@
-"""The commands of `stackserve`, imported only to run: OpenStack's clients need a second for it."""
+"""The commands of `stackserve`. Each is imported on use: the OpenStack clients take a second."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-# verb -> (where it is, the first paragraph of its help)
+# verb -> (import path, first paragraph of its help)
 VERBS = {
     "deploy": (
         "openstack_client.cli.deploy:deploy",
-        "Deploy to the sourced cloud and wait for a first prediction.",
+        "Deploy to the configured cloud and wait for the first prediction.",
     ),
     "plan": (
         "openstack_client.cli.plan:plan",
-        "Say what deploy would make, change or find; exit code 4 if it cannot.",
+        "Show what deploy would create or change. Exits with 4 if it would fail.",
     ),
     "status": (
         "openstack_client.cli.status:status",
-        "Say how a deployment is; exit code 11 if it does not predict.",
+        "Show the state of a deployment. Exits with 11 if it does not predict.",
     ),
     "logs": (
         "openstack_client.cli.logs:logs",
-        "Show the console log, or the journal of a unit.",
+        "Show the server's console log, or a unit's journal.",
     ),
     "ssh": (
         "openstack_client.cli.ssh:ssh",
@@ -32,31 +32,31 @@ VERBS = {
     ),
     "open": (
         "openstack_client.cli.open:open_",
-        "Open the page of a deployment.",
+        "Open a deployment in the browser.",
     ),
     "list": (
         "openstack_client.cli.list:list_",
-        "Show all deployments in the project.",
+        "List all deployments in the project.",
     ),
     "bake": (
         "openstack_client.cli.bake:bake",
-        "Prepare an image, called NAME, that deploy then uses by itself.",
+        "Create an image, called NAME, that later deploys use automatically.",
     ),
     "delete": (
         "openstack_client.cli.delete:delete",
-        "Remove a deployment: server, floating IP, port, security group, volume, keypair.",
+        "Delete a deployment: server, floating IP, port, security group, volume, keypair.",
     ),
     "completion": (
         "openstack_client.cli.completion:completion",
-        "Print the script that completes `stackserve` in your shell.",
+        "Print the shell completion script for `stackserve`.",
     ),
 }
-# An installed package adds a command by an entry point of this group, see pyproject.toml.
+# An installed package adds a command through an entry point in this group; see pyproject.toml.
 ADDED = "stackserve.commands"
 
 
 class Verbs(click.Group):
-    """Lists the verbs without importing them."""
+    """Lists the commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*VERBS, *sorted(entry_points(group=ADDED).names)]
@@ -83,10 +83,10 @@ class Verbs(click.Group):
             formatter.write_dl(self._summaries(ctx))
 
     def _summaries(self, ctx: click.Context) -> list[tuple[str, str]]:
-        """Each command and what it does."""
+        """Each command with its one-line summary."""
         pairs = [(name, text) for name, (_, text) in VERBS.items()]
         for name in self.list_commands(ctx)[len(VERBS) :]:
-            # Such a command is a group that imports little itself.
+            # Such a command is a group whose own module imports little.
             command = self.get_command(ctx, name)
             pairs.append((name, command.get_short_help_str(80) if command else ""))
         return pairs

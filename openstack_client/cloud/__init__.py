@@ -1,1 +1,1 @@
-"""The APIs of the cloud: one session, its clients, and what they return as plain values."""
+"""The cloud's APIs: one session, its clients, and their results as plain values."""

@@ -1,8 +1,8 @@
-"""One login for all: a keystoneauth session and the three clients made from it.
+"""One login for all: a keystoneauth session and three clients that share it.
 
-keystoneclient tells about identity, novaclient works with servers, openstacksdk with
-images and networks. Every request goes through `ask` or `make`, which try again when that
-can help and turn what remains into this package's errors.
+keystoneclient is used for identity, novaclient for servers, openstacksdk for images and
+networks. Every request goes through `request` or `create`, which retry temporary failures
+and turn the others into this package's errors.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from openstack_client.cloud import failures
 from openstack_client.cloud.credentials import Source, missing_in_cloud
 from openstack_client.errors import CredentialsError
 
-# Pike (2017): the first with tags, descriptions and fault details as they are used here.
+# Pike (2017), the first release with the tags, descriptions and fault details used here.
 NOVA_VERSION = "2.53"
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 16.0
@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 
 
 class Cloud:
-    """A project of an OpenStack cloud, logged in to at first use."""
+    """A project in an OpenStack cloud. Logs in on first use."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Cloud:
         retries: int,
         note: Callable[[str], None],
     ) -> None:
-        # openstacksdk would try again by itself, silently and on top of `ask`.
+        # openstacksdk would silently add its own retries to those of `request`.
         for service in ("image", "baremetal", "baremetal_introspection"):
             region.config[f"{service}_status_code_retries"] = 0
         self.region = region
@@ -72,8 +72,8 @@ class Cloud:
     def project_id(self) -> str:
         return str(self.session.get_project_id() or "")
 
-    def ask(self, service: str, doing: str, call: Callable[[], Answer]) -> Answer:
-        """Send a request that may safely be sent twice."""
+    def request(self, service: str, doing: str, call: Callable[[], Answer]) -> Answer:
+        """Send an idempotent request, with retries."""
         tries = 0
 
         def once() -> Answer:
@@ -85,43 +85,43 @@ class Cloud:
             stop=tenacity.stop_after_attempt(self.retries + 1),
             wait=tenacity.wait_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
             retry=tenacity.retry_if_exception(failures.is_transient),
-            before_sleep=lambda state: self._tell_retry(service, doing, state),
+            before_sleep=lambda state: self._report_retry(service, doing, state),
             reraise=True,
         )
         try:
             return retrying(once)
         except failures.API_ERRORS as error:
-            raise failures.in_words(service, doing, error, tries) from error
+            raise failures.explain(service, doing, error, tries) from error
 
-    def make(
+    def create(
         self,
         service: str,
         doing: str,
-        create: Callable[[], Answer],
+        send: Callable[[], Answer],
         find: Callable[[], Answer | None],
     ) -> Answer:
-        """Send a request that makes something: before a second try, look whether the first did."""
+        """Send a request that creates something. A retry first checks whether it already exists."""
         sent = False
 
-        def create_once() -> Answer:
+        def send_once() -> Answer:
             nonlocal sent
             if sent:
                 found = find()
                 if found is not None:
                     return found
             sent = True
-            return create()
+            return send()
 
-        return self.ask(service, doing, create_once)
+        return self.request(service, doing, send_once)
 
-    def _tell_retry(self, service: str, doing: str, state: tenacity.RetryCallState) -> None:
+    def _report_retry(self, service: str, doing: str, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         if error is None or state.next_action is None:
             return
         failure = failures.read(error)
         answered = f"answered {failure.status}" if failure.status else f"failed ({failure.message})"
         self.note(
-            f"{service} {answered} when asked to {doing}; trying again in "
+            f"{service} {answered} (request: {doing}); retrying in "
             f"{state.next_action.sleep:.0f} s ({state.attempt_number} of {self.retries})."
         )
 
@@ -133,28 +133,28 @@ class Cloud:
 
 
 def region_of(source: Source, overrides: dict[str, Any]) -> CloudRegion:
-    """openstacksdk's reading of the credentials, which must be whole."""
+    """The credentials as openstacksdk's configuration. They must be complete."""
     region = _read(source, overrides)
     auth = region.config.get("auth", {})
     kind = str(region.config.get("auth_type") or "")
     absent = missing_in_cloud(auth, kind) if source.kind == "clouds.yaml" else []
     if absent:
         raise CredentialsError(
-            f"The credentials of {source.words} are not whole.",
-            "Write it under `auth:` there, or a secret into secure.yaml beside it.",
+            f"The credentials of {source.description} are incomplete.",
+            "Add the missing values under `auth:`, or put secrets in secure.yaml beside the file.",
             problems=absent,
         )
     url = str(auth.get("auth_url", ""))
     if not url.startswith(("http://", "https://")):
         raise CredentialsError(
-            f"{url!r} is no address of Keystone; it is that of {source.words}.",
-            "It begins with https:// or http://, and mostly ends in /v3.",
+            f"The auth URL {url!r} is not valid (from {source.description}).",
+            "It must start with https:// or http://, and usually ends in /v3.",
         )
     return region
 
 
 def _read(source: Source, overrides: dict[str, Any]) -> CloudRegion:
-    """Without mixing the two kinds of credentials."""
+    """Read only the chosen source: clouds.yaml and variables are never mixed."""
     try:
         if source.kind == "clouds.yaml":
             config = OpenStackConfig(
@@ -168,19 +168,19 @@ def _read(source: Source, overrides: dict[str, Any]) -> CloudRegion:
         return config.get_one(**_as_arguments(source.values))
     except (auth_errors.MissingRequiredOptions, auth_errors.NoMatchingPlugin) as error:
         raise CredentialsError(
-            f"The credentials of {source.words} are not whole: {error}."
+            f"The credentials of {source.description} are incomplete: {error}."
         ) from error
     except failures.API_ERRORS as error:
-        said = str(error).rstrip(".")
+        reason = str(error).rstrip(".")
         raise CredentialsError(
-            f"The credentials of {source.words} cannot be used: {said}."
+            f"The credentials of {source.description} are not valid: {reason}."
         ) from error
 
 
 def _secure(file: Path | None) -> list[str]:
-    """secure.yaml beside clouds.yaml, where people keep the password apart."""
-    beside = [file.with_name(name) for name in ("secure.yaml", "secure.yml")] if file else []
-    return [str(path) for path in beside if path.is_file()]
+    """secure.yaml next to clouds.yaml, which can hold the secrets."""
+    candidates = [file.with_name(name) for name in ("secure.yaml", "secure.yml")] if file else []
+    return [str(path) for path in candidates if path.is_file()]
 
 
 def _as_arguments(values: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Which credentials are used: a cloud of clouds.yaml, an OpenRC's variables, or none.
+"""Choose the credentials: a cloud in clouds.yaml, the variables of an OpenRC file, or none.
 
-Decides from values alone, so that the mixing of sources that OpenStack tools do silently
-(OS_CLOUD beside OS_PASSWORD) is said aloud, and half-set variables are named one by one.
+Other OpenStack tools silently mix sources (OS_CLOUD with OS_PASSWORD). Here one source wins,
+the ignored variables are reported, and each missing one is named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from openstack_client.errors import CredentialsError, Problem
 from openstack_client.names import listed, nearest
 
 CLOUDS_FILES = ("clouds.yaml", "clouds.yml")
-# Any of these set means that a person wants a cloud, even when the rest is missing.
+# If any of these is set, the user expects a cloud, even if others are missing.
 TELLTALE = (
     "OS_AUTH_URL",
     "OS_USERNAME",
@@ -37,10 +37,10 @@ NOT_CREDENTIALS = {"cloud", "client_config_file", "client_secure_file", "cloud_n
 
 @dataclass(frozen=True)
 class Source:
-    """Where the credentials come from. `cloud` is set for clouds.yaml, `values` for variables."""
+    """Where the credentials come from. clouds.yaml sets `cloud`; variables set `values`."""
 
     kind: str  # "clouds.yaml" | "environment"
-    words: str
+    description: str
     cloud: str | None = None
     file: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -50,12 +50,12 @@ class Source:
 def find(
     env: Mapping[str, str], os_cloud: str | None, folder: Path, overrides: Mapping[str, Any]
 ) -> Source | None:
-    """The source that wins, or None when no cloud is meant at all."""
+    """The source to use, or None if no cloud is configured."""
     wanted = os_cloud or env.get("OS_CLOUD")
     telltale = [name for name in TELLTALE if env.get(name)]
     if wanted:
-        said = "--os-cloud" if os_cloud else "OS_CLOUD"
-        return _named_cloud(wanted, said, env, folder, telltale)
+        option = "--os-cloud" if os_cloud else "OS_CLOUD"
+        return _named_cloud(wanted, option, env, folder, telltale)
     if telltale:
         _check_complete(env, folder)
         values = {
@@ -68,8 +68,8 @@ def find(
     file = clouds_file(env, folder)
     names = cloud_names(file) if file else []
     if file and len(names) == 1:
-        words = f"cloud {names[0]!r}, the only one of {file}"
-        return Source("clouds.yaml", words, cloud=names[0], file=file)
+        description = f"cloud {names[0]!r}, the only one in {file}"
+        return Source("clouds.yaml", description, cloud=names[0], file=file)
     if len(names) > 1:
         raise CredentialsError(
             f"{file} has several clouds: {listed(names)}.",
@@ -92,17 +92,17 @@ def clouds_file(env: Mapping[str, str], folder: Path) -> Path | None:
 
 
 def cloud_names(file: Path) -> list[str]:
-    """The clouds that a clouds.yaml describes."""
+    """The names of the clouds in a clouds.yaml."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CredentialsError(f"{file} cannot be read: {error}.") from error
+        raise CredentialsError(f"Cannot read {file}: {error}.") from error
     clouds = content.get("clouds") if isinstance(content, dict) else None
     return [str(name) for name in clouds] if isinstance(clouds, dict) else []
 
 
 def _named_cloud(
-    wanted: str, said: str, env: Mapping[str, str], folder: Path, telltale: Sequence[str]
+    wanted: str, option: str, env: Mapping[str, str], folder: Path, telltale: Sequence[str]
 ) -> Source:
     file = clouds_file(env, folder)
     if file is None:
@@ -111,61 +111,61 @@ def _named_cloud(
             f"{named} (OS_CLIENT_CONFIG_FILE)" if named else "this folder or ~/.config/openstack"
         )
         raise CredentialsError(
-            f"{said} names the cloud {wanted!r}, but there is no clouds.yaml in {where}.",
+            f"{option} is set to {wanted!r}, but there is no clouds.yaml in {where}.",
             "Put clouds.yaml there, or unset OS_CLOUD and source an OpenRC file.",
         )
     names = cloud_names(file)
     if wanted not in names:
         guess = nearest(wanted, names)
-        remedy = (f"Did you mean {guess!r}? " if guess else "") + f"There is: {listed(names)}."
-        raise CredentialsError(f"{said} names {wanted!r}, which {file} does not have.", remedy)
-    words = f"cloud {wanted!r} of {file} (by {said})"
-    return Source("clouds.yaml", words, cloud=wanted, file=file, ignored=tuple(telltale))
+        remedy = (f"Did you mean {guess!r}? " if guess else "") + f"Available: {listed(names)}."
+        raise CredentialsError(f"{option} is set to {wanted!r}, which is not in {file}.", remedy)
+    description = f"cloud {wanted!r} in {file} (from {option})"
+    return Source("clouds.yaml", description, cloud=wanted, file=file, ignored=tuple(telltale))
 
 
 def missing(env: Mapping[str, str]) -> list[Problem]:
-    """The variables that the kind of login needs and that are not set, one by one."""
+    """A problem for each variable that this type of login needs and that is not set."""
 
-    def either(*names: str) -> bool:
+    def has_any(*names: str) -> bool:
         return any(env.get(name) for name in names)
 
     kind = env.get("OS_AUTH_TYPE", "")
     needed: list[tuple[bool, str, str]] = [
-        (either("OS_AUTH_URL"), "OS_AUTH_URL", "the address of Keystone, .../v3")
+        (has_any("OS_AUTH_URL"), "OS_AUTH_URL", "the URL of Keystone, .../v3")
     ]
-    by_credential = "applicationcredential" in kind or either(
+    by_credential = "applicationcredential" in kind or has_any(
         "OS_APPLICATION_CREDENTIAL_ID", "OS_APPLICATION_CREDENTIAL_SECRET"
     )
     if by_credential:
-        named = either("OS_APPLICATION_CREDENTIAL_NAME") and either("OS_USERNAME", "OS_USER_ID")
+        named = has_any("OS_APPLICATION_CREDENTIAL_NAME") and has_any("OS_USERNAME", "OS_USER_ID")
         needed += [
             (
-                either("OS_APPLICATION_CREDENTIAL_ID") or named,
+                has_any("OS_APPLICATION_CREDENTIAL_ID") or named,
                 "OS_APPLICATION_CREDENTIAL_ID",
                 "the id of the application credential",
             ),
             (
-                either("OS_APPLICATION_CREDENTIAL_SECRET"),
+                has_any("OS_APPLICATION_CREDENTIAL_SECRET"),
                 "OS_APPLICATION_CREDENTIAL_SECRET",
-                "its secret, shown once when it was made",
+                "its secret, shown once when it was created",
             ),
         ]
-    elif "token" in kind or (either("OS_TOKEN") and not either("OS_PASSWORD")):
-        needed += [(either("OS_TOKEN"), "OS_TOKEN", "the token")]
+    elif "token" in kind or (has_any("OS_TOKEN") and not has_any("OS_PASSWORD")):
+        needed += [(has_any("OS_TOKEN"), "OS_TOKEN", "the token")]
     elif kind in {"", "password", "v3password"}:
-        domain = either("OS_DEFAULT_DOMAIN", "OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN_NAME")
-        user_domain = domain or either("OS_USER_DOMAIN_NAME", "OS_USER_DOMAIN_ID")
-        project_domain = domain or either("OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID")
-        project_id = either("OS_PROJECT_ID", "OS_TENANT_ID")
+        domain = has_any("OS_DEFAULT_DOMAIN", "OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN_NAME")
+        user_domain = domain or has_any("OS_USER_DOMAIN_NAME", "OS_USER_DOMAIN_ID")
+        project_domain = domain or has_any("OS_PROJECT_DOMAIN_NAME", "OS_PROJECT_DOMAIN_ID")
+        project_id = has_any("OS_PROJECT_ID", "OS_TENANT_ID")
         needed += [
-            (either("OS_USERNAME", "OS_USER_ID"), "OS_USERNAME", "your user name"),
-            (either("OS_PASSWORD"), "OS_PASSWORD", "your password"),
+            (has_any("OS_USERNAME", "OS_USER_ID"), "OS_USERNAME", "your user name"),
+            (has_any("OS_PASSWORD"), "OS_PASSWORD", "your password"),
             (
-                project_id or either("OS_PROJECT_NAME", "OS_TENANT_NAME"),
+                project_id or has_any("OS_PROJECT_NAME", "OS_TENANT_NAME"),
                 "OS_PROJECT_NAME",
                 "the project to work in",
             ),
-            (either("OS_USER_ID") or user_domain, "OS_USER_DOMAIN_NAME", "usually Default"),
+            (has_any("OS_USER_ID") or user_domain, "OS_USER_DOMAIN_NAME", "usually Default"),
             (project_id or project_domain, "OS_PROJECT_DOMAIN_NAME", "usually Default"),
         ]
     return [
@@ -174,7 +174,7 @@ def missing(env: Mapping[str, str]) -> list[Problem]:
 
 
 def missing_in_cloud(auth: Mapping[str, Any], kind: str) -> list[Problem]:
-    """The same for the `auth` of a cloud in clouds.yaml; dashboards give it without a password."""
+    """The same for `auth` in clouds.yaml. The file from the dashboard has no password."""
     as_variables = {f"OS_{key.upper()}": str(value) for key, value in auth.items() if value}
     absent = missing({**as_variables, "OS_AUTH_TYPE": kind})
     return [
@@ -183,7 +183,7 @@ def missing_in_cloud(auth: Mapping[str, Any], kind: str) -> list[Problem]:
 
 
 def openrc_files(folder: Path, env: Mapping[str, str]) -> list[Path]:
-    """OpenRC files that a person may have forgotten to source."""
+    """OpenRC files that the user may have forgotten to source."""
     home = Path(env.get("HOME", "~")).expanduser()
     places = [folder, home, home / "Downloads"]
     found = [path for place in places if place.is_dir() for path in sorted(place.glob("*openrc*"))]
@@ -195,13 +195,13 @@ def _check_complete(env: Mapping[str, str], folder: Path) -> None:
     if not absent:
         return
     files = openrc_files(folder, env)
-    known = (
+    advice = (
         f"Run `source {files[0]}`"
         if files
-        else ("Source the OpenRC file of your cloud (dashboard: Project, API Access)")
+        else "Source your cloud's OpenRC file (dashboard: Project > API Access)"
     )
     raise CredentialsError(
-        "The OpenStack credentials are half set.",
-        f"{known}, or serve on this machine with --local.",
+        "The OpenStack credentials are incomplete.",
+        f"{advice}, or serve on this machine with --local.",
         problems=absent,
     )

@@ -1,7 +1,7 @@
-"""Read the three client libraries' exceptions: is it worth another try, and how to say it.
+"""Translate the client libraries' exceptions: decide whether to retry, and explain the failure.
 
-keystoneauth, novaclient and openstacksdk each have an exception tree of their own; here
-they become one `Failure` value, and that becomes one of this package's errors.
+keystoneauth, novaclient and openstacksdk each have their own exceptions. This module turns
+them into a `Failure` value, and that into one of this package's errors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KINDS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
 )
 AGAIN = {429, 500, 502, 503, 504}
-# Conflicts that stay however often one asks; the others end by themselves.
+# Permanent conflicts. Other conflicts resolve themselves.
 FINAL_CONFLICT = re.compile(
     r"quota|already exists|already has|no more ip|exhausted|overlap|invalid", re.IGNORECASE
 )
@@ -45,7 +45,7 @@ REPORT_TO_NOVA = re.compile(r"\s*Please report this at.*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Failure:
-    """What came back: `status` 0 means that no answer came at all."""
+    """A failed request. `status` is 0 if there was no response."""
 
     status: int
     message: str
@@ -62,14 +62,14 @@ class Failure:
 
     @property
     def tail(self) -> str:
-        """The part that an administrator of the cloud will ask for."""
+        """The status and request id, which the cloud's operators will ask for."""
         parts = [f"HTTP {self.status}"] if self.status else []
         parts += [f"request {self.request_id}"] if self.request_id else []
         return f" ({', '.join(parts)})" if parts else ""
 
 
 def read(error: BaseException) -> Failure:
-    """The failure in an exception of any of the libraries."""
+    """Read an exception of any of the libraries."""
     if isinstance(error, nova_errors.ClientException):
         return Failure(int(error.code or 0), _clean(str(error.message)), error.request_id or "")
     if isinstance(error, sdk_errors.HttpException):
@@ -77,81 +77,80 @@ def read(error: BaseException) -> Failure:
         return Failure(int(error.status_code or 0), _clean(str(body)), error.request_id or "")
     if isinstance(error, auth_errors.HttpError):
         return Failure(error.http_status, _clean(str(error.message)), error.request_id or "")
-    kind = next((word for types, word in KINDS if isinstance(error, types)), "other")
+    kind = next((name for types, name in KINDS if isinstance(error, types)), "other")
     if kind == "endpoint":
         text = str(error)
         return Failure(0, _clean(text.rsplit("service catalog: ", 1)[-1]), kind=kind)
-    words = _reason(str(error)) if kind == "connection" else _clean(str(error))
-    return Failure(0, words, kind=kind)
+    message = _reason(str(error)) if kind == "connection" else _clean(str(error))
+    return Failure(0, message, kind=kind)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help."""
+    """Whether a retry may help."""
     return isinstance(error, API_ERRORS) and read(error).transient
 
 
-def in_words(service: str, doing: str, error: BaseException, tries: int = 1) -> LauncherError:
-    """The error a person gets. `doing` completes 'could not ...'."""
+def explain(service: str, doing: str, error: BaseException, attempts: int = 1) -> LauncherError:
+    """The error to report. `doing` completes 'could not ...'."""
     failure = read(error)
     if failure.status == 401:
         return CredentialsError(
             f"Keystone refused the credentials while trying to {doing}{failure.tail}.",
             "Source the OpenRC file again: a token or password may have expired.",
         )
-    what, remedy = _explained(service, doing, failure, tries)
+    what, remedy = _describe(service, doing, failure, attempts)
     return CloudError(what, remedy, status=failure.status, request_id=failure.request_id)
 
 
-def _explained(service: str, doing: str, failure: Failure, tries: int) -> tuple[str, str]:
-    often = f" after {tries} tries" if tries > 1 else ""
+def _describe(service: str, doing: str, failure: Failure, attempts: int) -> tuple[str, str]:
+    after = f" after {attempts} attempts" if attempts > 1 else ""
     if failure.status == 0:
-        return _unanswered(service, doing, failure, often)
+        return _describe_no_answer(service, doing, failure, after)
     begin = f"{service} could not {doing}"
-    said = f"{failure.message}{failure.tail}."
+    reply = f"{failure.message}{failure.tail}."
     if failure.status >= 500 or failure.status == 429:
         return (
-            f"{begin}{often}: it is out of order: {said}",
-            "Run the same command again later; give the request number to the cloud's operators.",
+            f"{begin}{after}; the service is failing: {reply}",
+            "Run the command again later, or send the request id to the cloud's operators.",
         )
     if "quota" in failure.message.lower():
-        remedy = "Delete what is not needed, or ask the cloud's operators for more."
-        return f"{begin}: the quota does not allow it: {said}", remedy
+        remedy = "Delete unused resources, or ask the cloud's operators for a higher quota."
+        return f"{begin}: quota exceeded: {reply}", remedy
     if NO_ADDRESSES.search(failure.message):
         return (
-            f"{begin}: all its addresses are used up: {said}",
-            "Give a free one with --floating-ip ADDRESS, or another --external-network.",
+            f"{begin}: no addresses left: {reply}",
+            "Use a free one with --floating-ip ADDRESS, or another --external-network.",
         )
     if failure.status == 403:
         return (
-            f"{begin}: your roles in the project do not allow it: {said}",
-            "Ask for the role 'member' in the project.",
+            f"{begin}: your roles in the project do not allow it: {reply}",
+            "Ask the project's administrator for the role 'member'.",
         )
-    return f"{begin}: {said}", ""
+    return f"{begin}: {reply}", ""
 
 
-def _unanswered(service: str, doing: str, failure: Failure, often: str) -> tuple[str, str]:
+def _describe_no_answer(service: str, doing: str, failure: Failure, after: str) -> tuple[str, str]:
     if failure.kind == "certificate":
         return (
             f"{service} could not {doing}: its certificate is not trusted: {failure.message}.",
-            "Name the cloud's certificate authority with --os-cacert FILE or OS_CACERT.",
+            "Set the cloud's CA certificate with --os-cacert FILE or OS_CACERT.",
         )
     if failure.kind == "endpoint":
         return (
-            f"{service} could not {doing}: the cloud offers no such service here: "
-            f"{failure.message}.",
+            f"{service} could not {doing}: the cloud has no such service: {failure.message}.",
             "Check the region (--os-region-name) and the interface (--os-interface).",
         )
     if failure.kind in {"connection", "discovery"}:
         return (
-            f"{service} does not answer{often}, so it could not {doing}: {failure.message}.",
-            "Check OS_AUTH_URL, the network and the VPN, and the cloud's status page; "
-            "then run the same command again.",
+            f"{service} does not answer{after}, so it could not {doing}: {failure.message}.",
+            "Check OS_AUTH_URL, your network and VPN, and the cloud's status page. "
+            "Then run the command again.",
         )
     return f"{service} could not {doing}: {failure.message}.", ""
 
 
 def _clean(message: str) -> str:
-    """One line, without the JSON, HTML and courtesies around the message."""
+    """The message on one line, without JSON, HTML and boilerplate."""
     text = message.strip()
     if text.startswith("{"):
         text = _from_json(text) or text
@@ -172,22 +171,22 @@ def _from_json(text: str) -> str | None:
 
 
 def _reason(text: str) -> str:
-    """The address and the cause, out of requests' nested wording."""
+    """The address and the cause, extracted from a nested error message of requests."""
     address = re.search(r"https?://[^\s:/]+(?::\d+)?", text)
     where = address.group(0) if address else "its address"
     causes = {
         "Connection refused": "the connection was refused",
         "Connection reset": "the connection was reset",
-        "RemoteDisconnected": "it closed the connection without an answer",
-        "Connection aborted": "the connection broke off",
-        "Name or service not known": "there is no host of that name",
-        "Temporary failure in name resolution": "host names cannot be looked up",
-        "No route to host": "there is no route to it",
-        "Network is unreachable": "there is no network to it",
-        "timed out": "no answer came in time",
-        "Timed out": "no answer came in time",
+        "RemoteDisconnected": "the connection was closed without a response",
+        "Connection aborted": "the connection was aborted",
+        "Name or service not known": "unknown host",
+        "Temporary failure in name resolution": "host names cannot be resolved",
+        "No route to host": "no route to host",
+        "Network is unreachable": "network unreachable",
+        "timed out": "timed out",
+        "Timed out": "timed out",
     }
-    for sign, words in causes.items():
-        if sign in text:
-            return f"{where}: {words}"
+    for pattern, cause in causes.items():
+        if pattern in text:
+            return f"{where}: {cause}"
     return _clean(text)

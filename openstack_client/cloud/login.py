@@ -1,7 +1,7 @@
-"""Log in, and when Keystone says no, find out which part of the credentials is wrong.
+"""Log in. If Keystone refuses, find out which part of the credentials is wrong.
 
-Keystone answers 401 to a wrong password and to a wrong project alike. Asking once more
-without a project tells them apart.
+Keystone answers 401 both to a wrong password and to a wrong project. A second login without a
+project tells which one it is.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from openstack_client.names import listed, nearest
 
 Answer = TypeVar("Answer")
 
-# A credential that ends sooner than this is worth a word before a deployment is made.
+# Warn before a deploy if the credential expires sooner than this.
 SOON = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who one is, and where."""
+    """The logged-in user and project."""
 
     user: str
     user_id: str
@@ -40,17 +40,17 @@ class Identity:
 
 
 def login(cloud: Cloud, source: Source) -> Identity:
-    """Log in and tell who that is; raises CredentialsError in words."""
+    """Log in and return the identity. Raises CredentialsError with the cause."""
     try:
-        access = cloud.ask("Keystone", "log in", lambda: _access(cloud))
+        access = cloud.request("Keystone", "log in", lambda: _access(cloud))
     except CredentialsError as error:
         cause = error.__cause__
         request = failures.read(cause).request_id if cause else ""
-        raise _diagnosed(cloud, source, f" (request {request})" if request else "") from error
+        raise _diagnose(cloud, source, f" (request {request})" if request else "") from error
     if not access.project_id:
         raise CredentialsError(
-            "The credentials are good, but name no project.",
-            f"Set OS_PROJECT_NAME. {_projects_words(cloud)}",
+            "The credentials are valid, but name no project.",
+            f"Set OS_PROJECT_NAME. {_list_projects(cloud)}",
         )
     return Identity(
         user=str(access.username or access.user_id),
@@ -65,19 +65,19 @@ def _access(cloud: Cloud) -> v3.base.access.AccessInfoV3:
     try:
         return cloud.session.auth.get_access(cloud.session)
     except auth_errors.NotFound as error:
-        # Keystone says 404 for a token that it does not know, and for a path without /v3.
+        # Keystone answers 404 to an unknown token, and to a path without /v3.
         raise auth_errors.Unauthorized(message=str(error), request_id=error.request_id) from error
 
 
-def _diagnosed(cloud: Cloud, source: Source, tail: str) -> CredentialsError:
+def _diagnose(cloud: Cloud, source: Source, tail: str) -> CredentialsError:
     auth = cloud.region.config.get("auth", {})
     kind = str(cloud.region.config.get("auth_type", "password"))
-    from_where = f"credentials from {source.words}"
+    from_where = f"credentials from {source.description}"
     if "application" in kind:
         return CredentialsError(
             f"Keystone refused the application credential{tail}; {from_where}.",
-            "It may have expired or been deleted, or its secret is another one: make a new one "
-            "in the dashboard (Identity, Application Credentials).",
+            "It may be expired or deleted, or the secret may be wrong. You can create a new one "
+            "in the dashboard (Identity > Application Credentials).",
         )
     if "token" in kind:
         return CredentialsError(
@@ -92,19 +92,19 @@ def _diagnosed(cloud: Cloud, source: Source, tail: str) -> CredentialsError:
         return CredentialsError(
             f"Keystone refused the user {user!r} (domain {domain!r}): wrong user name, password "
             f"or domain{tail}; {from_where}.",
-            "Source the OpenRC file again and type the password anew. If you log in to the "
-            "dashboard by single sign-on, use an application credential.",
+            "Source the OpenRC file again and enter the password again. If you use single sign-on "
+            "for the dashboard, use an application credential.",
         )
     guess = nearest(str(project), names)
     return CredentialsError(
-        f"The password is right, but the user {user!r} has no role in a project {project!r}{tail}; "
+        f"The password is correct, but the user {user!r} has no role in project {project!r}{tail}; "
         f"{from_where}.",
         (f"Did you mean {guess!r}? " if guess else "") + f"Your projects: {listed(names)}.",
     )
 
 
 def _projects_of_password(cloud: Cloud) -> list[str] | None:
-    """The projects of the user, or None when even a login without a project is refused."""
+    """The user's projects, or None if a login without a project is refused too."""
     auth = cloud.region.config.get("auth", {})
     keys = ("username", "user_id", "password", "user_domain_name", "user_domain_id")
     unscoped = v3.Password(
@@ -117,20 +117,20 @@ def _projects_of_password(cloud: Cloud) -> list[str] | None:
         timeout=cloud.session.timeout,
     )
     client = keystone_client.Client(session=session, endpoint_override=auth["auth_url"])
-    return _quietly(lambda: [str(project.name) for project in client.auth.projects()])
+    return _try(lambda: [str(project.name) for project in client.auth.projects()])
 
 
-def _projects_words(cloud: Cloud) -> str:
-    names = _quietly(lambda: [str(project.name) for project in cloud.keystone.auth.projects()])
+def _list_projects(cloud: Cloud) -> str:
+    names = _try(lambda: [str(project.name) for project in cloud.keystone.auth.projects()])
     return f"Your projects: {listed(names)}." if names else ""
 
 
 def _expiry_warning(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> str:
-    """Say it when what one logged in with, and cannot renew, ends soon."""
+    """A warning if the credential or token expires soon and cannot be renewed."""
     auth = cloud.region.config.get("auth", {})
     kind, moment = "", None
     if auth.get("application_credential_id"):
-        kind, moment = "application credential", _end_of_credential(cloud, access)
+        kind, moment = "application credential", _credential_expiry(cloud, access)
     elif auth.get("token"):
         kind, moment = "token", access.expires
     if moment is None:
@@ -139,22 +139,22 @@ def _expiry_warning(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> str:
     if left > SOON:
         return ""
     minutes = int(left.total_seconds() // 60)
-    return f"The {kind} ends in {minutes} minutes ({moment:%Y-%m-%d %H:%M} UTC)."
+    return f"The {kind} expires in {minutes} minutes ({moment:%Y-%m-%d %H:%M} UTC)."
 
 
-def _end_of_credential(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> dt.datetime | None:
+def _credential_expiry(cloud: Cloud, access: v3.base.access.AccessInfoV3) -> dt.datetime | None:
     wanted = cloud.region.config["auth"]["application_credential_id"]
-    found = _quietly(
+    found = _try(
         lambda: cloud.keystone.application_credentials.get(wanted, user=str(access.user_id))
     )
-    ends = getattr(found, "expires_at", None)
-    return dt.datetime.fromisoformat(str(ends)).replace(tzinfo=dt.UTC) if ends else None
+    expiry = getattr(found, "expires_at", None)
+    return dt.datetime.fromisoformat(str(expiry)).replace(tzinfo=dt.UTC) if expiry else None
 
 
-def _quietly(call: Callable[[], Answer]) -> Answer | None:
-    """An extra question whose failure only means that less can be said."""
-    quiet: tuple[type[Exception], ...] = (*failures.API_ERRORS, LauncherError)
+def _try(call: Callable[[], Answer]) -> Answer | None:
+    """Make an optional request; return None if it fails."""
+    ignored: tuple[type[Exception], ...] = (*failures.API_ERRORS, LauncherError)
     try:
         return call()
-    except quiet:
+    except ignored:
         return None

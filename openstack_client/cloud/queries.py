@@ -1,4 +1,4 @@
-"""Read what the cloud has into plain values (resources.py), many questions at a time."""
+"""Read the cloud's resources into plain values (resources.py), several queries at a time."""
 
 from __future__ import annotations
 
@@ -35,59 +35,61 @@ NOVA_QUOTAS = {
     "ram": ("maxTotalRAMSize", "totalRAMUsed"),
     "keypairs": ("maxTotalKeypairs", ""),
 }
-SIDE_BY_SIDE = 6
-# What a cloud may refuse to tell its users, and what then goes unchecked.
-UNTOLD = {"neutron_quotas": "the quota of networks", "roles": "the list of your roles"}
+PARALLEL_QUERIES = 6
+# Queries that a cloud may refuse to its users, and what is then left unchecked.
+OPTIONAL_QUERIES = {"neutron_quotas": "the network quotas", "roles": "the list of your roles"}
 NEUTRON_QUOTAS = ("floating_ips", "security_groups", "security_group_rules", "ports")
 
 
 def gather(cloud: Cloud) -> Facts:
-    """All facts that a plan needs. Raises CloudError when a service cannot be asked."""
+    """Query all facts for a plan. Raises CloudError if a service fails."""
     project = cloud.project_id
-    questions: dict[str, Callable[[], Any]] = {
-        "images": _ask(cloud, "Glance", "list the images", lambda: _images(cloud)),
-        "flavors": _ask(cloud, "Nova", "list the flavors", lambda: _flavors(cloud)),
-        "networks": _ask(cloud, "Neutron", "list the networks", lambda: _networks(cloud, project)),
-        "routers": _ask(cloud, "Neutron", "list the routers", lambda: _routers(cloud, project)),
+    queries: dict[str, Callable[[], Any]] = {
+        "images": _query(cloud, "Glance", "list the images", lambda: _images(cloud)),
+        "flavors": _query(cloud, "Nova", "list the flavors", lambda: _flavors(cloud)),
+        "networks": _query(
+            cloud, "Neutron", "list the networks", lambda: _networks(cloud, project)
+        ),
+        "routers": _query(cloud, "Neutron", "list the routers", lambda: _routers(cloud, project)),
         "keypairs": lambda: keypairs(cloud),
         "groups": lambda: groups(cloud),
         "addresses": lambda: addresses(cloud),
         "ports": lambda: ports(cloud),
         "servers": lambda: servers(cloud),
-        "zones": lambda: _optional(_ask(cloud, "Nova", "list the zones", lambda: _zones(cloud))),
-        "nova_quotas": _ask(cloud, "Nova", "tell the limits", lambda: _nova_quotas(cloud)),
+        "zones": lambda: _optional(_query(cloud, "Nova", "list the zones", lambda: _zones(cloud))),
+        "nova_quotas": _query(cloud, "Nova", "show the quotas", lambda: _nova_quotas(cloud)),
         "neutron_quotas": lambda: _optional(
-            _ask(cloud, "Neutron", "tell the quota", lambda: _neutron_quotas(cloud, project))
+            _query(cloud, "Neutron", "show the quotas", lambda: _neutron_quotas(cloud, project))
         ),
         "services": lambda: _services(cloud),
         "roles": lambda: _optional(
-            _ask(cloud, "Keystone", "tell your roles", lambda: _roles(cloud))
+            _query(cloud, "Keystone", "list your roles", lambda: _roles(cloud))
         ),
     }
-    found = all_at_once(questions)
-    unknown = tuple(words for name, words in UNTOLD.items() if found[name] is None)
+    found = run_all(queries)
+    unknown = tuple(what for name, what in OPTIONAL_QUERIES.items() if found[name] is None)
     quotas = {**found.pop("nova_quotas"), **(found.pop("neutron_quotas") or {})}
     return Facts(**found, quotas=quotas, unknown=unknown)
 
 
-def all_at_once(questions: dict[str, Callable[[], Any]]) -> dict[str, Any]:
-    """The answer to each. The threads are daemons: Ctrl-C does not wait for a cloud that hangs."""
-    with ThreadPool(SIDE_BY_SIDE) as pool:
-        answers = {name: pool.apply_async(question) for name, question in questions.items()}
-        for answer in answers.values():
-            answer.wait()
-        return {name: answer.get() for name, answer in answers.items()}
+def run_all(queries: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Run the queries in parallel. The threads are daemons, so Ctrl-C does not wait for them."""
+    with ThreadPool(PARALLEL_QUERIES) as pool:
+        results = {name: pool.apply_async(query) for name, query in queries.items()}
+        for result in results.values():
+            result.wait()
+        return {name: result.get() for name, result in results.items()}
 
 
 def servers(cloud: Cloud) -> tuple[Server, ...]:
     """The project's servers."""
-    listing = cloud.ask("Nova", "list the servers", lambda: cloud.nova.servers.list(limit=-1))
+    listing = cloud.request("Nova", "list the servers", lambda: cloud.nova.servers.list(limit=-1))
     return tuple(server_of(raw) for raw in listing)
 
 
 def server(cloud: Cloud, server_id: str) -> Server:
-    """One server as it is now."""
-    raw = cloud.ask("Nova", "show the server", lambda: cloud.nova.servers.get(server_id))
+    """The current state of one server."""
+    raw = cloud.request("Nova", "show the server", lambda: cloud.nova.servers.get(server_id))
     return server_of(raw)
 
 
@@ -119,7 +121,7 @@ def server_of(raw: Any) -> Server:
 def groups(cloud: Cloud) -> tuple[Group, ...]:
     """The project's security groups."""
     project = cloud.project_id
-    return cloud.ask(
+    return cloud.request(
         "Neutron",
         "list the security groups",
         lambda: tuple(
@@ -151,7 +153,7 @@ def _rule(raw: dict[str, Any]) -> Rule:
 def addresses(cloud: Cloud) -> tuple[Address, ...]:
     """The project's floating IPs."""
     project = cloud.project_id
-    return cloud.ask(
+    return cloud.request(
         "Neutron",
         "list the floating IPs",
         lambda: tuple(address_of(raw) for raw in cloud.connection.network.ips(project_id=project)),
@@ -171,7 +173,7 @@ def address_of(raw: Any) -> Address:
 
 def ports(cloud: Cloud) -> tuple[Port, ...]:
     """The project's ports."""
-    return cloud.ask("Neutron", "list the ports", lambda: _ports(cloud, cloud.project_id))
+    return cloud.request("Neutron", "list the ports", lambda: _ports(cloud, cloud.project_id))
 
 
 def port_of(raw: Any) -> Port:
@@ -191,23 +193,21 @@ def port_of(raw: Any) -> Port:
 
 def keypairs(cloud: Cloud) -> tuple[Keypair, ...]:
     """The user's keypairs."""
-    listing = cloud.ask("Nova", "list the keypairs", cloud.nova.keypairs.list)
+    listing = cloud.request("Nova", "list the keypairs", cloud.nova.keypairs.list)
     return tuple(
         Keypair(raw.name, getattr(raw, "public_key", ""), getattr(raw, "fingerprint", ""))
         for raw in listing
     )
 
 
-def _ask(
-    cloud: Cloud, service: str, doing: str, call: Callable[[], Any]
-) -> Callable[[], Any]:  # a question to be asked later, in the pool
-    return lambda: cloud.ask(service, doing, call)
+def _query(cloud: Cloud, service: str, doing: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    return lambda: cloud.request(service, doing, call)
 
 
-def _optional(question: Callable[[], Any]) -> Any:
-    """The answer, or None where the cloud does not let ordinary users ask."""
+def _optional(query: Callable[[], Any]) -> Any:
+    """The result, or None if the cloud does not allow users this query."""
     try:
-        return question()
+        return query()
     except CloudError as error:
         if error.status in {403, 404}:
             return None
@@ -221,7 +221,7 @@ def _images(cloud: Cloud) -> tuple[Image, ...]:
 def image_of(raw: Any) -> Image:
     """openstacksdk's image as a value."""
     properties = dict(raw.properties or {})
-    # openstacksdk keeps the properties that it knows by name apart from the others.
+    # openstacksdk makes known properties attributes instead of listing them in `properties`.
     if getattr(raw, SNAPSHOT_OF, None):
         properties[SNAPSHOT_OF] = str(getattr(raw, SNAPSHOT_OF))
     user = properties.get("os_admin_user") or getattr(raw, "os_admin_user", None) or ""
@@ -314,7 +314,7 @@ def _neutron_quotas(cloud: Cloud, project: str) -> dict[str, Quota]:
 
 
 def _roles(cloud: Cloud) -> tuple[str, ...]:
-    """What Keystone says of this login: the roles in force, inherited and implied ones too."""
+    """The roles of this login, including inherited and implied ones."""
     token = cloud.keystone.tokens.validate(cloud.session.get_token())
     return tuple(token.role_names)
 

@@ -1,11 +1,11 @@
-"""What the cloud has, as plain values: the input of every decision."""
+"""The cloud's resources as plain values: the input of every decision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# The property in which Nova names the server that a snapshot was taken of.
+# The property in which Nova stores the id of the server a snapshot was taken from.
 SNAPSHOT_OF = "instance_uuid"
 
 
@@ -48,7 +48,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Router:
-    """`subnets` are those with an interface on the router."""
+    """A router; `subnets` are those it has an interface on."""
 
     id: str
     name: str
@@ -69,7 +69,7 @@ class Keypair:
 
 @dataclass(frozen=True)
 class Rule:
-    """An ingress rule for TCP; `other` marks what the launcher would never write."""
+    """An ingress rule for TCP. `other` marks rules of a kind that the launcher never creates."""
 
     port: int | None
     cidr: str
@@ -128,12 +128,12 @@ class Server:
     volumes: tuple[str, ...] = ()
     zone: str = ""
     user: str = ""
-    """The id of the user who made it: its keypair is theirs."""
+    """The id of the user who created it and owns its keypair."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """`limit` -1 means without limit."""
+    """A quota; a `limit` of -1 means unlimited."""
 
     limit: int
     used: int
@@ -145,7 +145,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything a plan is decided from. None where the cloud would not tell."""
+    """The input of a plan. A value is None if the cloud does not show it."""
 
     images: tuple[Image, ...] = ()
     flavors: tuple[Flavor, ...] = ()

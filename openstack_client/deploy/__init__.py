@@ -1,1 +1,1 @@
-"""Carry a plan out: create, wait, clean up, delete, bake."""
+"""Carry out a plan: create, wait, clean up, delete, bake."""

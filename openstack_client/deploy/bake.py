@@ -1,8 +1,8 @@
-"""Bake an image: a builder server is prepared, cleaned, switched off and taken as a snapshot.
+"""Bake an image: set up a builder server, clean it, shut it down and take a snapshot.
 
-The builder is an ordinary deployment of its own name, with the user data of the role image;
-whatever happens, it is taken away in the end. No secret is made on it, and its last step
-removes what makes it this one machine.
+The builder is a deployment with its own name and the user data of the role image. It is always
+deleted in the end. No secrets are created on it, and its last step deletes everything specific
+to that machine.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from openstack_client.plan import baked_images, keypair
 from openstack_client.plan.baked_images import Recipe
 from openstack_client.settings import Settings
 from openstack_client.watch import boot, stages
-from openstack_client.watch.boot import BootConsole, HandOver
+from openstack_client.watch.boot import BootConsole, CodeDelivery
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.wait import fault, look_patiently
+from openstack_client.watch.wait import fault, refresh_server
 
 POLL = 2.0
-# From the end of cleaning until Nova says that the machine is off.
-OFF_PATIENCE = 300.0
+# From the end of cleaning until Nova reports the server as SHUTOFF.
+STOP_TIMEOUT = 300.0
 GONE = {"deleted", "killed", "pending_delete"}
-# Nova removes an image that it could not hand over whole, and tells its owner nothing.
-GAVE_UP = (
-    "Nova gave up taking the image: it is gone from Glance again.",
-    "Check the quota of images and run it again; the cloud's operators find the reason in Nova's "
-    "and Glance's logs.",
+# Nova deletes an image whose upload failed, without reporting the reason to its owner.
+UPLOAD_FAILED = (
+    "Nova failed to upload the image and deleted it from Glance.",
+    "Check the image quota and run the command again. The cloud's operators can find the reason "
+    "in Nova's and Glance's logs.",
 )
 
 
 def builder_name() -> str:
-    """A deployment that nobody else has: bakes of one project do not meet."""
+    """A unique deployment name, so that bakes in one project do not collide."""
     return f"bake-{secrets.token_hex(3)}"
 
 
 def builder_settings(settings: Settings) -> Settings:
-    """What was given for servers, but for what a builder has no use for."""
+    """The user's settings without those that do not apply to a builder."""
     floating = "none" if settings.floating_ip == "none" else "auto"
     changed = {
         "name": builder_name(),
@@ -61,13 +61,13 @@ def builder_settings(settings: Settings) -> Settings:
 
 
 def image_name(base: Image, made_of: Recipe) -> str:
-    """What an image is called when nobody says."""
+    """The default name of an image."""
     return f"stackserve-{base.name}-{made_of.code[:8]}"
 
 
 @dataclass
 class Result:
-    """What a bake ended with."""
+    """The result of a bake."""
 
     image: Image
     seconds: float
@@ -79,14 +79,14 @@ class Result:
             "image": self.image.id,
             "name": self.image.name,
             "size_bytes": self.image.size_bytes,
-            "properties": told(self.image),
+            "properties": baked_properties(self.image),
             "seconds": round(self.seconds, 1),
             "stages": self.stages,
         }
 
 
-def told(image: Image) -> dict[str, str]:
-    """What the image says about itself."""
+def baked_properties(image: Image) -> dict[str, str]:
+    """The image's properties that describe its contents."""
     return {
         key: str(value)
         for key, value in image.properties.items()
@@ -97,16 +97,14 @@ def told(image: Image) -> dict[str, str]:
 class Bake(Launch):
     """One run of bake: a launch that ends with an image instead of a service."""
 
-    made: Image | None = None
-
     def bake(self, name: str) -> Result:
-        """Make the image; the builder goes in the end, whatever that is."""
+        """Create the image. Always deletes the builder in the end."""
         try:
             image = self._image(name)
         except (LauncherError, KeyboardInterrupt):
-            self._tidy()
+            self._clean_up()
             raise
-        self._tidy()
+        self._clean_up()
         return Result(image, self.progress.elapsed, self.progress.timeline())
 
     def _image(self, name: str) -> Image:
@@ -116,31 +114,31 @@ class Bake(Launch):
         self.progress.stage("addressed", "done", address)
         BuilderWatch(self, server, address, parcel.payload).wait(self.settings.timeout_ready)
         self.progress.stage("image", "begin", name)
-        told = baked_images.properties(parcel.recipe, base, server.id)
-        image = snapshot(self, server, name, told)
+        properties = baked_images.properties(parcel.recipe, base, server.id)
+        image = snapshot(self, server, name, properties)
         self.progress.stage("image", "done", f"{image.size_bytes / 1e6:,.0f} MB")
         return image
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         if self.options.keep:
             self._release()
             self.progress.note(
-                f"The builder stays (--keep): `ssh {self.plan.name}` looks at it while it runs, "
-                f"`delete {self.plan.name}` takes it away."
+                f"Keeping the builder (--keep). Run `ssh {self.plan.name}` to log in, "
+                f"`delete {self.plan.name}` to delete it."
             )
             return
-        super()._tidy()
+        super()._clean_up()
 
 
 class BuilderWatch:
-    """Waits until the builder is cleaned and off, telling the stages of its console."""
+    """Waits until the builder is clean and off, reporting the stages from its console."""
 
     def __init__(self, bake: Bake, server: Server, address: str, payload: bytes) -> None:
         self.cloud: Cloud = bake.cloud
         self.progress: Progress = bake.progress
         self.bake = bake
         self.server = server
-        self.hand_over = HandOver(address, payload, bake.progress)
+        self.delivery = CodeDelivery(address, payload, bake.progress)
         known_hosts = keypair.known_hosts(bake.folder, bake.plan.name)
         self.console = BootConsole(
             bake.cloud,
@@ -153,7 +151,7 @@ class BuilderWatch:
         self.clean_at: float | None = None
 
     def wait(self, timeout: float) -> None:
-        """Until the server is off, after it said that it is clean."""
+        """Wait until the server is off, after it reported that it is clean."""
         until = time.monotonic() + timeout
         next_console = 0.0
         while True:
@@ -162,34 +160,34 @@ class BuilderWatch:
                 self._read_console()
                 next_console = time.monotonic() + boot.CONSOLE_EVERY
             if not self.console.has_done("code"):
-                self.hand_over.attempt()
+                self.delivery.attempt()
             if self._is_off():
                 self.progress.stage("stopped", "done")
                 return
-            if now > (self.clean_at + OFF_PATIENCE if self.clean_at else until):
+            if now > (self.clean_at + STOP_TIMEOUT if self.clean_at else until):
                 raise self._timed_out(timeout)
             self.bake.lease.renew()
             self.bake.sleep(POLL)
 
     def _read_console(self) -> None:
-        self.console.look()
-        self.console.raise_failure("builder", "Run it again with --keep to look at the builder.")
+        self.console.update()
+        self.console.raise_failure("builder", "Run it again with --keep to inspect the builder.")
         if self.console.has_done(stages.CLEAN):
             self.clean_at = time.monotonic()
             self.progress.stage("stopped", "begin")
 
     def _is_off(self) -> bool:
-        now = look_patiently(self.cloud, self.server, self.progress)
+        now = refresh_server(self.cloud, self.server, self.progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status == "SHUTOFF" and self.clean_at is None:
             self._read_console()
         if now.status == "SHUTOFF" and self.clean_at is None:
-            # It never says so of itself: what is on its disk may still be a machine's own.
+            # Without the marker, its disk may still hold data specific to this machine.
             raise ServerError(
-                "The builder went SHUTOFF before it said that it was clean.",
-                "Somebody switched it off, or the cloud shows no console log, without which a "
-                "bake cannot know. Run it again.",
+                "The builder went SHUTOFF before it reported that it was clean.",
+                "Someone shut it down, or the cloud shows no console log, which bake needs. "
+                "Run it again.",
             )
         return now.status == "SHUTOFF"
 
@@ -200,34 +198,35 @@ class BuilderWatch:
             if not self.console.has_done(stage)
         ]
         return TimedOut(
-            f"After {timeout:.0f} s the builder has not done: {', '.join(missing) or 'stopping'}."
-            f"{self.console.last_words}",
-            "Give it longer with --timeout-ready SECONDS, or look at it with --keep.",
+            f"The builder is not finished after {timeout:.0f} s. Missing: "
+            f"{', '.join(missing) or 'stopping'}."
+            f"{self.console.last_line_sentence}",
+            "Increase --timeout-ready SECONDS, or inspect the builder with --keep.",
         )
 
 
-def snapshot(bake: Bake, server: Server, name: str, told: dict[str, str]) -> Image:
-    """Take the image and wait until Glance has it; nothing is left of it on any other end."""
+def snapshot(bake: Bake, server: Server, name: str, properties: dict[str, str]) -> Image:
+    """Create the image and wait until Glance has it. Deletes it on any failure."""
     cloud = bake.cloud
-    made = ""
+    created = ""
     try:
         with bake.interrupts.shield():
-            made = cloud.make(
+            created = cloud.create(
                 "Nova",
-                "take the image of the builder",
-                lambda: str(cloud.nova.servers.create_image(server.id, name, metadata=told)),
+                "create the image",
+                lambda: str(cloud.nova.servers.create_image(server.id, name, metadata=properties)),
                 lambda: image_of_builder(cloud, server.id),
             )
-        return until_there(bake, made)
+        return wait_until_available(bake, created)
     except (LauncherError, KeyboardInterrupt):
-        if made:
-            remove(cloud, made)
+        if created:
+            delete_image(cloud, created)
         raise
 
 
 def image_of_builder(cloud: Cloud, builder: str) -> str | None:
-    """The image of that builder, whatever its state."""
-    images = cloud.ask(
+    """The id of the builder's image, in any state."""
+    images = cloud.request(
         "Glance",
         "list the images",
         lambda: [queries.image_of(raw) for raw in cloud.connection.image.images()],
@@ -236,46 +235,46 @@ def image_of_builder(cloud: Cloud, builder: str) -> str | None:
     return found[0] if found else None
 
 
-def until_there(bake: Bake, image_id: str) -> Image:
+def wait_until_available(bake: Bake, image_id: str) -> Image:
     """Wait until the image is active."""
     until = time.monotonic() + bake.settings.timeout_build + bake.settings.timeout_ready
     while True:
-        image = look_at(bake, image_id)
+        image = get_image(bake, image_id)
         if image and image.status == "active":
             return image
         if image and image.status in GONE:
-            raise ServerError(*GAVE_UP)
+            raise ServerError(*UPLOAD_FAILED)
         if time.monotonic() > until:
             raise TimedOut(
-                f"Glance still calls the image {image.status if image else 'unknown'}.",
-                "Give it longer with --timeout-ready SECONDS.",
+                f"The image is still not active (status {image.status if image else 'unknown'}).",
+                "Increase --timeout-ready SECONDS.",
             )
         bake.lease.renew()
         bake.sleep(POLL)
 
 
-def look_at(bake: Bake, image_id: str) -> Image | None:
-    """The image as it is; None while Glance is out of order."""
+def get_image(bake: Bake, image_id: str) -> Image | None:
+    """The image's current state, or None while Glance is failing."""
     cloud = bake.cloud
     try:
-        return cloud.ask(
+        return cloud.request(
             "Glance",
             "show the image",
             lambda: queries.image_of(cloud.connection.image.get_image(image_id)),
         )
     except CloudError as error:
         if error.status == 404:
-            raise ServerError(*GAVE_UP) from error
-        if not error.may_pass:
+            raise ServerError(*UPLOAD_FAILED) from error
+        if not error.is_temporary:
             raise
-        bake.progress.note(f"Waiting on: {error.what}")
+        bake.progress.note(f"Still waiting: {error.what}")
         return None
 
 
-def remove(cloud: Cloud, image_id: str) -> None:
-    """Delete an image; one that is gone already is no error."""
+def delete_image(cloud: Cloud, image_id: str) -> None:
+    """Delete an image, if it still exists."""
     try:
-        cloud.ask(
+        cloud.request(
             "Glance",
             f"delete image {image_id}",
             partial(cloud.connection.image.delete_image, image_id, ignore_missing=False),

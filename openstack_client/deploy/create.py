@@ -1,7 +1,7 @@
-"""Make the parts of a deployment, one request each, each findable by its mark.
+"""Create a deployment's resources, one request each, each with a mark to find it by.
 
-Every request that makes something is shielded from Ctrl-C and looks for its own fruit
-before it is sent a second time.
+Each of these requests is shielded from Ctrl-C, and before a retry checks whether the first
+attempt succeeded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Address, Group, Port, Rule, Server
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.errors import ServerError
-from openstack_client.names import made_name
+from openstack_client.names import resource_name
 from openstack_client.plan import inventory, keypair, security_group
 from openstack_client.plan.model import Plan
 from openstack_client.settings import Settings
@@ -25,19 +25,19 @@ Marked = TypeVar("Marked", Group, Port, Address)
 
 
 @dataclass
-class Maker:
-    """Carries out a plan's parts for one run of the launcher."""
+class Creator:
+    """Creates a plan's resources for one run of the launcher."""
 
     cloud: Cloud
     settings: Settings
     plan: Plan
     run: str
     interrupts: Interrupts
-    made_keypair: bool = False
+    created_keypair: bool = False
 
     def __post_init__(self) -> None:
         self.description = inventory.mark(self.plan.name, self.run)
-        self.label = made_name(self.plan.name)
+        self.label = resource_name(self.plan.name)
 
     def port(self) -> Port:
         """The server's port, without a security group yet."""
@@ -51,15 +51,15 @@ class Maker:
         }
         network = self.cloud.connection.network
         with self.interrupts.shield():
-            return self.cloud.make(
+            return self.cloud.create(
                 "Neutron",
-                f"make a port on network {self.plan.network.name!r}",
+                f"create a port on network {self.plan.network.name!r}",
                 lambda: queries.port_of(network.create_port(**arguments)),
                 lambda: self._own(queries.ports(self.cloud)),
             )
 
     def group(self) -> Group:
-        """The security group, with exactly the wanted rules."""
+        """The security group, with exactly the requested rules."""
         group = self.plan.group
         if self.plan.group_given and group:
             return group
@@ -67,47 +67,47 @@ class Maker:
         if group is None:
             arguments = {"name": self.label, "description": self.description}
             with self.interrupts.shield():
-                group = self.cloud.make(
+                group = self.cloud.create(
                     "Neutron",
-                    "make the security group",
+                    "create the security group",
                     lambda: queries.group_of(network.create_security_group(**arguments)),
                     lambda: self._own(queries.groups(self.cloud)),
                 )
         for rule in self.plan.add_rules:
-            self._open(group, rule)
+            self._add_rule(group, rule)
         for rule in self.plan.drop_rules:
-            self.cloud.ask(
+            self.cloud.request(
                 "Neutron",
-                f"close port {rule.port or 'any'}",
+                f"delete the rule for port {rule.port or 'any'}",
                 partial(network.delete_security_group_rule, rule.id, ignore_missing=True),
             )
         return group
 
-    def protect(self, port: Port, group: Group) -> None:
-        """Put the port behind the group."""
+    def apply_group(self, port: Port, group: Group) -> None:
+        """Apply the security group to the port."""
         network = self.cloud.connection.network
-        self.cloud.ask(
+        self.cloud.request(
             "Neutron",
-            "put the server behind its security group",
+            "apply the security group",
             lambda: network.update_port(port.id, security_group_ids=[group.id]),
         )
 
     def keypair(self) -> None:
-        """The keypair in Nova, its private half generated here if there was none."""
+        """Create the keypair in Nova, generating a private key if needed."""
         key = self.plan.key
-        if key is None or not key.make:
+        if key is None or not key.create:
             return
         public = key.public
         if key.generate and key.private:
             public = keypair.generate(key.private)
         with self.interrupts.shield():
-            self.cloud.make(
+            self.cloud.create(
                 "Nova",
-                f"take the keypair {key.keypair!r}",
+                f"create the keypair {key.keypair!r}",
                 lambda: self.cloud.nova.keypairs.create(key.keypair, public_key=public),
-                lambda: self._keypair_there(key.keypair, public),
+                lambda: self._existing_keypair(key.keypair, public),
             )
-            self.made_keypair = True
+            self.created_keypair = True
 
     def address(self, port: Port) -> Address | None:
         """The floating IP, on the server's port."""
@@ -117,9 +117,9 @@ class Maker:
         if self.plan.address:
             address = self.plan.address
             if address.port != port.id:
-                self.cloud.ask(
+                self.cloud.request(
                     "Neutron",
-                    f"give {address.address} to the server",
+                    f"assign {address.address} to the server",
                     lambda: network.update_ip(address.id, port_id=port.id),
                 )
             return address
@@ -130,34 +130,36 @@ class Maker:
             "description": self.description,
         }
         with self.interrupts.shield():
-            return self.cloud.make(
+            return self.cloud.create(
                 "Neutron",
-                f"give a floating IP of {self.plan.external.name!r}",
+                f"create a floating IP from {self.plan.external.name!r}",
                 lambda: queries.address_of(network.create_ip(**arguments)),
                 lambda: self._own(queries.addresses(self.cloud)),
             )
 
     def server(self, port: Port) -> Server:
-        """Ask Nova for the server; it is not built yet when this returns."""
+        """Request the server from Nova. Returns before it is built."""
         arguments = self.server_arguments(port)
         with self.interrupts.shield():
-            made = self.cloud.make(
+            created = self.cloud.create(
                 "Nova",
-                "make the server",
+                "create the server",
                 lambda: self.cloud.nova.servers.create(**arguments),
                 self._own_server,
             )
-        return made if isinstance(made, Server) else Server(made.id, self.label, "BUILD")
+        return created if isinstance(created, Server) else Server(created.id, self.label, "BUILD")
 
     def start(self, server: Server) -> None:
-        """Switch a stopped server on."""
-        self.cloud.ask("Nova", "start the server", lambda: self.cloud.nova.servers.start(server.id))
+        """Start a stopped server."""
+        self.cloud.request(
+            "Nova", "start the server", lambda: self.cloud.nova.servers.start(server.id)
+        )
 
     def server_arguments(self, port: Port) -> dict[str, Any]:
-        """What novaclient is given to make the server."""
+        """The arguments of novaclient's `servers.create`."""
         plan = self.plan
         if not (plan.image and plan.flavor and plan.parcel and plan.key):
-            raise ServerError("The plan is not whole, so no server can be made.")
+            raise ServerError("Cannot create a server from an incomplete plan.")
         arguments: dict[str, Any] = {
             "name": self.label,
             "image": plan.image.id,
@@ -192,7 +194,7 @@ class Maker:
             ]
         return arguments
 
-    def _open(self, group: Group, rule: Rule) -> None:
+    def _add_rule(self, group: Group, rule: Rule) -> None:
         network = self.cloud.connection.network
 
         def create() -> Any:
@@ -206,15 +208,17 @@ class Maker:
                 ether_type=security_group.ether_type(rule.cidr),
             )
 
-        def present() -> Rule | None:
+        def find() -> Rule | None:
             groups = [entry for entry in queries.groups(self.cloud) if entry.id == group.id]
             rules = groups[0].rules if groups else ()
             same = [have for have in rules if (have.port, have.cidr) == (rule.port, rule.cidr)]
             return same[0] if same else None
 
-        self.cloud.make("Neutron", f"open port {rule.port} to {rule.cidr}", create, present)
+        self.cloud.create(
+            "Neutron", f"allow {rule.cidr} to connect to port {rule.port}", create, find
+        )
 
-    def _keypair_there(self, name: str, public: str) -> object | None:
+    def _existing_keypair(self, name: str, public: str) -> object | None:
         same = [pair for pair in queries.keypairs(self.cloud) if pair.name == name]
         return (
             same[0] if same and keypair.body(same[0].public_key) == keypair.body(public) else None
@@ -226,5 +230,7 @@ class Maker:
                 return server
         return None
 
-    def _own(self, things: Iterable[Marked]) -> Marked | None:
-        return next((thing for thing in things if thing.description == self.description), None)
+    def _own(self, resources: Iterable[Marked]) -> Marked | None:
+        return next(
+            (resource for resource in resources if resource.description == self.description), None
+        )

@@ -1,4 +1,4 @@
-"""Take a deployment away, in the order in which OpenStack lets go of things."""
+"""Delete a deployment's resources, in the order that OpenStack requires."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from openstack_client.errors import CloudError, Problem, TimedOut
 from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import Inventory
 
-SERVER_PATIENCE = 300.0
-# A group stays "in use" for a moment after its port is gone.
-GROUP_PATIENCE = 30.0
+SERVER_TIMEOUT = 300.0
+# A group stays "in use" for a moment after its port is deleted.
+GROUP_TIMEOUT = 30.0
 PAUSE = 1.0
 
 
 def find(cloud: Cloud, name: str) -> Inventory:
-    """All that belongs to the deployment now."""
+    """The deployment's current resources."""
     return inventory.pick(
         name,
         cloud.project_id,
@@ -32,8 +32,8 @@ def find(cloud: Cloud, name: str) -> Inventory:
     )
 
 
-class Remover:
-    """Removes resources one after another; one that resists does not stop the others."""
+class Deleter:
+    """Deletes resources one after another; a failure does not stop the others."""
 
     def __init__(
         self, cloud: Cloud, note: Callable[[str], None], sleep: Callable[[float], None] = time.sleep
@@ -43,8 +43,8 @@ class Remover:
         self.sleep = sleep
         self.problems: list[Problem] = []
 
-    def remove(self, what: Inventory) -> None:
-        """Remove everything in `what` and wait until it is gone, or raise with what is left."""
+    def delete(self, what: Inventory) -> None:
+        """Delete everything in `what` and wait until it is gone. Errors list what is left."""
         nova, network = self.cloud.nova, self.cloud.connection.network
         for server in what.servers:
             self._delete("Nova", "server", server.name, partial(nova.servers.delete, server.id))
@@ -69,14 +69,14 @@ class Remover:
             self._delete("Nova", "keypair", pair.name, partial(nova.keypairs.delete, pair.name))
         if self.problems:
             raise CloudError(
-                f"Not all of {what.name!r} could be removed.",
-                f"Run `delete {what.name}` again; what is gone already is passed over.",
+                f"Could not delete all of {what.name!r}.",
+                f"Run `delete {what.name}` again; it skips what is already deleted.",
                 problems=self.problems,
             )
 
     def _delete(self, service: str, kind: str, name: str, call: Callable[[], object]) -> None:
         try:
-            self.cloud.ask(service, f"delete {kind} {name!r}", call)
+            self.cloud.request(service, f"delete {kind} {name!r}", call)
         except CloudError as error:
             if error.status != 404:
                 self.problems.append(Problem(f"{kind} {name}", error.what))
@@ -84,24 +84,23 @@ class Remover:
         self.note(f"{kind} {name}: deleted")
 
     def _wait_for_servers(self, ids: set[str]) -> None:
-        until = time.monotonic() + SERVER_PATIENCE
+        until = time.monotonic() + SERVER_TIMEOUT
         left = set(ids)
         while left:
-            there = {server_id: self._status(server_id) for server_id in left}
-            left = {server_id for server_id, status in there.items() if status}
+            statuses = {server_id: self._status(server_id) for server_id in left}
+            left = {server_id for server_id, status in statuses.items() if status}
             if not left:
                 return
             if time.monotonic() > until:
-                names = ", ".join(f"{entry} ({there[entry]})" for entry in sorted(left))
+                names = ", ".join(f"{entry} ({statuses[entry]})" for entry in sorted(left))
                 raise TimedOut(
-                    f"Nova took the deletion, but still has after {SERVER_PATIENCE:.0f} s: "
-                    f"{names}.",
-                    "Run the same command again; if it stays, ask the cloud's operators.",
+                    f"Nova has not finished deleting after {SERVER_TIMEOUT:.0f} s: {names}.",
+                    "Run the command again; if this persists, ask the cloud's operators.",
                 )
             self.sleep(PAUSE)
 
     def _status(self, server_id: str) -> str:
-        """Nova's word on a server, empty when it is gone."""
+        """The server's status, empty if it is deleted."""
         try:
             status = queries.server(self.cloud, server_id).status
         except CloudError as error:
@@ -112,10 +111,10 @@ class Remover:
 
     def _delete_group(self, group_id: str, name: str) -> None:
         network = self.cloud.connection.network
-        until = time.monotonic() + GROUP_PATIENCE
+        until = time.monotonic() + GROUP_TIMEOUT
         while True:
             try:
-                self.cloud.ask(
+                self.cloud.request(
                     "Neutron",
                     f"delete security group {name!r}",
                     lambda: network.delete_security_group(group_id, ignore_missing=False),
@@ -132,7 +131,7 @@ class Remover:
 
 
 def local_files(folder: Path, name: str) -> list[Path]:
-    """What this machine keeps for the deployment: a generated key, the server's host keys."""
+    """The deployment's files on this machine: a generated key and the server's host keys."""
     private = keypair.kept_key(folder, name)
     candidates = [
         private,
@@ -142,6 +141,6 @@ def local_files(folder: Path, name: str) -> list[Path]:
     return [path for path in candidates if path.is_file()]
 
 
-def forget(files: list[Path]) -> None:
+def delete_files(files: list[Path]) -> None:
     for path in files:
         path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Ctrl-C at the right moments: never between a request that makes something and its answer.
+"""Handle Ctrl-C safely: never between a request that creates something and its response.
 
-Inside `shield` the first Ctrl-C or SIGTERM waits until the block is over, so that what was
-made is known and can be removed; a second one does not wait.
+Inside `shield`, the first Ctrl-C or SIGTERM waits until the block ends, so that the created
+resource is known and can be deleted. A second one takes effect at once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import FrameType
 
 
 class Interrupts:
-    """Turns SIGINT and SIGTERM into KeyboardInterrupt, later if shielded."""
+    """Turns SIGINT and SIGTERM into KeyboardInterrupt, delayed while shielded."""
 
     def __init__(self, note: Callable[[str], None] = lambda text: None) -> None:
         self.note = note
@@ -34,7 +34,7 @@ class Interrupts:
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Let the block finish before an interruption takes effect."""
+        """Delay an interrupt until the block has finished."""
         self.depth += 1
         try:
             yield

@@ -1,9 +1,9 @@
-"""One deploy of a name at a time, told by tags on the deployment's port.
+"""Allow one deploy of a name at a time, using tags on the deployment's port as a lock.
 
-OpenStack has no lock. A run first says that it wants the deployment, waits until any other
-run that began at the same moment can be seen, and then one of them wins and says that it
-holds it: the one that made the port, for it takes its port away when it loses, and of
-several the lowest. A holder renews its tag, so a killed run is forgotten after STALE seconds.
+OpenStack has no locks. A run first tags the port to request the lease, then waits until other
+runs that started at the same moment are visible. The run that created the port wins, since it
+would delete the port if it lost; otherwise the one with the lowest id. The holder renews its
+tag, so the lease of a killed run expires after STALE seconds.
 """
 
 from __future__ import annotations
@@ -24,39 +24,41 @@ TAG = re.compile(r"stackserve-(?P<state>wants|holds)-(?P<run>[0-9a-f]+)-(?P<at>\
 SETTLE = 1.5
 RENEW = 30.0
 STALE = 120.0
-STALE_WISH = 30.0
+STALE_REQUEST = 30.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A run's word on a deployment, as a tag says it; `maker` if the run made the port."""
+    """A run's claim on a deployment, stored as a tag. `created_port`: this run created the port."""
 
     state: str
     run: str
     at: int
-    maker: bool = False
+    created_port: bool = False
 
     @property
     def rank(self) -> tuple[bool, str]:
-        return not self.maker, self.run
+        return not self.created_port, self.run
 
     @property
     def tag(self) -> str:
         return f"stackserve-{self.state}-{self.run}-{self.at}"
 
     def counts(self, now: float) -> bool:
-        return now - self.at < (STALE if self.state == "holds" else STALE_WISH)
+        return now - self.at < (STALE if self.state == "holds" else STALE_REQUEST)
 
 
 def claims(port: Port) -> list[Claim]:
-    """The claims among a port's tags."""
+    """The claims in a port's tags."""
     matches = [TAG.fullmatch(tag) for tag in port.tags]
-    maker = marked_run(port.description)
-    return [Claim(m["state"], m["run"], int(m["at"]), maker == m["run"]) for m in matches if m]
+    created_port = marked_run(port.description)
+    return [
+        Claim(m["state"], m["run"], int(m["at"]), created_port == m["run"]) for m in matches if m
+    ]
 
 
 def rival(run: str, present: Sequence[Claim], now: float) -> Claim | None:
-    """The other run that goes first, or None when this one may go on."""
+    """The run that has precedence, or None if this one may continue."""
     others = [claim for claim in present if claim.run != run and claim.counts(now)]
     holder = next((claim for claim in others if claim.state == "holds"), None)
     if holder:
@@ -69,15 +71,15 @@ def rival(run: str, present: Sequence[Claim], now: float) -> Claim | None:
 
 def busy(name: str, claim: Claim, now: float) -> Busy:
     age = max(0, int(now - claim.at))
-    wait = int((STALE if claim.state == "holds" else STALE_WISH) - age)
+    wait = int((STALE if claim.state == "holds" else STALE_REQUEST) - age)
     return Busy(
-        f"Another deploy of {name!r} is under way (last heard of {age} s ago).",
-        f"Wait for it; if it was killed, its claim ends in {wait} s, or at once with --take-over.",
+        f"Another deploy of {name!r} is running (last seen {age} s ago).",
+        f"Wait for it. If it was killed, its lease expires in {wait} s; --take-over ends it now.",
     )
 
 
 class Lease:
-    """This run's claim on a deployment."""
+    """This run's lease on a deployment."""
 
     def __init__(
         self, cloud: Cloud, name: str, run: str, sleep: Callable[[float], None] = time.sleep
@@ -88,18 +90,18 @@ class Lease:
         self.sleep = sleep
         self.port: str | None = None
         self.mine: Claim | None = None
-        self.wished = 0.0
+        self.requested_at = 0.0
         self.not_before = 0.0
 
-    def wish(self, port_id: str) -> None:
-        """Say that this run wants the deployment."""
+    def request(self, port_id: str) -> None:
+        """Request the lease."""
         self.port = port_id
         self._put("wants")
-        self.wished = time.monotonic()
+        self.requested_at = time.monotonic()
 
-    def hold(self, take_over: bool = False) -> None:
-        """Become the one that deploys, or raise Busy."""
-        self.sleep(max(0.0, SETTLE - (time.monotonic() - self.wished)))
+    def acquire(self, take_over: bool = False) -> None:
+        """Acquire the lease, or raise Busy."""
+        self.sleep(max(0.0, SETTLE - (time.monotonic() - self.requested_at)))
         present = self._present()
         first = rival(self.run, present, time.time())
         if first and not (take_over and first.state == "holds"):
@@ -112,19 +114,19 @@ class Lease:
         self._put("holds")
 
     def renew(self) -> None:
-        """Keep the claim fresh; cheap when it still is."""
+        """Renew the lease if it is due."""
         if not self.mine or time.time() - self.mine.at < RENEW or time.time() < self.not_before:
             return
         try:
             self._put("holds")
         except CloudError as error:
-            # The deploy itself goes on; without this tag a second one might start, no more.
-            if not error.may_pass:
+            # Continue: at worst, a second deploy could start meanwhile.
+            if not error.is_temporary:
                 raise
             self.not_before = time.time() + RENEW
 
     def release(self) -> None:
-        """Give it up; harmless when the port is gone."""
+        """Release the lease. Works even if the port is deleted."""
         if self.mine:
             self._remove(self.mine)
             self.mine = None
@@ -141,23 +143,23 @@ class Lease:
             self._remove(old)
 
     def _remove(self, claim: Claim) -> None:
-        # When this fails, the claim ends by its age.
+        # If this fails, the claim expires.
         with contextlib.suppress(CloudError):
             self._call("delete", claim)
 
     def _call(self, verb: str, claim: Claim) -> None:
         network = self.cloud.connection.network
         path = f"/ports/{self.port}/tags/{claim.tag}"
-        self.cloud.ask(
+        self.cloud.request(
             "Neutron",
-            "note that this deploy is under way",
-            # A port that is gone, or a tag that is gone, needs no more removing.
+            "tag the port as in use",
+            # Ignore a deleted port or tag.
             lambda: network.request(path, verb.upper(), raise_exc=verb == "put"),
         )
 
 
 def held_by_another(name: str, ports: Iterable[Port], now: float) -> Claim | None:
-    """The live claim of a deploy under way, if there is one."""
+    """The claim of a running deploy, if there is one."""
     present = [
         claim for port in ports if marked_name(port.description) == name for claim in claims(port)
     ]

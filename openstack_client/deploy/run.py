@@ -1,8 +1,7 @@
-"""A deploy from beginning to end: facts, plan, making, waiting; and what an end leaves behind.
+"""Run a deploy: create the resources, wait for the server, and clean up on failure.
 
-Until Nova has made the server ACTIVE, a failure or Ctrl-C removes what this run made, so
-that nothing is left. From then on the deployment stays: the same command finishes it, and
-`delete` takes it away.
+Until the server is ACTIVE, a failure or Ctrl-C deletes everything this run created. After that
+the deployment stays: run the same command to finish it, or `delete` to delete it.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from typing import Any
 
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Port, Server
-from openstack_client.deploy.create import Maker
-from openstack_client.deploy.delete import Remover, find
+from openstack_client.deploy.create import Creator
+from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.lease import Lease
 from openstack_client.errors import LauncherError
@@ -27,13 +26,13 @@ from openstack_client.plan.model import Action, Plan
 from openstack_client.service import base_url
 from openstack_client.settings import Settings
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.ssh import Way
-from openstack_client.watch.wait import ReadyWatch, until_active
+from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.wait import ReadyWatch, wait_until_active
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person says about this one run."""
+    """The options of a single run."""
 
     keep: bool = False
     wait: bool = True
@@ -43,7 +42,7 @@ class Options:
 
 @dataclass
 class Result:
-    """What a deploy ended with."""
+    """The result of a deploy."""
 
     name: str
     address: str
@@ -92,16 +91,16 @@ class Launch:
 
     def __post_init__(self) -> None:
         self.run_id = secrets.token_hex(4)
-        self.maker = Maker(self.cloud, self.settings, self.plan, self.run_id, self.interrupts)
+        self.creator = Creator(self.cloud, self.settings, self.plan, self.run_id, self.interrupts)
         self.lease = Lease(self.cloud, self.plan.name, self.run_id, self.sleep)
         self.stays = self.plan.server_action in {Action.FOUND, Action.START}
 
     def run(self) -> Result:
-        """Make and wait; on any end but success, tidy up as the module's first lines say."""
+        """Create and wait. On failure, clean up as described in the module's docstring."""
         try:
             result = self._deploy()
         except (LauncherError, KeyboardInterrupt):
-            self._tidy()
+            self._clean_up()
             raise
         self._release()
         return result
@@ -110,41 +109,41 @@ class Launch:
         server, address = self._active_server()
         self.stays = True
         self.progress.stage("addressed", "done", address)
-        way = self._way(address)
-        result = Result(self.plan.name, address, server.id, False, way.words)
+        target = self._ssh_target(address)
+        result = Result(self.plan.name, address, server.id, False, target.shell_command)
         assert self.plan.parcel is not None, "a plan without problems has user data"
         watch = ReadyWatch(
             cloud=self.cloud,
             server=server,
-            way=way,
+            target=target,
             payload=self.plan.parcel.payload,
             progress=self.progress,
             meanwhile=self.lease.renew,
             sleep=self.sleep,
         )
         if self.options.wait:
-            probe = watch.until_it_predicts(self.settings.timeout_ready)
-            result.ready, result.prediction = True, probe.words
+            probe = watch.wait_until_ready(self.settings.timeout_ready)
+            result.ready, result.prediction = True, probe.summary
             result.model, result.version = probe.model, probe.version
         else:
-            watch.until_it_has_its_code(self.settings.timeout_ready)
+            watch.wait_until_delivered(self.settings.timeout_ready)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
 
     def _active_server(self) -> tuple[Server, str]:
-        """Make what the plan says, up to a server that Nova calls ACTIVE; and its address."""
-        port = self.maker.port()
-        self.lease.wish(port.id)
-        # A group of one's own can be made meanwhile; one that is there may be a rival's.
-        fresh = None if self.plan.group else self.maker.group()
-        self.lease.hold(self.options.take_over)
-        self.maker.protect(port, fresh or self.maker.group())
-        self.maker.keypair()
+        """Create the planned resources; return the ACTIVE server and its address."""
+        port = self.creator.port()
+        self.lease.request(port.id)
+        # Create a new group while waiting for the lease. Another run may be using an existing one.
+        fresh = None if self.plan.group else self.creator.group()
+        self.lease.acquire(self.options.take_over)
+        self.creator.apply_group(port, fresh or self.creator.group())
+        self.creator.keypair()
         server = self._server(port)
         self.progress.stage("requested", "done", server.id)
-        floating = self.maker.address(port)
+        floating = self.creator.address(port)
         address = floating.address if floating else port.address
-        server = until_active(
+        server = wait_until_active(
             self.cloud,
             server,
             timeout=self.settings.timeout_build,
@@ -158,56 +157,56 @@ class Launch:
         plan = self.plan
         if plan.server and plan.server_action is Action.REPLACE:
             self.progress.note(f"Replacing server {plan.server.name} ({plan.server.status}).")
-            self._remover().remove(Inventory(plan.name, servers=(plan.server,)))
+            self._deleter().delete(Inventory(plan.name, servers=(plan.server,)))
             keypair.known_hosts(self.folder, plan.name).unlink(missing_ok=True)
         elif plan.server:
             if plan.server_action is Action.START:
-                self.maker.start(plan.server)
+                self.creator.start(plan.server)
             return plan.server
-        return self.maker.server(port)
+        return self.creator.server(port)
 
-    def _way(self, address: str) -> Way:
+    def _ssh_target(self, address: str) -> SshTarget:
         private = self.plan.key.private if self.plan.key else None
-        return Way(
+        return SshTarget(
             address, self.plan.ssh_user, private, keypair.known_hosts(self.folder, self.plan.name)
         )
 
-    def _remover(self) -> Remover:
-        return Remover(self.cloud, self.progress.note, self.sleep)
+    def _deleter(self) -> Deleter:
+        return Deleter(self.cloud, self.progress.note, self.sleep)
 
     def _release(self) -> None:
         with self.interrupts.shield():
             self.lease.release()
 
-    def _tidy(self) -> None:
-        """Leave either a deployment that can be resumed, or nothing of this run."""
+    def _clean_up(self) -> None:
+        """Leave either a deployment that can be resumed, or nothing from this run."""
         name = self.plan.name
         if self.stays or self.options.keep:
             why = "" if self.stays else " (--keep)"
             self.progress.note(
-                f"What was made stays{why}: the same command goes on with it, "
-                f"`delete {name}` takes it away."
+                f"Keeping the created resources{why}. Run the same command to continue, or "
+                f"`delete {name}` to delete them."
             )
             self._release()
             return
-        self.progress.note("Taking away what this run made ...")
+        self.progress.note("Deleting what this run created ...")
         try:
             self._release()
-            self._remover().remove(self._made())
+            self._deleter().delete(self._created())
         except LauncherError as error:
-            self.progress.note(f"Something is left: {error.what} Run `delete {name}`.")
+            self.progress.note(f"Cleanup failed: {error.what} Run `delete {name}`.")
             return
         except KeyboardInterrupt:
-            self.progress.note(f"Stopped before all of it was gone: run `delete {name}`.")
+            self.progress.note(f"Cleanup was interrupted. Run `delete {name}` to finish it.")
             raise
-        if self.maker.made_keypair and self.plan.key and self.plan.key.generate:
+        if self.creator.created_keypair and self.plan.key and self.plan.key.generate:
             private = keypair.kept_key(self.folder, name)
             for path in (private, private.with_name(private.name + ".pub")):
                 path.unlink(missing_ok=True)
-        self.progress.note("Nothing of this run is left.")
+        self.progress.note("Everything this run created was deleted.")
 
-    def _made(self) -> Inventory:
-        """What this run made; keypairs do not say which run theirs was, but this one knows."""
+    def _created(self) -> Inventory:
+        """What this run created. Keypairs carry no mark, so the run keeps track of its own."""
         found = find(self.cloud, self.plan.name)
-        pairs = found.keypairs if self.maker.made_keypair else ()
-        return replace(found.made_by(self.run_id), keypairs=pairs)
+        pairs = found.keypairs if self.creator.created_keypair else ()
+        return replace(found.created_by(self.run_id), keypairs=pairs)

@@ -1,1 +1,1 @@
-"""Decide what to make, change, keep or delete: pure functions from settings and facts."""
+"""Decide what to create, change, keep or delete: pure functions of settings and facts."""

@@ -1,8 +1,8 @@
-"""Which of the project's images were baked, what is in them, and which one a deploy may use. Pure.
+"""Find the project's baked images and choose the one a deploy can use. Pure.
 
-A baked image says in its properties what it was made of, each part by its hash. Nova hands
-properties on to every later snapshot, also to one of a server that has secrets by now; so only
-the snapshot of the very server that was built for it counts as baked.
+A baked image's properties hold a hash of each part it contains. Nova copies properties to every
+later snapshot, including snapshots of servers that hold secrets by then. So an image only counts
+as baked if it is a snapshot of the builder server named in its properties.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from openstack_client.cloud.resources import SNAPSHOT_OF, Image
 PREFIX = "stackserve_"
 PAYLOAD, CODE, LOCK = f"{PREFIX}payload", f"{PREFIX}code", f"{PREFIX}lock"
 CLOUD_INIT, BASE, BUILDER = f"{PREFIX}cloud_init", f"{PREFIX}base_image", f"{PREFIX}builder"
-# What later servers and their launcher need to know of the system; Nova mostly hands it on.
+# Properties of the base image that later deploys need; Nova copies most of them itself.
 KEPT = ("os_distro", "os_version", "os_admin_user", "architecture")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What goes into an image, each part by its hash."""
+    """The contents of an image: a hash of each part."""
 
     payload: str
-    """Code and model, as they are delivered."""
+    """The packed code and model."""
     code: str
     lock: str
     """The locked dependencies."""
     cloud_init: str
-    """The programs and files that the user data writes."""
+    """The programs and files written by the user data."""
 
 
 class Match(IntEnum):
-    """How much of a deploy an image has already; the more, the better."""
+    """How much of a deploy an image already contains. Higher is better."""
 
     DEPENDENCIES = 1
     PAYLOAD = 2
     ALL = 3
 
 
-WORDS = {
-    Match.DEPENDENCIES: "it has the same dependencies; the code is handed over",
+REASONS = {
+    Match.DEPENDENCIES: "it has the same dependencies; the code is sent separately",
     Match.PAYLOAD: "it has this code and its dependencies",
     Match.ALL: "it has this code and its dependencies",
 }
@@ -52,7 +52,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Baked:
-    """An image that `bake` made."""
+    """An image created by `bake`."""
 
     image: Image
     recipe: Recipe
@@ -61,14 +61,14 @@ class Baked:
 
 @dataclass(frozen=True)
 class Stale:
-    """A baked image that no deploy from here would use, and why."""
+    """A baked image that deploys from this checkout do not use, and why."""
 
     image: Image
     why: str
 
 
 def recipe(payload: bytes, code: str, lock: str, files: Mapping[str, bytes]) -> Recipe:
-    """The recipe of what is on the disk; `files` are those of cloud-init/ by their path."""
+    """The recipe of the local code; `files` maps paths in cloud-init/ to contents."""
     written = hashlib.sha256()
     for name in sorted(files):
         written.update(f"{name}\0{len(files[name])}\0".encode())
@@ -82,8 +82,8 @@ def recipe(payload: bytes, code: str, lock: str, files: Mapping[str, bytes]) -> 
 
 
 def properties(made_of: Recipe, base: Image, builder: str) -> dict[str, str]:
-    """What the image says about itself in Glance."""
-    told = {
+    """The image's properties in Glance."""
+    hashes = {
         PAYLOAD: made_of.payload,
         CODE: made_of.code,
         LOCK: made_of.lock,
@@ -98,35 +98,35 @@ def properties(made_of: Recipe, base: Image, builder: str) -> dict[str, str]:
         "os_admin_user": base.default_user,
         "architecture": base.architecture,
     }
-    return told | {name: str(system[name]) for name in KEPT if system.get(name)}
+    return hashes | {name: str(system[name]) for name in KEPT if system.get(name)}
 
 
-def claims_to_be(image: Image) -> bool:
-    """Whether it comes from a baked image, be it the image itself or a snapshot of its server."""
+def is_derived(image: Image) -> bool:
+    """Whether it is a baked image or a snapshot of a server that was booted from one."""
     return BUILDER in image.properties
 
 
 def read(image: Image, project: str) -> Baked | None:
-    """What is in the image, if `bake` made it in this project."""
-    told = {name: str(value) for name, value in image.properties.items()}
+    """The image's contents, or None if `bake` did not create it in this project."""
+    values = {name: str(value) for name, value in image.properties.items()}
     names = (PAYLOAD, CODE, LOCK, CLOUD_INIT, BASE, BUILDER)
-    if any(name not in told for name in names):
+    if any(name not in values for name in names):
         return None
-    # In a public cloud anybody may offer an image that says anything.
-    if image.owner != project or told.get(SNAPSHOT_OF) != told[BUILDER]:
+    # In a public cloud, any user can share an image with forged properties.
+    if image.owner != project or values.get(SNAPSHOT_OF) != values[BUILDER]:
         return None
-    made_of = Recipe(told[PAYLOAD], told[CODE], told[LOCK], told[CLOUD_INIT])
-    return Baked(image, made_of, told[BASE])
+    made_of = Recipe(values[PAYLOAD], values[CODE], values[LOCK], values[CLOUD_INIT])
+    return Baked(image, made_of, values[BASE])
 
 
 def of_project(images: Iterable[Image], project: str) -> list[Baked]:
-    """All baked images of the project, the newest first."""
+    """The project's baked images, newest first."""
     found = [baked for image in images if (baked := read(image, project))]
     return sorted(found, key=lambda baked: (baked.image.created, baked.image.id), reverse=True)
 
 
 def match(baked: Baked, wanted: Recipe, base: Image) -> Match | None:
-    """How well the image fits, None if not at all."""
+    """How well the image fits, or None if it does not."""
     if baked.image.status != "active" or baked.base != base.id or baked.recipe.lock != wanted.lock:
         return None
     if baked.recipe.payload != wanted.payload:
@@ -137,7 +137,7 @@ def match(baked: Baked, wanted: Recipe, base: Image) -> Match | None:
 def best(
     images: Iterable[Image], wanted: Recipe, base: Image, project: str
 ) -> tuple[Baked, Match] | None:
-    """The image that has the most of what is wanted; of equals, the newest."""
+    """The best match; the newest of equal ones."""
     found: tuple[Baked, Match] | None = None
     for baked in of_project(images, project):
         fits = match(baked, wanted, base)
@@ -147,12 +147,12 @@ def best(
 
 
 def choose(images: Iterable[Image], wanted: Recipe, base: Image, project: str) -> tuple[Image, str]:
-    """The image that a deploy takes when none is named, and why."""
+    """The default image of a deploy, and the reason for it."""
     images = list(images)
     found = best(images, wanted, base, project)
     if found:
         baked, fits = found
-        return baked.image, f"baked of {base.name}: {WORDS[fits]}"
+        return baked.image, f"baked from {base.name}: {REASONS[fits]}"
     why = "the newest Debian or Ubuntu image"
     others = of_project(images, project)
     if others:
@@ -161,16 +161,16 @@ def choose(images: Iterable[Image], wanted: Recipe, base: Image, project: str) -
 
 
 def misfit(baked: Baked, wanted: Recipe, base: Image) -> str:
-    """Why a deploy from here would not use the image at all."""
+    """Why deploys from this checkout do not use the image."""
     if baked.image.status != "active":
         return f"it is {baked.image.status}"
     if baked.recipe.lock != wanted.lock:
-        return "its dependencies are others than those of this checkout"
-    return f"it was made of another image than {base.name!r}, which is the newest"
+        return "its dependencies differ from this checkout's"
+    return f"its base image is not {base.name!r}, the newest one"
 
 
 def stale(images: Iterable[Image], wanted: Recipe, base: Image, project: str) -> list[Stale]:
-    """The baked images that no deploy from here would use."""
+    """The baked images that deploys from this checkout do not use."""
     images = list(images)
     found = best(images, wanted, base, project)
     result = []
@@ -180,7 +180,7 @@ def stale(images: Iterable[Image], wanted: Recipe, base: Image, project: str) ->
         if baked.image.status in {"queued", "saving", "importing", "uploading"}:
             continue
         if found and match(baked, wanted, base):
-            why = f"{found[0].image.name!r} ({found[0].image.id[:8]}) is newer or has more"
+            why = f"{found[0].image.name!r} ({found[0].image.id[:8]}) is newer or more complete"
         else:
             why = misfit(baked, wanted, base)
         result.append(Stale(baked.image, why))

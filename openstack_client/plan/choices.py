@@ -1,7 +1,6 @@
-"""Choose image, flavor, networks and zone: what was asked for, or what is sensible.
+"""Choose image, flavor, networks and zone: the requested one, or a sensible default.
 
-Each function takes values and gives a `Choice`: the thing and why it was chosen, or the
-problems that stand in the way.
+Each function returns a `Choice`: the resource and the reason for it, or the problems found.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from openstack_client.names import listed, nearest, resolve
 from openstack_client.plan import baked_images
 
 GIB = 1024**3
-# The systems that the cloud-init templates are made and tested for.
+# The systems that the cloud-init templates are written and tested for.
 SUPPORTED = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 CODENAMES = {
     "bookworm": ("debian", "12"),
@@ -24,18 +23,18 @@ CODENAMES = {
     "jammy": ("ubuntu", "22.04"),
     "noble": ("ubuntu", "24.04"),
 }
-# RabbitMQ, the web tier, a recorder and a worker on jax, and room for apt to work in.
-LEAST_RAM_MB = 1800
-LEAST_DISK_GB = 7
+# Enough for RabbitMQ, the web tier, a recorder, a worker on jax, and apt.
+MIN_RAM_MB = 1800
+MIN_DISK_GB = 7
 
-Thing = TypeVar("Thing")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Choice(Generic[Thing]):
-    """`thing` is None when nothing could be, or need be, chosen."""
+class Choice(Generic[Value]):
+    """A chosen resource; `value` is None if none fits or none is needed."""
 
-    thing: Thing | None = None
+    value: Value | None = None
     why: str = ""
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = field(default=())
@@ -64,13 +63,13 @@ def is_supported(image: Image) -> bool:
 
 
 def ssh_user(image: Image) -> str:
-    """The account that cloud-init makes in this image."""
+    """The user account that cloud-init creates in this image."""
     distro = system_of(image)[0]
     return image.default_user or (distro if distro in SUPPORTED else "debian")
 
 
 def image(wanted: str | None, facts: Facts) -> Choice[Image]:
-    """The named image, or the newest of a supported system; baked_images.py chooses baked ones."""
+    """The named image, or the newest supported one. baked_images.py chooses baked images."""
     if wanted is not None:
         found = resolve("image", wanted, facts.images)
         if isinstance(found, Problem):
@@ -82,15 +81,15 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
             ()
             if is_supported(found)
             else (
-                f"image {found.name!r} is not known to be Debian 12/13 or Ubuntu 22.04/24.04; "
-                "the steps on the server may fail.",
+                f"image {found.name!r} does not look like Debian 12/13 or Ubuntu 22.04/24.04; "
+                "the setup on the server may fail.",
             )
         )
-        return Choice(found, "as asked", warnings=warnings)
+        return Choice(found, "as requested", warnings=warnings)
     fitting = [
         entry
         for entry in facts.images
-        if entry.status == "active" and is_supported(entry) and not baked_images.claims_to_be(entry)
+        if entry.status == "active" and is_supported(entry) and not baked_images.is_derived(entry)
     ]
     if not fitting:
         names = listed(entry.name for entry in facts.images)
@@ -98,8 +97,8 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
             problems=(
                 Problem(
                     "image",
-                    "there is no active Debian 12/13 or Ubuntu 22.04/24.04 image.",
-                    f"Upload a cloud image of one, or name one with --image. There is: {names}.",
+                    "no active Debian 12/13 or Ubuntu 22.04/24.04 image found.",
+                    f"Upload one, or choose another image with --image. Available: {names}.",
                 ),
             )
         )
@@ -107,20 +106,20 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
     return Choice(newest, "the newest Debian or Ubuntu image")
 
 
-def least_disk_gb(chosen: Image | None) -> int:
-    """Disk that the image and what is installed need."""
+def required_disk_gb(chosen: Image | None) -> int:
+    """The disk size needed for the image and the installed software."""
     if chosen is None:
-        return LEAST_DISK_GB
+        return MIN_DISK_GB
     virtual = -(-chosen.virtual_bytes // GIB)
-    return max(LEAST_DISK_GB, chosen.min_disk_gb, virtual)
+    return max(MIN_DISK_GB, chosen.min_disk_gb, virtual)
 
 
 def flavor(
     wanted: str | None, facts: Facts, chosen: Image | None, volume_gb: int | None
 ) -> Choice[Flavor]:
-    """The named flavor, checked against the image; or the smallest that fits."""
-    ram = max(LEAST_RAM_MB, chosen.min_ram_mb if chosen else 0)
-    disk = 0 if volume_gb else least_disk_gb(chosen)
+    """The named flavor, checked against the image, or the smallest that fits."""
+    ram = max(MIN_RAM_MB, chosen.min_ram_mb if chosen else 0)
+    disk = 0 if volume_gb else required_disk_gb(chosen)
     if wanted is None:
         fitting = [item for item in facts.flavors if item.ram_mb >= ram and item.disk_gb >= disk]
         if fitting:
@@ -131,8 +130,8 @@ def flavor(
             problems=(
                 Problem(
                     "flavor",
-                    f"none has {ram} MB of memory and {disk} GB of disk. There is: {sizes}.",
-                    "Ask for a larger one, or give --volume-size to boot from a volume.",
+                    f"none has {ram} MB of memory and {disk} GB of disk. Available: {sizes}.",
+                    "Boot from a volume with --volume-size, or ask the operators for a flavor.",
                 ),
             )
         )
@@ -148,21 +147,25 @@ def flavor(
         and not volume_gb
         and 0 < found.disk_gb < max(chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB))
     ):
-        least = max(chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB))
-        what = f"{found.name!r} has {found.disk_gb} GB of disk; image {chosen.name!r} needs {least}"
-        problems.append(Problem("flavor", f"{what}.", "Take a larger one, or --volume-size."))
-    elif not volume_gb and 0 < found.disk_gb < LEAST_DISK_GB:
-        warnings.append(f"flavor {found.name!r} has {found.disk_gb} GB of disk; 7 GB is advised.")
-    if found.ram_mb < LEAST_RAM_MB:
-        warnings.append(
-            f"flavor {found.name!r} has {found.ram_mb} MB of memory; less than {LEAST_RAM_MB} "
-            "means a swap file and a slow server."
+        needed = max(chosen.min_disk_gb, -(-chosen.virtual_bytes // GIB))
+        what = (
+            f"{found.name!r} has {found.disk_gb} GB of disk; image {chosen.name!r} needs {needed}"
         )
-    return Choice(found, "as asked", tuple(problems), tuple(warnings))
+        problems.append(Problem("flavor", f"{what}.", "Use a larger flavor or --volume-size."))
+    elif not volume_gb and 0 < found.disk_gb < MIN_DISK_GB:
+        warnings.append(
+            f"flavor {found.name!r} has {found.disk_gb} GB of disk; 7 GB is recommended."
+        )
+    if found.ram_mb < MIN_RAM_MB:
+        warnings.append(
+            f"flavor {found.name!r} has {found.ram_mb} MB of memory; with less than {MIN_RAM_MB} "
+            "the server needs a swap file and is slow."
+        )
+    return Choice(found, "as requested", tuple(problems), tuple(warnings))
 
 
 def network(wanted: str | None, facts: Facts) -> Choice[Network]:
-    """The named network, or the only one that servers of this project can use."""
+    """The named network, or the only one the project's servers can use."""
     if wanted is not None:
         found = resolve("network", wanted, facts.networks)
         if isinstance(found, Problem):
@@ -172,18 +175,18 @@ def network(wanted: str | None, facts: Facts) -> Choice[Network]:
                 "network", f"{found.name!r} has no subnet, so servers get no address."
             )
             return Choice(found, problems=(problem,))
-        return Choice(found, "as asked")
+        return Choice(found, "as requested")
     usable = [entry for entry in facts.networks if not entry.external and entry.subnets]
     mine = [entry for entry in usable if entry.mine] or usable
     if len(mine) == 1:
-        return Choice(mine[0], "the only one of the project")
+        return Choice(mine[0], "the only one in the project")
     if not mine:
         return Choice(
             problems=(
                 Problem(
                     "network",
                     "the project has no network with a subnet.",
-                    "Make one in the dashboard (Network, Networks), with a router to the outside.",
+                    "Create one in the dashboard (Network > Networks), and a router for it.",
                 ),
             )
         )
@@ -200,32 +203,32 @@ def network(wanted: str | None, facts: Facts) -> Choice[Network]:
 def external_network(
     wanted: str | None, floating: str, facts: Facts, inner: Network | None
 ) -> Choice[Network]:
-    """Where the floating IP comes from, and whether it can reach the server's network."""
+    """The network for the floating IP, and whether a router connects it to the server's network."""
     if floating == "none":
-        return Choice(why="no floating IP wanted")
+        return Choice(why="no floating IP requested")
     outside = [entry for entry in facts.networks if entry.external]
     if wanted is not None:
         found = resolve("external network", wanted, outside)
         if isinstance(found, Problem):
             return Choice(problems=(found,))
-        return Choice(found, "as asked", *_reachable(facts, inner, found))
-    leading = _leading_outside(facts, inner)
-    connected = [entry for entry in outside if entry.id in leading]
+        return Choice(found, "as requested", *_reachable(facts, inner, found))
+    routed = _routed_networks(facts, inner)
+    connected = [entry for entry in outside if entry.id in routed]
     if len(connected) == 1:
-        return Choice(connected[0], "the router leads to it")
+        return Choice(connected[0], "connected by the router")
     if len(outside) == 1:
         return Choice(outside[0], "the only one", *_reachable(facts, inner, outside[0]))
     if outside:
         names = listed(entry.name for entry in connected or outside)
         what, remedy = f"there are several: {names}.", "Choose one with --external-network."
     else:
-        what = "the cloud has none, so there are no floating IPs."
-        remedy = "If servers are reachable by their own address, give --floating-ip none."
+        what = "the cloud has none, so it has no floating IPs."
+        remedy = "If you can reach servers at their own addresses, use --floating-ip none."
     return Choice(problems=(Problem("external network", what, remedy),))
 
 
-def _leading_outside(facts: Facts, inner: Network | None) -> set[str]:
-    """External networks that a router connects with `inner`."""
+def _routed_networks(facts: Facts, inner: Network | None) -> set[str]:
+    """External networks that a router connects to `inner`."""
     subnets = set(inner.subnets) if inner else set()
     return {
         router.external_network
@@ -237,32 +240,34 @@ def _leading_outside(facts: Facts, inner: Network | None) -> set[str]:
 def _reachable(
     facts: Facts, inner: Network | None, outer: Network
 ) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-    if inner is None or outer.id in _leading_outside(facts, inner):
+    if inner is None or outer.id in _routed_networks(facts, inner):
         return (), ()
     if not inner.mine:
-        words = f"network {inner.name!r} is another project's; its router cannot be checked."
-        return (), (words,)
+        warning = f"network {inner.name!r} is another project's; cannot check its router."
+        return (), (warning,)
     ours = [router for router in facts.routers if set(router.subnets) & set(inner.subnets)]
     if ours:
-        what = f"router {ours[0].name!r} of network {inner.name!r} does not lead to {outer.name!r}."
+        what = (
+            f"router {ours[0].name!r} of network {inner.name!r} is not connected to {outer.name!r}."
+        )
         remedy = f"openstack router set --external-gateway {outer.name} {ours[0].name}"
     else:
-        what = f"network {inner.name!r} has no router, so a floating IP could not reach the server."
+        what = f"network {inner.name!r} has no router, so a floating IP cannot reach the server."
         remedy = (
             f"openstack router create outside; openstack router set --external-gateway "
             f"{outer.name} outside; openstack router add subnet outside {inner.subnets[0]}"
             if inner.subnets
-            else f"Give {inner.name!r} a subnet and a router."
+            else f"Add a subnet and a router to {inner.name!r}."
         )
     return (Problem("network", what, remedy),), ()
 
 
 def zone(wanted: str | None, facts: Facts) -> Choice[str]:
-    """The availability zone, only if one was asked for."""
+    """The requested availability zone, or None to let Nova choose."""
     if wanted is None:
-        return Choice(why="Nova chooses")
+        return Choice(why="chosen by Nova")
     if facts.zones is None or wanted in facts.zones:
-        return Choice(wanted, "as asked")
+        return Choice(wanted, "as requested")
     guess = nearest(wanted, facts.zones)
-    remedy = (f"Did you mean {guess!r}? " if guess else "") + f"There is: {listed(facts.zones)}."
-    return Choice(problems=(Problem("availability zone", f"there is no {wanted!r} here.", remedy),))
+    remedy = (f"Did you mean {guess!r}? " if guess else "") + f"Available: {listed(facts.zones)}."
+    return Choice(problems=(Problem("availability zone", f"{wanted!r} not found.", remedy),))

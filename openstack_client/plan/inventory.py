@@ -1,8 +1,8 @@
-"""What belongs to a deployment, found on the cloud's own resources: there is no state file.
+"""Find a deployment's resources by marks on the resources themselves; there is no state file.
 
-Servers say it in their metadata; security groups, ports and floating IPs in their
-description, which is given in the request that makes them, so that nothing is ever without
-its mark; the keypair by its name.
+Servers carry the mark in their metadata; security groups, ports and floating IPs in their
+description, which is set by the request that creates them, so that no resource is ever
+unmarked. The keypair is found by its name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUN_KEY = "stackserve_run"
 
 
 def mark(name: str, run: str) -> str:
-    """The description of what this run of the launcher makes for the deployment."""
+    """The description of resources that this run creates for the deployment."""
     return f"stackserve deployment {name} run {run}"
 
 
@@ -63,20 +63,22 @@ class Inventory:
             self.addresses,
             self.keypairs,
         )
-        return frozenset(thing.id for kind in kinds for thing in kind)
+        return frozenset(resource.id for kind in kinds for resource in kind)
 
-    def made_by(self, run: str) -> Inventory:
-        """The share that one run of the launcher made; the keypair never says, so never."""
+    def created_by(self, run: str) -> Inventory:
+        """The resources created by one run. Never the keypair, which has no mark."""
         return Inventory(
             self.name,
-            tuple(thing for thing in self.servers if thing.metadata.get(RUN_KEY) == run),
-            tuple(thing for thing in self.groups if marked_run(thing.description) == run),
-            tuple(thing for thing in self.ports if marked_run(thing.description) == run),
-            tuple(thing for thing in self.addresses if marked_run(thing.description) == run),
+            tuple(resource for resource in self.servers if resource.metadata.get(RUN_KEY) == run),
+            tuple(resource for resource in self.groups if marked_run(resource.description) == run),
+            tuple(resource for resource in self.ports if marked_run(resource.description) == run),
+            tuple(
+                resource for resource in self.addresses if marked_run(resource.description) == run
+            ),
         )
 
     def address_of(self, server: Server) -> str:
-        """The address that people use: the floating IP of the server's port, else its own."""
+        """The server's public address: the floating IP of its port, or else its own."""
         own = {port.id for port in self.ports if port.server == server.id}
         for floating in self.addresses:
             if floating.port in own or floating.address in server.addresses:
@@ -84,7 +86,7 @@ class Inventory:
         return server.addresses[-1] if server.addresses else ""
 
     def lines(self) -> list[tuple[str, str, str]]:
-        """(kind, name, id) of everything, in the order of deletion."""
+        """(kind, name, id) of each resource, in the order of deletion."""
         found = [("server", server.name, server.id) for server in self.servers]
         found += [
             ("volume", f"root disk of {server.name}", volume)
@@ -108,25 +110,25 @@ def pick(
     addresses: Iterable[Address],
     keypairs: Iterable[Keypair],
 ) -> Inventory:
-    """The deployment's share of all that the project has."""
+    """Select the deployment's resources from all of the project's."""
     return Inventory(
         name,
-        tuple(thing for thing in servers if thing.metadata.get(NAME_KEY) == name),
-        tuple(thing for thing in groups if marked_name(thing.description) == name),
-        tuple(thing for thing in ports if marked_name(thing.description) == name),
-        tuple(thing for thing in addresses if marked_name(thing.description) == name),
-        tuple(thing for thing in keypairs if thing.name == keypair_name(name, project_id)),
+        tuple(resource for resource in servers if resource.metadata.get(NAME_KEY) == name),
+        tuple(resource for resource in groups if marked_name(resource.description) == name),
+        tuple(resource for resource in ports if marked_name(resource.description) == name),
+        tuple(resource for resource in addresses if marked_name(resource.description) == name),
+        tuple(resource for resource in keypairs if resource.name == keypair_name(name, project_id)),
     )
 
 
 def keypair_of_another(mine: Inventory, identity: Identity) -> str:
-    """Keypairs belong to users, not to the project: what only the server's maker can remove."""
-    made = keypair_name(mine.name, identity.project_id)
+    """A note about the keypair if only the server's creator can delete it: users own keypairs."""
+    expected = keypair_name(mine.name, identity.project_id)
     for server in mine.servers:
-        if server.key_name == made and server.user not in {"", identity.user_id}:
+        if server.key_name == expected and server.user not in {"", identity.user_id}:
             return (
-                f"Keypair {server.key_name!r} stays: it belongs to the user who made the server "
-                f"({server.user}), and only they can remove it: "
+                f"Keypair {server.key_name!r} stays: it belongs to the user who created the "
+                f"server ({server.user}), and only they can delete it: "
                 f"openstack keypair delete {server.key_name}"
             )
     return ""
@@ -138,17 +140,17 @@ def deployment_names(
     ports: Iterable[Port],
     addresses: Iterable[Address],
 ) -> list[str]:
-    """All deployments that have anything in the project."""
+    """All deployments with at least one resource in the project."""
     names = {server.metadata.get(NAME_KEY) for server in servers}
     kinds: tuple[Iterable[Group | Port | Address], ...] = (groups, ports, addresses)
-    names |= {marked_name(thing.description) for kind in kinds for thing in kind}
+    names |= {marked_name(resource.description) for kind in kinds for resource in kind}
     return sorted(name for name in names if name)
 
 
 def metadata(
     name: str, *, run: str, code: str, data: str, user: str, role: str = "server"
 ) -> Mapping[str, str]:
-    """What a server says about itself."""
+    """The metadata of a server."""
     return {
         NAME_KEY: name,
         ROLE_KEY: role,

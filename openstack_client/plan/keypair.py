@@ -1,4 +1,4 @@
-"""The ssh key of a deployment: found, or made and kept readable by its owner alone."""
+"""The ssh key of a deployment: an existing one, or a new one that only its owner can read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from openstack_client.cloud.resources import Keypair
 from openstack_client.errors import Problem
-from openstack_client.names import made_name, resolve
+from openstack_client.names import resolve, resource_name
 
 PREFERRED = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
 KINDS = ("ssh-", "ecdsa-", "sk-")
@@ -22,13 +22,13 @@ KINDS = ("ssh-", "ecdsa-", "sk-")
 
 @dataclass(frozen=True)
 class KeyPlan:
-    """`keypair` in Nova; `public` is uploaded when `make`, and generated first if empty.
+    """The keypair to use. `create` uploads `public` to Nova; `generate` generates the key first.
 
-    `private` is the file that ssh will use, None when it is not on this machine.
+    `private` is the file that ssh uses, or None if it is not on this machine.
     """
 
     keypair: str
-    make: bool = False
+    create: bool = False
     generate: bool = False
     public: str = ""
     private: Path | None = None
@@ -36,7 +36,7 @@ class KeyPlan:
 
 
 def body(public_key: str) -> str:
-    """The part of a public key line that is the key: its base64, without kind and comment."""
+    """The base64 part of a public key line, without type and comment."""
     parts = public_key.split()
     for position, part in enumerate(parts):
         if part.startswith(KINDS) and position + 1 < len(parts):
@@ -45,7 +45,7 @@ def body(public_key: str) -> str:
 
 
 def fingerprint(public_key: str) -> str:
-    """As ssh-keygen shows it."""
+    """The fingerprint, as ssh-keygen shows it."""
     try:
         raw = base64.b64decode(body(public_key), validate=True)
     except binascii.Error:
@@ -54,7 +54,7 @@ def fingerprint(public_key: str) -> str:
 
 
 def public_keys(folder: Path) -> list[Path]:
-    """The public keys of ~/.ssh that have their private half beside them, the best first."""
+    """The public keys in ~/.ssh whose private key is there too, preferred ones first."""
     found = [
         path
         for path in sorted(folder.glob("*.pub"))
@@ -65,7 +65,7 @@ def public_keys(folder: Path) -> list[Path]:
 
 
 def private_of(public_key: str, folders: list[Path]) -> Path | None:
-    """The private key file on this machine that belongs to a public key."""
+    """The private key file on this machine for a public key."""
     wanted = body(public_key)
     for folder in folders:
         for path in sorted(folder.glob("*.pub")):
@@ -76,20 +76,20 @@ def private_of(public_key: str, folders: list[Path]) -> Path | None:
 
 
 def keypair_name(deployment: str, project_id: str) -> str:
-    """The keypair that the launcher makes, and so may delete.
+    """The name of the keypair that the launcher creates and deletes.
 
-    A user has one set of keypairs in all projects, so the name of the deployment is not enough.
+    A user's keypairs are shared by all their projects, so the name includes the project.
     """
-    return f"{made_name(deployment)}-{short(project_id)}"
+    return f"{resource_name(deployment)}-{short(project_id)}"
 
 
 def short(project_id: str) -> str:
-    """Enough of an id to tell a user's projects apart, and short enough for a command line."""
+    """A project id shortened for names; still unique among a user's projects."""
     return project_id[:8]
 
 
 def kept_key(folder: Path, deployment: str) -> Path:
-    """The private key that the launcher generated, if it did."""
+    """The path of the private key that the launcher generates."""
     return folder / "keys" / deployment
 
 
@@ -106,7 +106,7 @@ def plan_key(
     ssh_folder: Path,
     folder: Path,
 ) -> KeyPlan | Problem:
-    """Which keypair the server gets, and whether it is there already."""
+    """Choose the server's keypair: an existing one, or one to create."""
     ours = keypair_name(deployment, project_id)
     present = next((pair for pair in keypairs if pair.name == ours), None)
     places = [ssh_folder, folder / "keys"]
@@ -116,32 +116,32 @@ def plan_key(
         found = resolve("keypair", wanted, keypairs)
         if isinstance(found, Problem):
             return found
-        return KeyPlan(found.name, private=private_of(found.public_key, places), why="as asked")
+        return KeyPlan(found.name, private=private_of(found.public_key, places), why="as requested")
     path = Path(wanted).expanduser()
     path = path if path.suffix == ".pub" else path.with_name(path.name + ".pub")
     if not body(_text(path)):
-        return Problem("key", f"{path} is not a public key file.", "Make one: ssh-keygen.")
-    return _with_file(path, ours, present, "as asked")
+        return Problem("key", f"{path} is not a public key file.", "Create one with ssh-keygen.")
+    return _with_file(path, ours, present, "as requested")
 
 
 def _choose(
     ours: str, present: Keypair | None, kept: Path, places: list[Path]
 ) -> KeyPlan | Problem:
-    """Without a wish: what an earlier run used, else a key of ~/.ssh, else a new one."""
+    """The default key: the one an earlier run used, or one in ~/.ssh, or a new one."""
     candidates = public_keys(places[0])
     if kept.is_file() and body(_text(kept.with_name(kept.name + ".pub"))):
         candidates = [kept.with_name(kept.name + ".pub")]
     elif present and (same := private_of(present.public_key, places)):
-        return KeyPlan(ours, private=same, why="made by an earlier run")
+        return KeyPlan(ours, private=same, why="created by an earlier run")
     if candidates:
         return _with_file(candidates[0], ours, present, "from this machine")
     if present:
-        return _other_key(present, "no private key for it is on this machine")
-    return KeyPlan(ours, make=True, generate=True, private=kept, why="a new one")
+        return _other_key(present, "its private key is not on this machine")
+    return KeyPlan(ours, create=True, generate=True, private=kept, why="new")
 
 
 def generate(private: Path) -> str:
-    """Make an ed25519 key, 0600 in a folder of 0700; gives the public line."""
+    """Generate an ed25519 key (mode 0600, folder 0700) and return the public key line."""
     private.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     private.parent.chmod(0o700)
     key = ed25519.Ed25519PrivateKey.generate()
@@ -167,16 +167,17 @@ def _with_file(path: Path, ours: str, present: Keypair | None, why: str) -> KeyP
     private = path.with_suffix("")
     usable = private if private.is_file() else None
     if present is None:
-        return KeyPlan(ours, make=True, public=text, private=usable, why=f"{why}: {path}")
+        return KeyPlan(ours, create=True, public=text, private=usable, why=f"{why}: {path}")
     if body(present.public_key) == body(text):
-        return KeyPlan(ours, public=text, private=usable, why="made by an earlier run")
+        return KeyPlan(ours, public=text, private=usable, why="created by an earlier run")
     return _other_key(present, f"{path} is {fingerprint(text)}")
 
 
 def _other_key(present: Keypair, ours: str) -> Problem:
     return Problem(
         "keypair",
-        f"{present.name!r} exists with another key ({fingerprint(present.public_key)}; {ours}).",
+        f"{present.name!r} exists with a different key "
+        f"({fingerprint(present.public_key)}; {ours}).",
         f"Use it with --key {present.name}, or delete it: openstack keypair delete {present.name}",
     )
 

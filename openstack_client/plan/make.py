@@ -1,4 +1,4 @@
-"""Make the plan of a deployment: render its user data, ask the cloud, and decide."""
+"""Make the plan of a deployment: render its user data, query the cloud, and decide."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from openstack_client.settings import Settings
 def parcel(
     settings: Settings, role: userdata.Role = userdata.Role.SERVER
 ) -> Parcel | list[Problem]:
-    """The user data for these settings, or why there can be none."""
+    """The user data for these settings, or the problems with it."""
     try:
         context = userdata.UserDataContext(
             role=role,
@@ -56,18 +56,18 @@ def parcel(
             for item in error.errors()
         ]
     except (OSError, UnicodeDecodeError) as error:
-        return [Problem("user data", f"a file cannot be read: {error}.")]
+        return [Problem("user data", f"cannot read a file: {error}.")]
     recipe = baked_images.recipe(
         rendered.payload,
         rendered.code_hash,
         userdata.lock_file(context.code),
         userdata.template_files(),
     )
-    told = userdata.cloud_init_schema(rendered.text) or []
-    # What is only deprecated in the cloud-init of this machine may be all that an older one knows.
-    deprecated = [problem for problem in told if "deprecat" in problem.what.lower()]
-    if len(deprecated) < len(told):
-        return [problem for problem in told if problem not in deprecated]
+    reported = userdata.cloud_init_schema(rendered.text) or []
+    # An older cloud-init on the server may not know the replacement of a deprecated key.
+    deprecated = [problem for problem in reported if "deprecat" in problem.what.lower()]
+    if len(deprecated) < len(reported):
+        return [problem for problem in reported if problem not in deprecated]
     return Parcel(
         rendered.data,
         rendered.code_hash,
@@ -79,7 +79,7 @@ def parcel(
 
 
 def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
-    """The model's files, from a version's folder or from a .tar of one."""
+    """The model's files, from a version folder or its .tar."""
     if path.is_dir():
         return userdata.read_model(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -88,8 +88,8 @@ def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
                 archive.extractall(folder, filter="data")
         except tarfile.TarError as error:
             raise PreflightError(
-                f"{path} is neither a model folder nor a .tar of one ({error}).",
-                f"Make one with `{SERVER_COMMAND} models export`.",
+                f"{path} is neither a model folder nor a model archive ({error}).",
+                f"Create an archive with `{SERVER_COMMAND} models export`.",
             ) from error
         cards = sorted(Path(folder).rglob("card.json"))
         return userdata.read_model(cards[0].parent if cards else Path(folder))
@@ -105,7 +105,7 @@ def make_plan(
     recreate: bool = False,
     role: userdata.Role = userdata.Role.SERVER,
 ) -> tuple[Plan, Facts]:
-    """Ask the cloud, then decide; the user data is rendered and checked while the cloud answers."""
+    """Query the cloud while rendering and checking the user data, then decide."""
     with ThreadPool(1) as aside:
         rendered = aside.apply_async(parcel, (settings, role))
         facts = queries.gather(cloud)
@@ -142,5 +142,5 @@ def make_plan(
 
 def refuse(problems: Sequence[Problem]) -> None:
     if problems:
-        count = "One thing stands" if len(problems) == 1 else f"{len(problems)} things stand"
-        raise PreflightError(f"{count} in the way; nothing was made.", problems=problems)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise PreflightError(f"{count} found; nothing was created.", problems=problems)

@@ -1,4 +1,4 @@
-"""What a plan is: every part with what will be done about it, and what stands in the way."""
+"""The plan: each resource with the action for it, and the problems found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Chosen = TypeVar("Chosen")
 
 
 class Action(StrEnum):
-    MAKE = "make"
+    CREATE = "create"
     FOUND = "found"
     CHANGE = "change"
     REPLACE = "replace"
@@ -47,27 +47,27 @@ class Item:
 
 @dataclass(frozen=True)
 class Parcel:
-    """The rendered user data, the code that is handed over later, and what to call them."""
+    """The rendered user data and the code to deliver later, with their hashes."""
 
     data: bytes
     code_hash: str
     digest: str
-    """Of what the user data makes of a server: see `UserData`."""
+    """The digest of the user data; see `UserData`."""
     payload: bytes = b""
     recipe: baked_images.Recipe | None = None
-    """What a baked image must have been made of."""
+    """What a baked image must contain to be used."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass
 class Plan:
-    """What will be done. With `problems`, nothing will."""
+    """What deploy will do. If there are `problems`, it does nothing."""
 
     name: str
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    # What all servers of a deployment share.
+    # Shared by all servers of a deployment.
     network: Network | None = None
     key: KeyPlan | None = None
     group: Group | None = None
@@ -75,9 +75,9 @@ class Plan:
     add_rules: list[Rule] = field(default_factory=list)
     drop_rules: list[Rule] = field(default_factory=list)
     external: Network | None = None
-    # What each server has of its own.
+    # For each server.
     server: Server | None = None
-    server_action: Action = Action.MAKE
+    server_action: Action = Action.CREATE
     image: Image | None = None
     image_why: str = ""
     flavor: Flavor | None = None
@@ -94,15 +94,15 @@ class Plan:
         return choices.ssh_user(self.image) if self.image else "debian"
 
     def take(self, choice: Choice[Chosen]) -> Chosen | None:
-        """The chosen thing; its problems and warnings become the plan's."""
+        """The chosen resource; adds its problems and warnings to the plan."""
         self.problems += choice.problems
         self.warnings += choice.warnings
-        return choice.thing
+        return choice.value
 
     def only(self, kind: str, found: Sequence[Found]) -> Found | None:
-        """The one of its kind. More than one is a problem: we never guess."""
+        """The only one of its kind, if any. More than one is a problem: we never guess."""
         if len(found) > 1:
-            ids = ", ".join(thing.id for thing in found)
+            ids = ", ".join(resource.id for resource in found)
             self.problems.append(
                 Problem(
                     kind,

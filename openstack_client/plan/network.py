@@ -1,4 +1,4 @@
-"""Decide about what connects the server: security group, port and floating IP."""
+"""Decide the server's security group, port and floating IP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openstack_client.cloud.resources import (
     Port,
 )
 from openstack_client.errors import Problem
-from openstack_client.names import made_name, resolve
+from openstack_client.names import resolve, resource_name
 from openstack_client.plan import choices, security_group
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Plan
@@ -24,21 +24,21 @@ def decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory) 
             plan.problems.append(found)
         else:
             plan.group, plan.group_given = found, True
-            detail = f"as it is; it must let in {HTTP_PORT} and {SSH_PORT}"
+            detail = f"unchanged; it must allow ports {HTTP_PORT} and {SSH_PORT}"
             plan.items.append(Item("security group", found.name, Action.FOUND, detail, found.id))
         return
     plan.group = plan.only("security group", mine.groups)
     wanted = security_group.wanted_rules(settings.allow_from, settings.ssh_from)
     present = plan.group.rules if plan.group else ()
     plan.add_rules, plan.drop_rules = security_group.difference(wanted, present)
-    action, detail = Action.MAKE, security_group.words(wanted)
+    action, detail = Action.CREATE, security_group.describe(wanted)
     if plan.group:
         changed = plan.add_rules or plan.drop_rules
         action = Action.CHANGE if changed else Action.FOUND
         if changed:
-            closes = security_group.words(plan.drop_rules)
-            detail = f"to {detail}" + (f"; closes {closes}" if closes else "")
-    name = plan.group.name if plan.group else made_name(plan.name)
+            removed = security_group.describe(plan.drop_rules)
+            detail = f"to {detail}" + (f"; removes {removed}" if removed else "")
+    name = plan.group.name if plan.group else resource_name(plan.name)
     plan.items.append(
         Item("security group", name, action, detail, plan.group.id if plan.group else "")
     )
@@ -51,20 +51,20 @@ def decide_port(plan: Plan, mine: Inventory) -> None:
             plan.problems.append(
                 Problem(
                     "port",
-                    f"{plan.port.address} of this deployment is on another network.",
+                    f"{plan.port.address} of this deployment is on a different network.",
                     f"Delete the deployment first: delete {plan.name}.",
                 )
             )
         plan.items.append(Item("port", plan.port.address, Action.FOUND, "", plan.port.id))
-    elif plan.server_action in {Action.MAKE, Action.REPLACE}:
+    elif plan.server_action in {Action.CREATE, Action.REPLACE}:
         on = f"on network {plan.network.name}" if plan.network else ""
-        plan.items.append(Item("port", made_name(plan.name), Action.MAKE, on))
+        plan.items.append(Item("port", resource_name(plan.name), Action.CREATE, on))
     elif plan.server and plan.server.status not in SLEEPING:
         plan.problems.append(
             Problem(
                 "port",
-                f"that of server {plan.server.name!r} is gone: somebody deleted it.",
-                "Make the server anew with --recreate.",
+                f"the port of server {plan.server.name!r} was deleted.",
+                "Recreate the server with --recreate.",
             )
         )
 
@@ -85,7 +85,7 @@ def decide_address(plan: Plan, settings: Settings, facts: Facts, mine: Inventory
     choice = choices.external_network(settings.external_network, "auto", facts, inner)
     plan.external = plan.take(choice)
     where = f"from {plan.external.name}" if plan.external else ""
-    plan.items.append(Item("floating IP", "a new one", Action.MAKE, where))
+    plan.items.append(Item("floating IP", "(new)", Action.CREATE, where))
 
 
 def _take_given_address(plan: Plan, wanted: str, facts: Facts) -> None:
@@ -106,7 +106,7 @@ def _take_given_address(plan: Plan, wanted: str, facts: Facts) -> None:
     plan.address = found
     action = Action.FOUND if ours else Action.CHANGE
     plan.items.append(
-        Item("floating IP", found.address, action, "as asked; kept on delete", found.id)
+        Item("floating IP", found.address, action, "as requested; kept on delete", found.id)
     )
 
 

@@ -1,4 +1,4 @@
-"""Is there room in the project? Compares what a plan adds with what the quota leaves."""
+"""Check the quotas: compare what a plan adds with what is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from openstack_client.cloud.resources import Quota
 from openstack_client.errors import Problem
 
-WORDS = {
+NAMES = {
     "instances": "servers",
     "cores": "cores",
     "ram": "MB of memory",
@@ -18,25 +18,27 @@ WORDS = {
     "ports": "ports",
 }
 REMEDIES = {
-    "floating_ips": "Release one, or give a free one with --floating-ip ADDRESS.",
+    "floating_ips": "Release one, or use a free one with --floating-ip ADDRESS.",
     "security_groups": "Delete one, or use one with --security-group NAME.",
     "keypairs": "Delete one, or use one with --key NAME.",
-    "cores": "Delete a server, take a smaller --flavor, or ask for more.",
-    "ram": "Delete a server, take a smaller --flavor, or ask for more.",
+    "cores": "Delete a server, use a smaller --flavor, or ask for a higher quota.",
+    "ram": "Delete a server, use a smaller --flavor, or ask for a higher quota.",
 }
 
 
 def shortages(needs: Mapping[str, int], quotas: Mapping[str, Quota]) -> list[Problem]:
-    """One problem for each quota that the plan would break."""
+    """A problem for each quota that the plan would exceed."""
     found = []
     for name, need in needs.items():
         quota = quotas.get(name)
         if need <= 0 or quota is None or quota.free is None or need <= quota.free:
             continue
         what = (
-            f"{need} more {WORDS[name]} needed, {quota.free} left "
+            f"{need} more {NAMES[name]} needed, {quota.free} left "
             f"({quota.used} of {quota.limit} in use)."
         )
-        remedy = REMEDIES.get(name, "Delete what is not needed, or ask the operators for more.")
-        found.append(Problem(f"quota of {WORDS[name]}", what, remedy))
+        remedy = REMEDIES.get(
+            name, "Delete unused resources, or ask the cloud's operators for a higher quota."
+        )
+        found.append(Problem(f"quota of {NAMES[name]}", what, remedy))
     return found

@@ -1,4 +1,4 @@
-"""The least openings: which rules the security group should have, and how to get there."""
+"""The security group's rules: the smallest set needed, and the changes to get there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openstack_client.service import HTTP_PORT, SSH_PORT
 
 
 def wanted_rules(allow_from: Iterable[str], ssh_from: Iterable[str] | None) -> list[Rule]:
-    """The service from `allow_from`, ssh from `ssh_from` or else the same networks."""
+    """Allow the service from `allow_from`, and ssh from `ssh_from` or else `allow_from`."""
     allowed = list(allow_from)
     ssh = allowed if ssh_from is None else list(ssh_from)
     rules = [Rule(HTTP_PORT, cidr) for cidr in allowed] + [Rule(SSH_PORT, cidr) for cidr in ssh]
@@ -18,7 +18,7 @@ def wanted_rules(allow_from: Iterable[str], ssh_from: Iterable[str] | None) -> l
 
 
 def difference(wanted: Sequence[Rule], present: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
-    """Rules to add, and rules to take away."""
+    """The rules to add and the rules to delete."""
     have = {(rule.port, rule.cidr) for rule in present if not rule.other}
     want = {(rule.port, rule.cidr) for rule in wanted}
     add = [rule for rule in wanted if (rule.port, rule.cidr) not in have]
@@ -26,8 +26,8 @@ def difference(wanted: Sequence[Rule], present: Sequence[Rule]) -> tuple[list[Ru
     return add, drop
 
 
-def words(rules: Iterable[Rule]) -> str:
-    """Openings as a person reads them."""
+def describe(rules: Iterable[Rule]) -> str:
+    """The rules as text."""
     by_port: dict[int | None, list[str]] = {}
     for rule in rules:
         by_port.setdefault(rule.port, []).append(rule.cidr)

@@ -1,4 +1,4 @@
-"""Decide about the server: create, keep, start or replace it, and of which image and flavor."""
+"""Decide whether to create, keep, start or replace the server, and its image and flavor."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from openstack_client.cloud.resources import (
     Server,
 )
 from openstack_client.errors import Problem
-from openstack_client.names import made_name, resolve
+from openstack_client.names import resolve, resource_name
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Parcel, Plan
 from openstack_client.settings import Settings
 
+# Each status with the command that ends it.
 SLEEPING = {
     "PAUSED": "unpause",
     "SUSPENDED": "resume",
@@ -29,7 +30,7 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
     plan.server = plan.only("server", [s for s in mine.servers if s.status != "DELETED"])
     server = plan.server
     if server is None:
-        plan.server_action = Action.MAKE
+        plan.server_action = Action.CREATE
     elif server.status == "ERROR" or recreate:
         plan.server_action = Action.REPLACE
     elif server.status in {"SHUTOFF", "STOPPED"}:
@@ -42,8 +43,7 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
             Problem(
                 "server",
                 f"{server.name!r} is {server.status}.",
-                f"Wake it with: openstack server {verb} {server.id}; "
-                "or make it anew with --recreate.",
+                f"Run: openstack server {verb} {server.id}; or recreate it with --recreate.",
             )
         )
 
@@ -58,14 +58,14 @@ def decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | N
         plan.problems.append(
             Problem(
                 "volume size",
-                "the cloud offers no volumes.",
-                "Leave --volume-size out.",
+                "the cloud has no volume service.",
+                "Remove --volume-size.",
             )
         )
 
 
 def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
-    """The named image; or a baked one of project `baked_in` that fits; or a stock one."""
+    """The named image, or a matching baked one in project `baked_in`, or a stock one."""
     choice = choices.image(settings.image, facts)
     plan.image, plan.image_why = plan.take(choice), choice.why
     recipe = plan.parcel.recipe if plan.parcel else None
@@ -80,9 +80,9 @@ def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | 
 
 def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
     server, action = plan.server, plan.server_action
-    name = server.name if server else made_name(plan.name)
-    if action in {Action.MAKE, Action.REPLACE}:
-        parts = [thing.name for thing in (plan.image, plan.flavor, plan.network) if thing]
+    name = server.name if server else resource_name(plan.name)
+    if action in {Action.CREATE, Action.REPLACE}:
+        parts = [resource.name for resource in (plan.image, plan.flavor, plan.network) if resource]
         parts += [f"{settings.volume_size} GB volume"] if settings.volume_size else []
         parts += [f"zone {plan.zone}"] if plan.zone else []
         parts += [f"{len(plan.parcel.data):,} bytes of user data"] if plan.parcel else []
@@ -95,8 +95,8 @@ def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
         others = _differences(server, plan.parcel, settings, facts) if server else []
         if others:
             plan.warnings.append(
-                f"server {name!r} was made with {'; '.join(others)}. --recreate makes it anew "
-                "(its address stays)."
+                f"server {name!r} was created with {'; '.join(others)}. Use --recreate to "
+                "replace it (its address stays)."
             )
     plan.items.append(Item("server", name, action, detail, server.id if server else ""))
 
@@ -104,15 +104,15 @@ def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
 def _differences(
     server: Server, parcel: Parcel | None, settings: Settings, facts: Facts
 ) -> list[str]:
-    """What a server that is there has, and a new one would not; its image may be gone by now."""
+    """How an existing server differs from a new one. Its image may be deleted by now."""
     found = []
     made_of = server.metadata.get(inventory.DATA_KEY)
     if parcel and made_of and made_of != parcel.digest:
-        found.append("other code or settings than those on this disk")
+        found.append("different code or settings")
     wanted = settings.flavor and resolve("flavor", settings.flavor, facts.flavors)
     if isinstance(wanted, Flavor) and server.flavor not in {"", wanted.name, wanted.id}:
         found.append(f"flavor {server.flavor!r}, not {wanted.name!r}")
     image = settings.image and resolve("image", settings.image, facts.images)
     if isinstance(image, Image) and server.image not in {"", image.id}:
-        found.append(f"another image than {image.name!r}")
+        found.append(f"an image other than {image.name!r}")
     return found

@@ -2,10 +2,10 @@
 
     context = UserDataContext(name="demo", code=read_code(IMPORT_FOLDER))
     user_data = render(context)     # .data .text .payload .code_hash .size
-    deliver(address, port, user_data.payload)   # when the server has an address, until it says so
+    deliver(address, port, user_data.payload)   # repeat until delivered
 
-Pure but for read_code and read_model, which read files, cloud_init_schema, which asks
-cloud-init's own checker where it is installed, and deliver.
+Pure, except for read_code and read_model, which read files, cloud_init_schema, which runs
+cloud-init if installed, and deliver.
 """
 
 from openstack_client.userdata.checks import (

@@ -1,7 +1,7 @@
-"""Is this user data fit to be sent? Its size, and the shape of its cloud-config.
+"""Validate user data: its size, and the structure of its cloud-config.
 
-`check_cloud_config` knows only what our templates use, and runs everywhere;
-`cloud_init_schema` asks cloud-init itself, where it is installed.
+`check_cloud_config` knows only what our templates use, and works everywhere.
+`cloud_init_schema` runs cloud-init's own check where it is installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from openstack_client.errors import PreflightError, Problem
 
-# Nova refuses more than 65,535 bytes of base64, which is 49,149 bytes before it.
+# Nova accepts at most 65,535 bytes of base64, which encode 49,149 bytes.
 NOVA_LIMIT = 49_149
 SIZE_GOAL = 32 * 1024
 
@@ -55,7 +55,7 @@ class _Apt(_Strict):
 
 
 class CloudConfig(_Strict):
-    """The part of cloud-config that our templates use, and nothing else."""
+    """The subset of cloud-config that our templates use."""
 
     package_update: Literal[False]
     package_upgrade: Literal[False]
@@ -69,30 +69,35 @@ class CloudConfig(_Strict):
 
 
 def check_size(data: bytes, parts: dict[str, int]) -> None:
-    """Refuse user data that Nova would refuse, and say what makes it big."""
+    """Raise PreflightError if the user data is too large for Nova; list the size of each part."""
     if len(data) <= NOVA_LIMIT:
         return
     raise PreflightError(
-        f"The user data has {len(data):,} bytes; Nova takes at most {NOVA_LIMIT:,}.",
-        "Make the largest part smaller: fewer certificates, keys or settings.",
+        f"The user data has {len(data):,} bytes; Nova accepts at most {NOVA_LIMIT:,}.",
+        "Reduce the largest part: use fewer certificates, keys or settings.",
         problems=[Problem(name, f"{size:,} bytes compressed.") for name, size in parts.items()],
     )
 
 
 def check_cloud_config(text: str) -> None:
-    """Refuse a cloud-config that cloud-init would ignore, in whole or in part."""
+    """Raise PreflightError if cloud-init would ignore the cloud-config or parts of it."""
     problems = cloud_config_problems(text)
     if problems:
         raise PreflightError(
-            "The rendered cloud-config would not be understood by cloud-init.",
-            "Look at the templates in cloud-init/: one was changed so that its output is wrong.",
+            "The rendered cloud-config is not valid.",
+            "Check recent changes to the templates in cloud-init/.",
             problems=problems,
         )
 
 
 def cloud_config_problems(text: str) -> list[Problem]:
     if not text.startswith(HEADER):
-        return [Problem("first line", "must be exactly #cloud-config, or all of it is ignored.")]
+        return [
+            Problem(
+                "first line",
+                "must be exactly #cloud-config; otherwise cloud-init ignores the file.",
+            )
+        ]
     try:
         config = CloudConfig.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
@@ -109,7 +114,7 @@ def cloud_config_problems(text: str) -> list[Problem]:
 
 
 def cloud_init_schema(text: str) -> list[Problem] | None:
-    """What cloud-init's own schema says; None where cloud-init is not installed."""
+    """The problems found by cloud-init's own schema check, or None if it is not installed."""
     program = shutil.which("cloud-init")
     if program is None:
         return None
@@ -119,8 +124,8 @@ def cloud_init_schema(text: str) -> list[Problem] | None:
         done = subprocess.run(
             [program, "schema", "-c", str(file)], capture_output=True, text=True, check=False
         )
-    said = " ".join((done.stdout + done.stderr).replace(str(file), "user data").split())
-    # Deprecations are reported with exit code 0; they break a later release, so they count.
-    if done.returncode == 0 and "deprecat" not in said.lower():
+    output = " ".join((done.stdout + done.stderr).replace(str(file), "user data").split())
+    # cloud-init reports deprecations with exit code 0. They break in a later release.
+    if done.returncode == 0 and "deprecat" not in output.lower():
         return []
-    return [Problem("cloud-init schema", said)]
+    return [Problem("cloud-init schema", output)]

@@ -1,7 +1,7 @@
-"""Hands the payload to the VM, on the port where the service will answer.
+"""Deliver the payload to the VM, on the port that the service will use.
 
-The VM knows the SHA-256 of what it waits for from its user data and takes nothing else, so
-this needs no password and no ssh. While the VM still boots, nobody answers: call it again.
+The user data tells the VM the SHA-256 of the payload, and the VM accepts nothing else, so
+delivery needs no password and no ssh. A booting VM does not answer yet: call `deliver` again.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ TIMEOUT = 20.0
 
 
 class Delivery(StrEnum):
-    """What came of one attempt."""
+    """The result of one attempt."""
 
     DELIVERED = "delivered"
     NOT_YET = "not yet"
-    """Nobody answers there yet, or the connection broke: try again in a moment."""
+    """No answer yet, or the connection failed: try again later."""
     NOT_WANTED = "not wanted"
-    """The service itself answers there already: it has its code."""
+    """The service is running, so the VM has its code."""
 
 
 def deliver(address: str, port: int, payload: bytes, timeout: float = TIMEOUT) -> Delivery:
-    """Make one attempt; ContextualizationError when the VM waits for other code than this."""
+    """Make one attempt. Raises ContextualizationError if the VM expects different code."""
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
     path = f"/stackserve-payload/{hashlib.sha256(payload).hexdigest()}"
     try:
         connection.request("PUT", path, body=payload, headers={"Connection": "close"})
-        answer = connection.getresponse()
-        said = answer.read(500).decode("utf-8", "replace").strip()
+        response = connection.getresponse()
+        message = response.read(500).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException):
         return Delivery.NOT_YET
     finally:
         connection.close()
-    if answer.status == http.HTTPStatus.CREATED:
+    if response.status == http.HTTPStatus.CREATED:
         return Delivery.DELIVERED
-    if answer.status == http.HTTPStatus.CONFLICT:
+    if response.status == http.HTTPStatus.CONFLICT:
         raise ContextualizationError(
-            f"The server at {address} waits for other code than this checkout holds. {said}",
-            "It was made from another state of the code: delete it and deploy again.",
+            f"The server at {address} expects different code. {message}",
+            "It was created with another version of the code: delete it and deploy again.",
         )
-    if answer.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED):
+    if response.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.METHOD_NOT_ALLOWED):
         return Delivery.NOT_WANTED
     return Delivery.NOT_YET

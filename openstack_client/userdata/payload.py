@@ -1,8 +1,8 @@
-"""What the launcher delivers to the VM: the code and the model, packed the same way every time.
+"""The payload delivered to the VM: the code and the model in a reproducible archive.
 
-Compressed, the code alone is twice what Nova takes as user data. So the user data holds the
-SHA-256 of this archive, and the VM accepts exactly that archive on the service's port
-(delivery.py), while its packages are being installed.
+Even compressed, the code is twice as large as Nova allows for user data. So the user data only
+holds the archive's SHA-256, and the VM accepts exactly that archive on the service's port
+(delivery.py) while it installs its packages.
 """
 
 from __future__ import annotations
@@ -23,40 +23,41 @@ SHIPPED = f"{PACKAGE}/shipped"
 LOCK = f"{PACKAGE}/requirements.txt"
 MODEL_FILES = ("card.json", "model.keras")
 
-# Tuned for source text: four bits of literal context, no alignment. About 2% under -9e.
+# Tuned for source text: four bits of literal context, no alignment. About 2% smaller than -9e.
 XZ_FILTERS = [
     {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
 ]
 
 
 def read_code(folder: Path) -> tuple[CarriedFile, ...]:
-    """Every file of the production_server package in this folder, as it is on the disk now."""
+    """Read all files of the production_server package in this folder."""
     package = folder / PACKAGE
     if not (package / "__main__.py").is_file():
         raise PreflightError(
             f"There is no {PACKAGE}/__main__.py in {folder}.",
-            "Install Stackserve again, or use a complete checkout of it.",
+            "Reinstall Stackserve, or use a complete checkout.",
         )
     return tuple(
         CarriedFile(path=path.relative_to(folder).as_posix(), content=path.read_bytes())
         for path in sorted(package.rglob("*"))
-        if path.is_file() and not _left_out(path.relative_to(folder))
+        if path.is_file() and not _is_excluded(path.relative_to(folder))
     )
 
 
-def _left_out(path: Path) -> bool:
+def _is_excluded(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
     unused = path.suffix == ".pyc" or path.name == "py.typed"
     return hidden or unused or "__pycache__" in path.parts
 
 
 def read_model(folder: Path) -> tuple[CarriedFile, ...]:
-    """The model and card of a registry version folder, to go in place of the shipped one."""
+    """Read the model and card from a version folder of the registry."""
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise PreflightError(
-            f"{folder} is not a model folder: it lacks {' and '.join(missing)}.",
-            f"Give a version folder, as `{SERVER_COMMAND} models list` shows them.",
+            f"{folder} is not a model folder: {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing.",
+            f"Use a version folder; `{SERVER_COMMAND} models list` lists them.",
         )
     return tuple(
         CarriedFile(path=f"{folder.name}/{name}", content=(folder / name).read_bytes())
@@ -65,7 +66,7 @@ def read_model(folder: Path) -> tuple[CarriedFile, ...]:
 
 
 def code_hash(files: Iterable[CarriedFile]) -> str:
-    """One short name for the content of the code, whatever the order of its files."""
+    """A short hash of the code, independent of the order of the files."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):
         digest.update(f"{file.path}\0{len(file.content)}\0".encode())
@@ -74,15 +75,15 @@ def code_hash(files: Iterable[CarriedFile]) -> str:
 
 
 def lock_file(files: Iterable[CarriedFile]) -> str:
-    """The locked dependencies: a prepared image with others is of no use."""
+    """The locked dependencies. A baked image must contain the same ones."""
     for file in files:
         if file.path == LOCK:
             return file.content.decode("utf-8")
-    raise PreflightError(f"The code lacks {LOCK}.", "Run ./scripts/lock to make it.")
+    raise PreflightError(f"{LOCK} is missing.", "Run ./scripts/lock to create it.")
 
 
 def carried(context: UserDataContext) -> tuple[CarriedFile, ...]:
-    """The files that go onto this VM, sorted, the asked-for model in the shipped one's place."""
+    """The files for this VM, sorted, with the chosen model instead of the shipped one."""
     files = [file for file in context.code if not context.model or not _is_under(file, SHIPPED)]
     for file in context.model or ():
         files.append(CarriedFile(path=f"{SHIPPED}/{file.path}", content=file.content))
@@ -94,7 +95,7 @@ def _is_under(file: CarriedFile, folder: str) -> bool:
 
 
 def pack(files: Iterable[CarriedFile]) -> bytes:
-    """A tar.xz that depends on names and contents alone."""
+    """Pack a tar.xz that depends only on names and contents."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for file in files:

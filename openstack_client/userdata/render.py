@@ -1,4 +1,4 @@
-"""From a context to user data: the role's template, filled, checked and compressed."""
+"""Render a context to user data: fill in the role's template, check it and compress it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from openstack_client.userdata.context import UserData, UserDataContext
 from openstack_client.userdata.payload import carried, code_hash, pack
 
 FILES = TEMPLATES / "files"
-# What a template installs from another folder, under the name that it uses.
+# Files that templates use from another folder, by the name used in the template.
 FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
-# Seconds. Users run the command again to keep waiting, so after a short --timeout-ready the VM must
-# not have given up already.
-SHORTEST_WAIT = 600
+# In seconds. After a short --timeout-ready, users run the command again to keep waiting, so the
+# VM must not have given up by then.
+MIN_READY_TIMEOUT = 600
 
 
 def carried_text(name: str) -> str:
-    """A file under cloud-init/files/, as a template writes it onto the VM."""
+    """Read a file in cloud-init/files/ for a template."""
     return FROM_ELSEWHERE.get(name, FILES / name).read_text("utf-8")
 
 
 def template_files() -> dict[str, bytes]:
-    """Every file of cloud-init/, by its path there: all that user data is made of."""
+    """All files in cloud-init/ by path: the sources of the user data."""
     paths = sorted(path for path in TEMPLATES.rglob("*") if path.is_file())
     return {
         path.relative_to(TEMPLATES).as_posix(): path.read_bytes()
@@ -39,7 +39,7 @@ def template_files() -> dict[str, bytes]:
 
 
 def render(context: UserDataContext) -> UserData:
-    """The user data of one VM; refuses (PreflightError) what Nova or cloud-init would refuse."""
+    """Render a VM's user data. Raises PreflightError if Nova or cloud-init would refuse it."""
     payload = pack(carried(context))
     text = cloud_config(context, payload)
     check_cloud_config(text)
@@ -55,15 +55,15 @@ def render(context: UserDataContext) -> UserData:
 
 
 def digest(text: str) -> str:
-    """A short name for the cloud-config, however long the VM waits."""
-    lasting = re.sub(r"^ *READY_TIMEOUT=.*\n", "", text, flags=re.MULTILINE)
-    return hashlib.sha256(lasting.encode("utf-8")).hexdigest()[:16]
+    """A short hash of the cloud-config, independent of the timeout."""
+    stable = re.sub(r"^ *READY_TIMEOUT=.*\n", "", text, flags=re.MULTILINE)
+    return hashlib.sha256(stable.encode("utf-8")).hexdigest()[:16]
 
 
 def cloud_config(
     context: UserDataContext, payload: bytes, read: Callable[[str], str] = carried_text
 ) -> str:
-    """The cloud-config as text; it names `payload` by its hash, and `read` what it writes."""
+    """The cloud-config as text, with the hash of `payload`. `read` reads the files it includes."""
     template = _environment(read).get_template(f"{context.role.value}.yaml.j2")
     return template.render(
         vm=context,
@@ -73,7 +73,7 @@ def cloud_config(
 
 
 def parts(context: UserDataContext, text: str) -> dict[str, int]:
-    """What the parts of the user data weigh, each compressed alone."""
+    """The compressed size of each part of the user data."""
     texts = {
         "certificates": context.ca_bundle or "",
         "ssh keys": "\n".join(context.ssh_keys),
@@ -83,18 +83,18 @@ def parts(context: UserDataContext, text: str) -> dict[str, int]:
 
 
 def compress(data: bytes) -> bytes:
-    """gzip without a time stamp or a name: the same bytes for the same input."""
+    """gzip without a timestamp or file name, so that equal input gives equal output."""
     return gzip.compress(data, compresslevel=9, mtime=0)
 
 
 def service_settings(context: UserDataContext) -> dict[str, str]:
-    """What the service's processes find in their environment, but for the broker's password."""
+    """The environment of the service's processes, without the broker's password."""
     ours = {
         "STACKSERVE_HOME": "/var/lib/stackserve",
         "STACKSERVE_HOST": "0.0.0.0",
         "STACKSERVE_PORT": str(context.port),
         "STACKSERVE_CODE_HASH": code_hash(context.code),
-        # The code itself is read-only for the service; what it compiles goes here.
+        # The service cannot write to its code folder, so compiled code goes here.
         "PYTHONPYCACHEPREFIX": "/var/cache/stackserve/bytecode",
         "JAX_COMPILATION_CACHE_DIR": "/var/cache/stackserve/jax",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -104,7 +104,7 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
 
 
 def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
-    """What the installing steps find in their environment."""
+    """The environment of the setup steps."""
     values: dict[str, object] = {
         "ROLE": context.role.value,
         "NAME": context.name,
@@ -113,7 +113,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "PORT": context.port,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
-        "READY_TIMEOUT": max(SHORTEST_WAIT, context.ready_timeout),
+        "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),
         "EXTRA_PACKAGES": " ".join(context.extra_packages),
         "APT_MIRROR": context.apt_mirror,
         "APT_SECURITY_MIRROR": context.apt_security_mirror,
@@ -143,5 +143,5 @@ def _environment(read: Callable[[str], str]) -> jinja2.Environment:
 
 
 def quoted(value: str) -> str:
-    """A YAML scalar that can hold anything: JSON strings are YAML."""
+    """Quote a string for YAML. JSON strings are valid YAML."""
     return json.dumps(value)

@@ -1,6 +1,6 @@
-"""Follow a server's boot from outside: what its console tells, and the hand-over of its code.
+"""Follow a server's boot: read its console log and deliver its code.
 
-Both deploy and bake wait for a server; what each of them waits for is its own business.
+Used by both deploy and bake, which each wait for something different.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from openstack_client.watch.probe import listens
 from openstack_client.watch.progress import Progress
 
 CONSOLE_EVERY = 3.0
-# A cloud that answers so shows no console to this user, now or later.
+# With these statuses, the cloud never shows this user a console.
 NO_CONSOLE = {403, 404, 409, 501}
 
 
 @dataclass
 class BootConsole:
-    """The console of a server that boots: each look tells the progress and keeps the host keys."""
+    """The console of a booting server. Each update reports progress and saves the host keys."""
 
     cloud: Cloud
     server: Server
@@ -32,14 +32,14 @@ class BootConsole:
     progress: Progress
     known_hosts: Path | None
     needed: bool = False
-    """Whether it is an error when the cloud shows none."""
+    """Whether a missing console is an error."""
     works: bool = True
     text: str = ""
     marks: list[console.Mark] = field(default_factory=list)
     last_line: str = ""
 
-    def look(self) -> None:
-        """Read it, if the cloud shows one."""
+    def update(self) -> None:
+        """Read the console, if the cloud shows one."""
         if not self.works:
             return
         try:
@@ -47,11 +47,13 @@ class BootConsole:
         except CloudError as error:
             if error.status in NO_CONSOLE and not self.needed:
                 self.works = False
-                self.progress.note(f"No console log here, so stages are not told: {error.what}")
-            elif error.status in NO_CONSOLE or not error.may_pass:
+                self.progress.note(
+                    f"No console log available, so stages are not shown: {error.what}"
+                )
+            elif error.status in NO_CONSOLE or not error.is_temporary:
                 raise
             else:
-                self.progress.note(f"Waiting on: {error.what}")
+                self.progress.note(f"Still waiting: {error.what}")
             return
         self.marks = console.since_boot(console.marks(self.text))
         for mark in self.marks:
@@ -65,27 +67,27 @@ class BootConsole:
         return any(mark.stage == stage and mark.state == "done" for mark in self.marks)
 
     def raise_failure(self, place: str, remedy: str) -> None:
-        """The step that failed, if one did, with its log."""
+        """Raise an error with the log of the failed step, if there is one."""
         mark = console.failed(self.marks)
         if mark is None:
             return
         detail = f": {mark.detail}" if mark.detail else ""
         raise ContextualizationError(
-            f"The step {mark.stage!r} failed on the {place}, {mark.uptime:.0f} s after it "
+            f"The step {mark.stage!r} failed on the {place} {mark.uptime:.0f} s after it "
             f"booted{detail}.",
             remedy,
             log=console.before_failure(self.text, mark.stage),
         )
 
     @property
-    def last_words(self) -> str:
-        """The last line, as a sentence to add to an error."""
+    def last_line_sentence(self) -> str:
+        """The last line, as a sentence for an error message."""
         return f" Last line of the console: {self.last_line!r}." if self.last_line else ""
 
 
 @dataclass
-class HandOver:
-    """Gives a server the code that its user data names, once."""
+class CodeDelivery:
+    """Delivers the code that a server's user data names, once."""
 
     address: str
     payload: bytes
@@ -94,7 +96,7 @@ class HandOver:
     done: bool = False
 
     def attempt(self) -> bool:
-        """Whether the server has its code, after a try if it had not."""
+        """Try to deliver the code, unless done. Returns whether the server has it."""
         if self.done:
             return True
         if not listens(self.address, self.port):
@@ -104,18 +106,18 @@ class HandOver:
         except ContextualizationError as error:
             raise ContextualizationError(
                 error.what,
-                "Deploy from the code that it was made from, or make it anew with --recreate.",
+                "Deploy the code it was created with, or recreate it with --recreate.",
             ) from error
         self.done = result is not Delivery.NOT_YET
         if result is Delivery.DELIVERED:
-            self.progress.note(f"The code was handed over ({len(self.payload):,} bytes).")
+            self.progress.note(f"Code delivered ({len(self.payload):,} bytes).")
         return self.done
 
 
 def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str:
     """The server's console log."""
     return str(
-        cloud.ask(
+        cloud.request(
             "Nova",
             "show the console log",
             lambda: cloud.nova.servers.get_console_output(server.id, length=length),
@@ -125,7 +127,7 @@ def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str
 
 
 def remember_host_keys(file: Path, address: str, text: str) -> bool:
-    """Keep the host keys that the console shows, so that ssh need not trust blindly."""
+    """Save the host keys shown in the console, so that ssh can verify the server."""
     keys = console.host_keys(text)
     if not keys:
         return False
@@ -138,7 +140,7 @@ def remember_host_keys(file: Path, address: str, text: str) -> bool:
 
 
 def knows_host(file: Path, address: str) -> bool:
-    """Whether a host key of that address is kept."""
+    """Whether a host key for this address is saved."""
     if not file.is_file():
         return False
     lines = file.read_text(encoding="utf-8").splitlines()

@@ -1,10 +1,10 @@
-"""Read a server's console log: the markers of its stages, and its ssh host keys. Pure.
+"""Read a server's console log: the markers of its stages and its ssh host keys. Pure.
 
-The server writes one line for each step (see cloud-init/):
+The server prints these lines (see cloud-init/):
     STACKSERVE stage=<name> state=<begin|done|failed> t=<uptime s> [detail="..."]
     STACKSERVE-LOG stage=<name> <a line of the log of the step that failed>
     STACKSERVE-HOSTKEY <kind> <key>
-Packages, dependencies and code run side by side, so their markers interleave.
+The packages, dependencies and code steps run in parallel, so their markers interleave.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ KEY_BLOCK = re.compile(
     r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL
 )
 KEY_LINE = re.compile(r"((?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*)")
-# Nova takes the escape character out of terminal codes and leaves the rest of them.
+# Nova removes the escape character from terminal codes but leaves the rest.
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\[(?:[0-9;?]+[mHKJh]|[HKJ])|\r")
-# What a kernel, systemd or cloud-init prefixes its lines with.
+# Prefixes of lines from the kernel, systemd and cloud-init.
 PREFIX = re.compile(r"^(?:\[\s*\d+\.\d+\]\s*)?(?:cloud-init\[\d+\]:\s*)?(?:ci-info:\s*)?")
-DULL = re.compile(
+NOISE = re.compile(
     r"^$|^\[\s*OK\s*\]|^(?:Start|Stopp|Mount)ing |login:|^-+$|^\++[-+]*\+$|^\|.*\|$"
     r"|^\+[-+].*[-+]\+$|^ci-info|\bSSH HOST KEY|^<14>|^STACKSERVE|^clocksource:|^hrtimer:|^\+-+\["
 )
@@ -38,7 +38,7 @@ DULL = re.compile(
 
 @dataclass(frozen=True)
 class Mark:
-    """One marker; `uptime` is the server's own clock."""
+    """A stage marker; `uptime` is in seconds since the server booted."""
 
     stage: str
     state: str
@@ -47,12 +47,12 @@ class Mark:
 
 
 def clean(text: str) -> list[str]:
-    """Lines without terminal colours and carriage returns."""
+    """The lines without terminal codes and carriage returns."""
     return [ESCAPES.sub("", line).rstrip() for line in text.split("\n")]
 
 
 def marks(text: str) -> list[Mark]:
-    """All markers, in the order in which they were written."""
+    """All markers, in order."""
     found = []
     for line in clean(text):
         match = MARKER.search(line)
@@ -63,7 +63,7 @@ def marks(text: str) -> list[Mark]:
 
 
 def since_boot(found: Iterable[Mark]) -> list[Mark]:
-    """The markers of the last boot: a reboot starts again with booting."""
+    """The markers since the last boot."""
     last: list[Mark] = []
     for mark in found:
         if mark.stage == "booting" and mark.state == "begin":
@@ -73,7 +73,7 @@ def since_boot(found: Iterable[Mark]) -> list[Mark]:
 
 
 def failed(found: Iterable[Mark]) -> Mark | None:
-    """The step that failed, if the last boot has one."""
+    """The failed step of the last boot, if any."""
     return next((mark for mark in since_boot(found) if mark.state == "failed"), None)
 
 
@@ -82,42 +82,42 @@ def is_ready(found: Iterable[Mark]) -> bool:
 
 
 def waiting_for(found: Iterable[Mark]) -> str:
-    """What has not been seen yet, in words."""
+    """The stages that are not done, as text."""
     last = since_boot(found)
     if not last:
-        return "the console has shown no stage yet"
+        return "the console has not shown any stage yet"
     done = {mark.stage for mark in last if mark.state == "done"}
     open_stages = [stage for stage in STAGES if stage not in done]
     if not open_stages:
         return "all stages are done on the server"
     begun = {mark.stage for mark in last if mark.state == "begin"}
     doing = [stage for stage in open_stages if stage in begun]
-    now = f"{doing[-1]} was under way; " if doing else ""
+    now = f"{doing[-1]} in progress; " if doing else ""
     return f"{now}not done: {', '.join(open_stages)}"
 
 
-def how_far(found: Iterable[Mark]) -> str:
-    """Where a server stands that does not predict yet, and what it needs."""
+def describe_setup(found: Iterable[Mark]) -> str:
+    """The setup progress of a server that does not predict yet."""
     last = since_boot(found)
     mark = failed(last)
     if mark:
         return f"the step {mark.stage!r} failed" + (f": {mark.detail}" if mark.detail else "")
     code = [mark.state for mark in last if mark.stage == "code"]
-    needs = "; it waits for its code, which `deploy` hands over" if code == ["begin"] else ""
-    return waiting_for(last) + needs
+    hint = "; waiting for its code (run `deploy` to send it)" if code == ["begin"] else ""
+    return waiting_for(last) + hint
 
 
 def last_line(text: str) -> str:
-    """The last line that tells a person something."""
+    """The last informative line."""
     for line in reversed(clean(text)):
-        words = PREFIX.sub("", line).strip()
-        if words and not DULL.search(words) and not MARKER.search(words):
-            return words[:200]
+        content = PREFIX.sub("", line).strip()
+        if content and not NOISE.search(content) and not MARKER.search(content):
+            return content[:200]
     return ""
 
 
 def before_failure(text: str, stage: str = "", count: int = 15) -> str:
-    """The log of the step that failed, as the server sent it; else the console's last lines."""
+    """The failed step's log lines, or else the console's last lines."""
     lines = clean(text)
     sent = [
         match["line"]
@@ -126,12 +126,12 @@ def before_failure(text: str, stage: str = "", count: int = 15) -> str:
     ]
     if sent:
         return "\n".join(sent[-count:])
-    kept = [line for line in lines if line.strip() and not DULL.search(line.strip())]
+    kept = [line for line in lines if line.strip() and not NOISE.search(line.strip())]
     return "\n".join(kept[-count:])
 
 
 def host_keys(text: str) -> list[str]:
-    """The server's public host keys, as it printed them; those of its last boot."""
+    """The server's public host keys, as printed on its last boot."""
     joined = "\n".join(clean(text))
     own = OWN_KEY.findall(joined)
     blocks = KEY_BLOCK.findall(joined)
@@ -141,5 +141,5 @@ def host_keys(text: str) -> list[str]:
 
 
 def known_hosts_lines(address: str, keys: Iterable[str]) -> str:
-    """What ssh reads to know the server."""
+    """The host keys in known_hosts format."""
     return "".join(f"{address} {key}\n" for key in keys)

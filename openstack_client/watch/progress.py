@@ -1,4 +1,4 @@
-"""Show how a deploy goes: a live table on a terminal, plain lines in a pipe, or JSON events."""
+"""Show progress: a live table on a terminal, plain lines in a pipe, or JSON events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STYLES = {"begin": "yellow", "done": "green", "failed": "bold red"}
 
 @dataclass(frozen=True)
 class Step:
-    """A stage as it stands: `seconds` since the command began, `took` since the stage did."""
+    """A stage's state; `seconds` since the command started, `took` since the stage did."""
 
     stage: str
     state: str
@@ -51,7 +51,7 @@ class Display(Protocol):
 
 @dataclass
 class Progress:
-    """Keeps the time line and tells the display; each stage and state is told once."""
+    """Records the timeline and updates the display, once for each stage and state."""
 
     display: Display
     clock: Callable[[], float] = time.monotonic
@@ -94,7 +94,7 @@ class Progress:
 
 
 class JsonDisplay:
-    """One JSON object a line."""
+    """Prints one JSON object per line."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -117,7 +117,7 @@ class JsonDisplay:
 
 
 class PlainDisplay:
-    """A line for each thing that happens; console lines only when they change."""
+    """Prints one line per event; console lines only when they change."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -126,8 +126,8 @@ class PlainDisplay:
     def step(self, step: Step) -> None:
         took = f" ({step.took:.1f} s)" if step.took >= 0.1 else ""
         detail = f": {step.detail}" if step.detail else ""
-        words = {"begin": "begins", "done": "done", "failed": "FAILED"}[step.state]
-        self._line(f"[{step.seconds:6.1f} s] {step.stage} {words}{took}{detail}")
+        state = {"begin": "started", "done": "done", "failed": "FAILED"}[step.state]
+        self._line(f"[{step.seconds:6.1f} s] {step.stage} {state}{took}{detail}")
 
     def note(self, text: str, seconds: float) -> None:
         self._line(f"[{seconds:6.1f} s] {text}")
@@ -146,7 +146,7 @@ class PlainDisplay:
 
 
 class LiveDisplay:
-    """A table that moves, with the last console line under it."""
+    """A live table with the last console line below it."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ def display(
     *,
     began: float | None = None,
 ) -> Display:
-    """The display that fits where the output goes."""
+    """The display for this kind of output."""
     if as_json:
         return JsonDisplay(stream)
     if stream.isatty():

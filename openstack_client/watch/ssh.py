@@ -1,4 +1,4 @@
-"""How to reach a server by ssh: the right key, user and host key, and no blind trust."""
+"""Connect to a server by ssh with the right key and user, and verify its host key."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Way:
-    """Everything that ssh needs to know."""
+class SshTarget:
+    """The parameters of an ssh connection."""
 
     address: str
     user: str
@@ -19,7 +19,7 @@ class Way:
     known_hosts: Path
 
     def command(self, *more: str, options: Sequence[str] = ()) -> list[str]:
-        """The ssh command line; `more` is what to run there."""
+        """The ssh command line; `more` is the remote command."""
         identity = ["-i", str(self.key), "-o", "IdentitiesOnly=yes"] if self.key else []
         return [
             "ssh",
@@ -34,12 +34,12 @@ class Way:
         ]
 
     @property
-    def words(self) -> str:
-        """The command line to show to a person."""
+    def shell_command(self) -> str:
+        """The command line, quoted for a shell."""
         return shlex.join(self.command())
 
     def run(self, command: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
-        """Run a command there without asking anything; raises OSError or TimeoutExpired."""
+        """Run a command on the server without prompts. Raises OSError or TimeoutExpired."""
         options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={int(min(timeout, 10))}"]
         return subprocess.run(
             self.command(command, options=options),

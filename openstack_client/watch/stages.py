@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# Told by Nova and Neutron.
+# Reported by Nova and Neutron.
 CREATE = ("requested", "building", "active", "addressed")
-# Written to the console by the steps in cloud-init/files; some run side by side.
+# Printed to the console by the steps in cloud-init/files; some run in parallel.
 INSTALL = ("booting", "packages", "dependencies", "code")
 SERVE = ("rabbitmq", "model", "ready")
 CLEAN = "clean"

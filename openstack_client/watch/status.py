@@ -1,4 +1,4 @@
-"""Look at what is deployed: the server, its service over HTTP, its units over ssh."""
+"""The status of a deployment: its server, its service over HTTP, its units over ssh."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from openstack_client.cloud.resources import Address, Group, Port, Server
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.watch.probe import Probe
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 
 UNITS = {
     "rabbitmq": "rabbitmq-server",
@@ -22,8 +22,8 @@ UNITS = {
     "recorder": "stackserve-recorder",
     "cloud-init": "cloud-final",
 }
-# One round trip: what systemd says about each unit, then the depth of each queue.
-ASK = (
+# One round trip: the state of each unit, then the length of each queue.
+COMMAND = (
     "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent "
     "rabbitmq-server.service stackserve-web.service 'stackserve-worker@*.service' "
     "stackserve-recorder.service; echo ---; "
@@ -31,9 +31,9 @@ ASK = (
 )
 
 
-QUEUE = re.compile(r"stackserve\.[a-z]+")  # and not the reply queues, which end in a number
-# rabbitmqctl starts an Erlang machine of its own for each call.
-PATIENCE = 60.0
+QUEUE = re.compile(r"stackserve\.[a-z]+")  # not the reply queues, which end in a number
+# rabbitmqctl starts an Erlang VM for each call.
+SSH_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,32 +52,34 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Inside:
-    """What ssh told; `problem` when it could not."""
+class Inspection:
+    """Units and queues, read over ssh; `problem` says what failed."""
 
     units: tuple[Unit, ...] = ()
     queues: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
 
 
-def ask_inside(way: Way, vhost: str = "stackserve") -> Inside:
-    """Units and queue depths over ssh."""
+def inspect_server(target: SshTarget, vhost: str = "stackserve") -> Inspection:
+    """Read units and queue lengths over ssh."""
     try:
-        done = way.run(ASK.format(vhost=vhost), PATIENCE)
+        done = target.run(COMMAND.format(vhost=vhost), SSH_TIMEOUT)
     except OSError as error:
-        return Inside(problem=f"ssh: {error}")
+        return Inspection(problem=f"ssh: {error}")
     except subprocess.TimeoutExpired as slow:
-        return parse_inside(_text(slow.stdout), f"ssh: not all was told within {PATIENCE:.0f} s")
+        return parse_inspection(
+            _text(slow.stdout), f"ssh: incomplete answer after {SSH_TIMEOUT:.0f} s"
+        )
     if done.returncode == 255:
-        said = done.stderr.strip().splitlines()
-        return Inside(problem=f"ssh: {said[-1] if said else 'no connection'}")
-    return parse_inside(done.stdout)
+        lines = done.stderr.strip().splitlines()
+        return Inspection(problem=f"ssh: {lines[-1] if lines else 'no connection'}")
+    return parse_inspection(done.stdout)
 
 
-def parse_inside(text: str, problem: str = "") -> Inside:
-    """What came back, even if it is not all."""
+def parse_inspection(text: str, problem: str = "") -> Inspection:
+    """Parse the output, even if incomplete."""
     systemd, _, queues = text.partition("\n---\n")
-    return Inside(parse_units(systemd), parse_queues(queues), problem)
+    return Inspection(parse_units(systemd), parse_queues(queues), problem)
 
 
 def _text(output: str | bytes | None) -> str:
@@ -85,7 +87,7 @@ def _text(output: str | bytes | None) -> str:
 
 
 def parse_units(text: str) -> tuple[Unit, ...]:
-    """The blocks that `systemctl show` prints."""
+    """Parse the output of `systemctl show`."""
     units = []
     for block in text.strip().split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -105,7 +107,7 @@ def parse_units(text: str) -> tuple[Unit, ...]:
 
 
 def parse_queues(text: str) -> dict[str, int]:
-    """The JSON that rabbitmqctl prints, without reply queues."""
+    """Parse rabbitmqctl's JSON, without reply queues."""
     try:
         rows = json.loads(text or "[]")
     except json.JSONDecodeError:
@@ -115,7 +117,7 @@ def parse_queues(text: str) -> dict[str, int]:
 
 
 def drift(on_disk: str, deployed: object) -> str:
-    """Whether the code on this disk is what runs there."""
+    """Whether the deployed code differs from the local code."""
     if not deployed:
         return "unknown"
     return "none" if deployed == on_disk else "differs"
@@ -127,11 +129,11 @@ def status_json(
     *,
     probe: Probe | None,
     alive: Mapping[str, Any] | None,
-    inside: Inside | None,
+    inside: Inspection | None,
     on_disk: str,
     setup: str | None = None,
 ) -> dict[str, Any]:
-    """Everything about a deployment as one value; text is made from it."""
+    """A deployment's status as a JSON value; the text output is made from it."""
     deployed = (alive or {}).get("code_hash") or (
         server.metadata.get(inventory.CODE_KEY) if server else None
     )
@@ -147,7 +149,7 @@ def status_json(
         "address": mine.address_of(server) if server else None,
         "flavor": server.flavor if server else None,
         "created": server.created if server else None,
-        "prediction": probe.words if probe else None,
+        "prediction": probe.summary if probe else None,
         "model": probe.model if probe and probe.ok else None,
         "version": probe.version if probe and probe.ok else None,
         "setup": setup,
@@ -166,7 +168,7 @@ def deployments(
     ports: tuple[Port, ...],
     addresses: tuple[Address, ...],
 ) -> list[dict[str, Any]]:
-    """A row for each deployment in the project."""
+    """One row per deployment in the project."""
     rows = []
     for name in inventory.deployment_names(servers, groups, ports, addresses):
         mine = inventory.pick(

@@ -1,4 +1,4 @@
-"""Watch a server become useful: built by Nova, contextualized by cloud-init, answering."""
+"""Wait for a server: until Nova has built it, and until it predicts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
-from openstack_client.watch.boot import BootConsole, HandOver
+from openstack_client.watch.boot import BootConsole, CodeDelivery
 from openstack_client.watch.probe import Probe, Service
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 
 POLL = 1.0
 SERVER_EVERY = 15.0
 
 
-def until_active(
+def wait_until_active(
     cloud: Cloud,
     server: Server,
     *,
@@ -30,10 +30,10 @@ def until_active(
     meanwhile: Callable[[], None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> Server:
-    """Wait until Nova has built the server; ServerError tells Nova's fault in words."""
+    """Wait until Nova has built the server. Raises ServerError with Nova's fault."""
     until = time.monotonic() + timeout
     while True:
-        now = look_patiently(cloud, server, progress)
+        now = refresh_server(cloud, server, progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status == "ACTIVE":
@@ -44,8 +44,8 @@ def until_active(
         progress.stage("building", "begin", doing)
         if time.monotonic() > until:
             raise TimedOut(
-                f"After {timeout:.0f} s the server is still {doing}; Nova has not made it ACTIVE.",
-                "Give it longer with --timeout-build SECONDS, or ask the cloud's operators "
+                f"The server is still not ACTIVE after {timeout:.0f} s ({doing}).",
+                "Increase --timeout-build SECONDS, or ask the cloud's operators "
                 f"about server {server.id}.",
             )
         meanwhile()
@@ -53,54 +53,54 @@ def until_active(
 
 
 def fault(server: Server) -> ServerError:
-    """Nova's fault, explained."""
-    said = server.fault or "Nova tells no reason"
-    remedy = f"Give server {server.id} to the cloud's operators, or run the command again."
-    if "no valid host" in said.lower():
+    """The error for a server in ERROR, with advice for Nova's fault."""
+    reason = server.fault or "no reason given"
+    remedy = f"Run the command again, or ask the cloud's operators about server {server.id}."
+    if "no valid host" in reason.lower():
         where = f" in zone {server.zone}" if server.zone else ""
         remedy = (
-            f"No hypervisor{where} has room for flavor {server.flavor!r} now, or none fits the "
-            "image's properties: try a smaller --flavor, another --availability-zone, or later."
+            f"No hypervisor{where} has room for flavor {server.flavor!r}, or none fits the "
+            "image's properties. Try a smaller --flavor, another --availability-zone, or later."
         )
-    elif "exceeded" in said.lower() and "retries" in said.lower():
+    elif "exceeded" in reason.lower() and "retries" in reason.lower():
         remedy = (
-            "Every hypervisor that Nova tried refused: try another --flavor or --image, or later."
+            "Every hypervisor that Nova tried failed. Try another --flavor or --image, or later."
         )
-    elif "block device" in said.lower() or "volume" in said.lower():
-        remedy = "The volume could not be made: check the volume quota, or leave --volume-size out."
-    return ServerError(f"The server ended in ERROR. Nova says: {said.rstrip('.')}.", remedy)
+    elif "block device" in reason.lower() or "volume" in reason.lower():
+        remedy = "Could not create the volume. Check the volume quota, or remove --volume-size."
+    return ServerError(f"The server is in ERROR. Nova says: {reason.rstrip('.')}.", remedy)
 
 
-def _look(cloud: Cloud, server: Server) -> Server:
+def _get(cloud: Cloud, server: Server) -> Server:
     try:
         return queries.server(cloud, server.id)
     except CloudError as error:
         if error.status == 404:
             raise ServerError(
-                f"The server {server.id} is gone: somebody else deleted it.",
-                "Run the command again to make a new one.",
+                f"Server {server.id} was deleted by someone else.",
+                "Run the command again to create a new one.",
             ) from error
         raise
 
 
-def look_patiently(cloud: Cloud, server: Server, progress: Progress) -> Server:
-    """The server as it is; as it was, while Nova is out of order."""
+def refresh_server(cloud: Cloud, server: Server, progress: Progress) -> Server:
+    """The server's current state, or the last known one while Nova is failing."""
     try:
-        return _look(cloud, server)
+        return _get(cloud, server)
     except CloudError as error:
-        if not error.may_pass:
+        if not error.is_temporary:
             raise
-        progress.note(f"Waiting on: {error.what}")
+        progress.note(f"Still waiting: {error.what}")
         return server
 
 
 @dataclass(kw_only=True)
 class ReadyWatch:
-    """Hands the code to a server that boots, and waits until it predicts; tells all stages."""
+    """Delivers the code to a booting server, waits until it predicts, and reports the stages."""
 
     cloud: Cloud
     server: Server
-    way: Way
+    target: SshTarget
     payload: bytes
     progress: Progress
     meanwhile: Callable[[], None]
@@ -108,35 +108,35 @@ class ReadyWatch:
     port: int = HTTP_PORT
 
     def __post_init__(self) -> None:
-        address = self.way.address
+        address = self.target.address
         self.service = Service(address, self.port)
-        self.hand_over = HandOver(address, self.payload, self.progress, self.port)
+        self.delivery = CodeDelivery(address, self.payload, self.progress, self.port)
         self.console = BootConsole(
-            self.cloud, self.server, address, self.progress, self.way.known_hosts
+            self.cloud, self.server, address, self.progress, self.target.known_hosts
         )
         self.probe = Probe(False, f"port {self.port} of {address} does not answer")
 
-    def until_it_predicts(self, timeout: float) -> Probe:
-        """The first prediction, or the reason why there is none."""
+    def wait_until_ready(self, timeout: float) -> Probe:
+        """Wait for the first prediction. Raises an error with the cause if there is none."""
         self._until(self._predicts, "No prediction", timeout)
-        self.console.look()
+        self.console.update()
         for stage in console.STAGES:
-            self.progress.stage(stage, "done", self.probe.words if stage == "ready" else "")
+            self.progress.stage(stage, "done", self.probe.summary if stage == "ready" else "")
         return self.probe
 
-    def until_it_has_its_code(self, timeout: float) -> None:
-        """Until the server can finish by itself."""
-        self._until(self._has_its_code, "The code was not handed over", timeout)
+    def wait_until_delivered(self, timeout: float) -> None:
+        """Wait until the server has its code and can finish on its own."""
+        self._until(self._is_delivered, "Code not delivered", timeout)
         self._raise_failure()
         self.progress.stage("code", "done")
 
     def _predicts(self) -> bool:
-        if self._has_its_code():
+        if self._is_delivered():
             self.probe = self.service.probe()
         return self.probe.ok
 
-    def _has_its_code(self) -> bool:
-        return self.console.has_done("code") or self.hand_over.attempt()
+    def _is_delivered(self) -> bool:
+        return self.console.has_done("code") or self.delivery.attempt()
 
     def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         until = time.monotonic() + timeout
@@ -144,7 +144,7 @@ class ReadyWatch:
         while True:
             now = time.monotonic()
             if now >= next_console:
-                self.console.look()
+                self.console.update()
                 next_console = time.monotonic() + boot.CONSOLE_EVERY
             if reached():
                 return
@@ -160,31 +160,31 @@ class ReadyWatch:
     def _raise_failure(self) -> None:
         self.console.raise_failure(
             "server",
-            f"Look further with: {self.way.words}   (sudo journalctl -u cloud-final -e)\n"
-            "Then deploy again with --recreate, or take it away with delete.",
+            f"For details: {self.target.shell_command}   (sudo journalctl -u cloud-final -e)\n"
+            "Then deploy again with --recreate, or delete the deployment.",
         )
 
     def _check_server(self) -> None:
-        now = look_patiently(self.cloud, self.server, self.progress)
+        now = refresh_server(self.cloud, self.server, self.progress)
         if now.status == "ERROR":
             raise fault(now)
         if now.status in {"SHUTOFF", "DELETED", "PAUSED", "SUSPENDED"}:
             raise ServerError(
-                f"The server went {now.status} while it was set up.",
-                "Look at its console with `logs`, then run the command again.",
+                f"The server went {now.status} during setup.",
+                "Check its console with `logs`, then run the command again.",
             )
 
     def _timed_out(self, not_reached: str, timeout: float) -> TimedOut:
         marks = self.console.marks
-        seen = console.waiting_for(marks) if self.console.works else "no console log to read"
-        remedy = f"Run the command again to wait on; or look: {self.way.words}"
+        stages = console.waiting_for(marks) if self.console.works else "no console log available"
+        remedy = f"Run the command again to keep waiting, or log in: {self.target.shell_command}"
         if console.is_ready(marks):
             remedy = (
-                "The server says that it is ready, so something between here and there keeps "
-                f"port {HTTP_PORT} shut: check --allow-from, a firewall or the VPN. {remedy}"
+                "The server reports that it is ready, so something in between blocks "
+                f"port {HTTP_PORT}: check --allow-from, firewalls and your VPN. {remedy}"
             )
         return TimedOut(
-            f"{not_reached} after {timeout:.0f} s. What was missing: {seen}; and "
-            f"{self.probe.words}.{self.console.last_words}",
+            f"{not_reached} after {timeout:.0f} s. Missing: {stages}; and "
+            f"{self.probe.summary}.{self.console.last_line_sentence}",
             remedy,
         )

@@ -42,8 +42,8 @@ def image(launcher: Person) -> Iterator[dict[str, Any]]:
     """A baked image that fits this checkout: the project's own, or one for this test."""
     plan = json.loads(launcher.run("plan", "--json").output)
     present = (
-        str(plan["image"]["why"]).startswith("baked of")
-        and "handed over" not in (plan["image"]["why"])
+        str(plan["image"]["why"]).startswith("baked from")
+        and "sent separately" not in (plan["image"]["why"])
     )
     if present:
         yield launcher.cloud.rows("image", "show", plan["image"]["id"])

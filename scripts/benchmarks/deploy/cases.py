@@ -116,7 +116,7 @@ def baked_image() -> str | None:
     """The name of the image that a deploy would choose, if it is a baked one."""
     plan = run_verb("plan", NAME, "--json")
     image = plan["image"] or {}
-    return image["name"] if str(image.get("why", "")).startswith("baked of") else None
+    return image["name"] if str(image.get("why", "")).startswith("baked from") else None
 
 
 def run_verb(*arguments: str) -> dict[str, Any]:

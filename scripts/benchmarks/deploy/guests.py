@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud import queries
 from openstack_client.cloud.resources import Port, Server
-from openstack_client.deploy.delete import Remover, find, forget, local_files
+from openstack_client.deploy.delete import Deleter, delete_files, find, local_files
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Launch, Options
 from openstack_client.errors import CloudError
@@ -97,9 +97,9 @@ def session(name: str) -> Session:
 def stock_image(at: Session) -> str:
     """The id of the image that a deploy would take if none were baked."""
     choice = choices.image(at.settings.image, queries.gather(at.cloud))
-    if choice.thing is None:
+    if choice.value is None:
         raise CloudError("There is no stock image.", problems=list(choice.problems))
-    return choice.thing.id
+    return choice.value.id
 
 
 @contextmanager
@@ -130,8 +130,8 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
 
 def remove(at: Session, name: str) -> None:
     """Take away all of a deployment."""
-    Remover(at.cloud, lambda text: None).remove(find(at.cloud, name))
-    forget(local_files(at.folder, name))
+    Deleter(at.cloud, lambda text: None).delete(find(at.cloud, name))
+    delete_files(local_files(at.folder, name))
 
 
 def login_of(words: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The launcher against the lab: a project of its own, and a network that can misbehave."""
+"""The launcher against the lab, with its own project and a network that injects faults."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ HAS_CODE = "STACKSERVE stage=code state=done t=20.00\n"
 
 
 def faulty_network() -> FaultyNetwork:
-    """Pretended servers listen nowhere; their consoles say that they have their code."""
+    """Fake servers do not listen; their consoles report that they have their code."""
 
-    def tell(answer: Any) -> Any:
+    def report_code(answer: Any) -> Any:
         return {"output": f"{answer['output']}\n{HAS_CODE}"}
 
-    return FaultyNetwork(Rule(CONSOLE, times=EVER, change=tell))
+    return FaultyNetwork(Rule(CONSOLE, times=EVER, change=report_code))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +63,7 @@ def _is_about_clouds(name: str) -> bool:
 
 @dataclass
 class Launcher:
-    """Runs verbs as a person would, in this process or in one of its own."""
+    """Runs commands like a user, in this process or in a separate one."""
 
     env: dict[str, str]
     folder: Path
@@ -76,11 +76,11 @@ class Launcher:
         return ended
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A deploy in a process of its own."""
+        """Start a deploy in a separate process."""
         return self._process(str(ROOT / "openstack_client" / "start_instance.py"), *arguments)
 
     def start_verb(self, *arguments: str) -> subprocess.Popen[str]:
-        """Any verb in a process of its own."""
+        """Start any command in a separate process."""
         return self._process("-m", "openstack_client", *arguments)
 
     def _process(self, *arguments: str) -> subprocess.Popen[str]:
@@ -97,16 +97,16 @@ class Launcher:
         )
 
     def kept(self, project: Project, kind: str) -> Path:
-        """The file of this kind (keys, known_hosts) that is kept for the deployment."""
+        """The deployment's local file of this kind (keys, known_hosts)."""
         return self.folder / ".config" / "stackserve" / project.id[:8] / kind / "stackserve"
 
     def words(self, ended: Result) -> str:
-        """All that a person sees, on one line, so that wrapping does not matter."""
+        """All output on one line, so that wrapping does not matter."""
         return " ".join((ended.stdout + ended.stderr).split())
 
 
 def launcher_of(project: Project, faults: FaultyNetwork, folder: Path) -> Launcher:
-    """A person with an empty home, whose way to the cloud leads through `faults`."""
+    """A user with an empty home folder whose requests go through `faults`."""
     return Launcher({**project.env, "HOME": str(folder), "http_proxy": faults.url}, folder)
 
 
@@ -116,13 +116,13 @@ def launcher(
 ) -> Launcher:
     for name in filter(_is_about_clouds, list(os.environ)):
         monkeypatch.delenv(name)
-    # Patience that suits a lab on this machine; what is waited for stays the same.
+    # Shorter pauses for a local lab; the conditions waited for stay the same.
     monkeypatch.setattr("openstack_client.cloud.client.FIRST_PAUSE", 0.1)
     monkeypatch.setattr("openstack_client.deploy.lease.SETTLE", 0.2)
     monkeypatch.setattr("openstack_client.watch.wait.POLL", 0.3)
     monkeypatch.setattr("openstack_client.watch.boot.CONSOLE_EVERY", 0.5)
     monkeypatch.setattr("openstack_client.deploy.bake.POLL", 0.3)
-    monkeypatch.setattr("openstack_client.watch.probe.CONNECT_PATIENCE", 0.3)
+    monkeypatch.setattr("openstack_client.watch.probe.CONNECT_TIMEOUT", 0.3)
     monkeypatch.setattr("openstack_client.deploy.delete.PAUSE", 0.3)
     monkeypatch.chdir(tmp_path)
     return launcher_of(project, faults, tmp_path)
@@ -130,7 +130,7 @@ def launcher(
 
 @pytest.fixture
 def nothing_left(project: Project, launcher: Launcher) -> Iterator[Callable[[], Any]]:
-    """The check that the project is as empty as before; what a failed test left is removed."""
+    """Check that the project is empty again; deletes what a failed test left."""
 
     found_empty = False
 

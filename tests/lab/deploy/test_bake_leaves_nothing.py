@@ -1,4 +1,4 @@
-"""bake on pretended servers, which never become clean: whatever happens, nothing is left."""
+"""bake on fake servers, which never become clean: nothing is left, whatever happens."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 
 from openstack_client import settings
 from openstack_client.plan import baked_images
+from openstack_client.plan.make import parcel as render_parcel
 from openstack_client.plan.model import Parcel
 from tests.lab.deploy.conftest import Launcher, faulty_network, launcher_of
 from tests.support.lab_project import Project
@@ -23,13 +24,13 @@ NothingLeft = Callable[[], None]
 
 @pytest.fixture
 def images(project: Project) -> Iterator[Callable[..., str]]:
-    """Makes images that say what they were baked of; they go at the end."""
+    """Creates images with the properties of baked ones; deletes them in the end."""
     own = project.connection()
     made = []
     base = next(image for image in own.image.images() if image.name.startswith("debian"))
 
-    def make(name: str, **told: str) -> str:
-        parcel = make.parcel(settings.Settings())
+    def make(name: str, **changed: str) -> str:
+        parcel = render_parcel(settings.Settings())
         assert isinstance(parcel, Parcel) and parcel.recipe
         recipe = parcel.recipe
         properties = {
@@ -50,7 +51,7 @@ def images(project: Project) -> Iterator[Callable[..., str]]:
             data=b"a disk" * 100,
             wait=True,
             allow_duplicates=True,
-            **(properties | told),
+            **(properties | changed),
         )
         made.append(image.id)
         return str(image.id)
@@ -66,7 +67,7 @@ def present(project: Project) -> set[str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """A bake that has ended; `builder` is the name of its builder's deployment."""
+    """A finished bake; `builder` is the name of its builder's deployment."""
 
     words: str
     code: int
@@ -74,16 +75,16 @@ class Ended:
 
 
 WAYS = {
-    "waits in vain": ("--timeout-ready", "3"),
+    "times out": ("--timeout-ready", "3"),
     "stopped by Ctrl-C": (),
-    "switched off": (),
+    "shut down": (),
     "kept": ("--keep", "--timeout-ready", "3"),
 }
 
 
 @pytest.fixture(scope="module")
 def bakes(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ended]]:
-    """A bake for each way to end, all at once: each has a builder of its own."""
+    """A bake for each way to end, all in parallel, each with its own builder."""
     before = present(project)
     with faulty_network() as network, ThreadPoolExecutor(len(WAYS)) as pool:
         started = {
@@ -97,7 +98,7 @@ def bakes(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def bake(project: Project, launcher: Launcher, way: str) -> Ended:
-    """Start it, do to it what `way` says once its builder has an address, and wait for its end."""
+    """Start a bake, interfere as `way` says once its builder has an address, and wait for it."""
     process = launcher.start_verb("bake", *WAYS[way])
     assert process.stdout
     seen = []
@@ -109,7 +110,7 @@ def bake(project: Project, launcher: Launcher, way: str) -> Ended:
     assert builder, "".join(seen)
     if way == "stopped by Ctrl-C":
         process.send_signal(signal.SIGINT)
-    elif way == "switched off":
+    elif way == "shut down":
         compute = project.connect().compute
         for server in compute.servers(name=f"stackserve-{builder[1]}"):
             compute.stop_server(server)
@@ -125,33 +126,33 @@ def document(text: str) -> Any:
     return json.loads(text)
 
 
-def test_a_builder_that_never_is_clean_is_taken_away(
+def test_a_builder_that_never_becomes_clean_is_deleted(
     bakes: dict[str, Ended], project: Project
 ) -> None:
-    ended = bakes["waits in vain"]
+    ended = bakes["times out"]
     assert ended.code == 8, ended.words
-    assert "the builder has not done: booting" in ended.words
-    assert "Nothing of this run is left" in ended.words
+    assert "The builder is not finished after 3 s. Missing: booting" in ended.words
+    assert "Everything this run created was deleted" in ended.words
     assert left_of(project, ended) == []
 
 
-def test_ctrl_c_takes_the_builder_away(bakes: dict[str, Ended], project: Project) -> None:
+def test_ctrl_c_deletes_the_builder(bakes: dict[str, Ended], project: Project) -> None:
     ended = bakes["stopped by Ctrl-C"]
     assert ended.code == 130, ended.words
-    assert "Nothing of this run is left" in ended.words
+    assert "Everything this run created was deleted" in ended.words
     assert left_of(project, ended) == []
 
 
-def test_a_builder_that_somebody_switches_off_is_no_image(
+def test_a_builder_shut_down_by_someone_is_not_used(
     bakes: dict[str, Ended], project: Project
 ) -> None:
-    ended = bakes["switched off"]
+    ended = bakes["shut down"]
     assert ended.code == 6, ended.words
-    assert "before it said that it was clean" in ended.words
+    assert "before it reported that it was clean" in ended.words
     assert left_of(project, ended) == []
 
 
-def test_keep_leaves_the_builder_and_says_how_to_remove_it(
+def test_keep_leaves_the_builder_and_says_how_to_delete_it(
     bakes: dict[str, Ended], launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
     ended = bakes["kept"]
@@ -170,15 +171,15 @@ def test_the_plan_uses_a_baked_image_and_a_second_bake_finds_it(
     plan = document(launcher.run("plan", "--json").stdout)
     assert plan["image"]["id"] == image, plan["image"]
     assert "it has this code and its dependencies" in plan["image"]["why"]
-    assert launcher.run("plan").stdout.count("'good': baked of debian") == 1
+    assert launcher.run("plan").stdout.count("'good': baked from debian") == 1
     named = document(launcher.run("plan", "--json", "--image", "debian-12").stdout)
-    assert (named["image"]["name"], named["image"]["why"]) == ("debian-12", "as asked")
+    assert (named["image"]["name"], named["image"]["why"]) == ("debian-12", "as requested")
     found = document(launcher.run("bake", "--json").stdout)
     assert (found["image"], found["found"]) == (image, True)
     nothing_left()
 
 
-def test_prune_removes_the_stale_ones_alone(
+def test_prune_deletes_only_stale_images(
     launcher: Launcher, project: Project, images: Callable[..., str]
 ) -> None:
     good = images("good")

@@ -1,4 +1,4 @@
-"""What goes wrong while a deployment is made: the words, and that nothing is left."""
+"""Failures during a deploy: the messages, and that nothing is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVER_POST = r"POST \S+/servers$"
 
 
 def failed(launcher: Launcher, *flags: str, code: int) -> str:
-    """Run deploy, expect it to end with `code`, and give what a person reads."""
+    """Run deploy, expect exit code `code`, and return its output."""
     ended = launcher.run("deploy", "--no-wait", *flags)
     words = launcher.words(ended)
     assert ended.exit_code == code, words
@@ -30,10 +30,10 @@ def servers(project: Project) -> list[Any]:
     return list(project.connection().compute.servers())
 
 
-# Success, so that the failures mean something
+# Success, to make sure that the failures below are meaningful
 
 
-def test_deploy_look_again_delete(
+def test_deploy_inspect_redeploy_delete(
     launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
     first = launcher.run("deploy", "--no-wait", "--json")
@@ -64,14 +64,16 @@ def test_deploy_look_again_delete(
     assert console.exit_code == 0 and "FAKE CONSOLE OUTPUT" in console.stdout
     unknown_key = launcher.run("ssh")
     assert unknown_key.exit_code == 6
-    assert "host key" in launcher.words(unknown_key) and "impostor" in launcher.words(unknown_key)
+    assert "host key" in launcher.words(
+        unknown_key
+    ) and "identity cannot be verified" in launcher.words(unknown_key)
 
     asked = launcher.run("delete")
     assert asked.exit_code == 2 and "Add --yes" in launcher.words(asked)
     gone = launcher.run("delete", "--yes")
     words = launcher.words(gone)
     assert gone.exit_code == 0, words
-    for kind in ("server", "floating IP", "port", "security group", "keypair", "file here"):
+    for kind in ("server", "floating IP", "port", "security group", "keypair", "local file"):
         assert kind in words
     assert not launcher.kept(project, "keys").exists()
     nothing_left()
@@ -79,17 +81,17 @@ def test_deploy_look_again_delete(
     assert nothing.exit_code == 0 and "Nothing to delete" in launcher.words(nothing)
 
 
-def test_no_deployment_of_that_name(launcher: Launcher) -> None:
+def test_an_unknown_deployment(launcher: Launcher) -> None:
     ended = launcher.run("status", "nope")
     assert ended.exit_code == 10
     words = launcher.words(ended)
-    assert "There is no deployment 'nope' in this project. There is none at all yet;" in words
+    assert "No deployment named 'nope' in this project. There are no deployments yet;" in words
 
 
-# The API out of order
+# Failures of the API
 
 
-def test_nova_answers_503_three_times_and_then_works(
+def test_three_503s_from_nova_are_retried(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     faults.rule(SERVER_POST, times=3, status=503, body='{"message": "busy"}')
@@ -98,19 +100,21 @@ def test_nova_answers_503_three_times_and_then_works(
     assert ended.exit_code == 0, words
     for count in (1, 2, 3):
         assert (
-            f"Nova answered 503 when asked to make the server; trying again in 0 s ({count} of 5)"
+            f"Nova answered 503 (request: create the server); retrying in 0 s ({count} of 5)"
             in words
         )
     assert len(servers(project)) == 1
 
 
-def test_nova_stays_out_of_order(
+def test_nova_keeps_failing(
     launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
 ) -> None:
     faults.rule(SERVER_POST, times=EVER, status=500, body='{"computeFault": {"message": "Oops."}}')
     words = failed(launcher, "--retries", "2", code=5)
-    assert "Nova could not make the server after 3 tries: it is out of order: Oops" in words
-    assert "request req-fault" in words and "Nothing of this run is left" in words
+    assert (
+        "Nova could not create the server after 3 attempts; the service is failing: Oops" in words
+    )
+    assert "request req-fault" in words and "Everything this run created was deleted" in words
     nothing_left()
 
 
@@ -124,7 +128,7 @@ def test_nova_stays_out_of_order(
         (r"POST \S+/os-keypairs$", "keypairs"),
     ],
 )
-def test_a_lost_answer_makes_nothing_twice(
+def test_a_lost_answer_creates_nothing_twice(
     launcher: Launcher,
     faults: FaultyNetwork,
     project: Project,
@@ -135,7 +139,7 @@ def test_a_lost_answer_makes_nothing_twice(
     faults.rule(pattern, reset="after")
     ended = launcher.run("deploy", "--no-wait")
     assert ended.exit_code == 0, launcher.words(ended)
-    assert "trying again" in launcher.words(ended)
+    assert "retrying" in launcher.words(ended)
     assert (
         len(
             [
@@ -159,7 +163,7 @@ def test_a_lost_answer_makes_nothing_twice(
 @pytest.mark.parametrize(
     ("request_", "service"), [(r"GET \S+/v2/images", "Glance"), (r"POST \S+/tokens", "Keystone")]
 )
-def test_a_reset_connection_is_tried_again(
+def test_a_reset_connection_is_retried(
     launcher: Launcher, faults: FaultyNetwork, request_: str, service: str
 ) -> None:
     faults.rule(request_, times=2, reset="before")
@@ -168,17 +172,17 @@ def test_a_reset_connection_is_tried_again(
     assert f"{service} failed" in launcher.words(ended)
 
 
-def test_the_quota_is_used_up_between_plan_and_request(
+def test_the_quota_is_exceeded_between_plan_and_request(
     launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
 ) -> None:
     message = "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances"
     faults.rule(SERVER_POST, status=403, body=json.dumps({"forbidden": {"message": message}}))
     words = failed(launcher, code=5)
-    assert f"Nova could not make the server: the quota does not allow it: {message}" in words
+    assert f"Nova could not create the server: quota exceeded: {message}" in words
     nothing_left()
 
 
-def test_a_group_still_in_use_is_deleted_in_the_end(
+def test_a_group_still_in_use_is_eventually_deleted(
     launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
 ) -> None:
     assert launcher.run("deploy", "--no-wait").exit_code == 0
@@ -189,7 +193,7 @@ def test_a_group_still_in_use_is_deleted_in_the_end(
     nothing_left()
 
 
-def test_what_cannot_be_deleted_is_named_and_the_rest_goes(
+def test_what_cannot_be_deleted_is_named_and_the_rest_is_deleted(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     assert launcher.run("deploy", "--no-wait").exit_code == 0
@@ -197,7 +201,7 @@ def test_what_cannot_be_deleted_is_named_and_the_rest_goes(
     ended = launcher.run("delete", "--yes", "--retries", "0")
     words = launcher.words(ended)
     assert ended.exit_code == 5
-    assert "Not all of 'stackserve' could be removed. - floating IP 172.24.4." in words
+    assert "Could not delete all of 'stackserve'. - floating IP 172.24.4." in words
     assert [left.split()[0] for left in project.leftovers()] == ["floating"]
     faults.clear()
     assert launcher.run("delete", "--yes").exit_code == 0
@@ -221,8 +225,8 @@ def enormous(project: Project) -> Iterator[str]:
 
 def test_no_valid_host(launcher: Launcher, enormous: str, nothing_left: NothingLeft) -> None:
     words = failed(launcher, "--flavor", enormous, code=6)
-    assert "The server ended in ERROR. Nova says: No valid host was found" in words
-    assert f"has room for flavor '{enormous}' now" in words and "try a smaller --flavor" in words
+    assert "The server is in ERROR. Nova says: No valid host was found" in words
+    assert f"has room for flavor '{enormous}'" in words and "Try a smaller --flavor" in words
     nothing_left()
 
 
@@ -230,7 +234,7 @@ def test_no_valid_host_and_keep(
     launcher: Launcher, enormous: str, project: Project, nothing_left: NothingLeft
 ) -> None:
     words = failed(launcher, "--flavor", enormous, "--keep", code=6)
-    assert "What was made stays (--keep)" in words
+    assert "Keeping the created resources (--keep)" in words
     assert servers(project)[0].status == "ERROR"
     ended = launcher.run("deploy", "--no-wait", "--flavor", "service.small")
     words = launcher.words(ended)
@@ -239,7 +243,7 @@ def test_no_valid_host_and_keep(
     assert [server.status for server in servers(project)] == ["ACTIVE"]
 
 
-def test_a_server_in_error_tells_novas_fault(
+def test_a_server_in_error_shows_novas_fault(
     launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
 ) -> None:
     def broken(answer: Any) -> Any:
@@ -250,11 +254,11 @@ def test_a_server_in_error_tells_novas_fault(
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", times=EVER, change=broken)
     words = failed(launcher, code=6)
     assert "Nova says: Exceeded maximum number of retries" in words
-    assert "Every hypervisor that Nova tried refused" in words
+    assert "Every hypervisor that Nova tried failed" in words
     nothing_left()
 
 
-def test_somebody_deletes_the_server_meanwhile(
+def test_someone_deletes_the_server_meanwhile(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     def delete() -> None:
@@ -265,7 +269,7 @@ def test_somebody_deletes_the_server_meanwhile(
 
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", call=delete)
     words = failed(launcher, code=6)
-    assert "is gone: somebody else deleted it" in words
+    assert "was deleted by someone else" in words
     nothing_left()
 
 
@@ -278,7 +282,7 @@ def test_the_build_takes_too_long(
 
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", times=EVER, change=building)
     words = failed(launcher, "--timeout-build", "1", code=8)
-    assert "After 1 s the server is still BUILD, spawning" in words
+    assert "The server is still not ACTIVE after 1 s (BUILD, spawning)" in words
     assert "--timeout-build SECONDS" in words
     nothing_left()
 
@@ -286,7 +290,7 @@ def test_the_build_takes_too_long(
 # Addresses
 
 
-def test_floating_ips_used_up(
+def test_no_floating_ips_left(
     launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
     network = project.admin.network
@@ -311,8 +315,8 @@ def test_floating_ips_used_up(
         own.delete_network(private)
         network.delete_subnet(subnet)
         network.delete_network(outer)
-    assert f"Neutron could not give a floating IP of 'tiny-{project.name}'" in words
-    assert "all its addresses are used up" in words and "--floating-ip ADDRESS" in words
+    assert f"Neutron could not create a floating IP from 'tiny-{project.name}'" in words
+    assert "no addresses left" in words and "--floating-ip ADDRESS" in words
     nothing_left()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, kill and two at once: what is left can be resumed, or nothing is left."""
+"""Ctrl-C, kill and concurrent deploys: what is left can be resumed, or nothing is left."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NothingLeft = Callable[[], None]
 STAGES = {
     "logging in": r"POST \S+/auth/tokens",
     "planning": r"GET \S+/v2/images",
-    "making the port": r"POST \S+/ports$",
-    "making the group": r"POST \S+/security-groups$",
-    "opening a port": r"POST \S+/security-group-rules$",
-    "taking the keypair": r"POST \S+/os-keypairs$",
-    "making the server": r"POST \S+/servers$",
-    "making the address": r"POST \S+/floatingips$",
+    "creating the port": r"POST \S+/ports$",
+    "creating the group": r"POST \S+/security-groups$",
+    "adding a rule": r"POST \S+/security-group-rules$",
+    "creating the keypair": r"POST \S+/os-keypairs$",
+    "creating the server": r"POST \S+/servers$",
+    "creating the address": r"POST \S+/floatingips$",
     "building": r"GET \S+/servers/[0-9a-f-]{36}$",
 }
 
@@ -46,7 +46,7 @@ def end(process: subprocess.Popen[str], timeout: float = 60) -> str:
 
 @pytest.fixture(scope="module")
 def stopped(project: Project, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """A deploy for each stage, all at once, each stopped by Ctrl-C when it gets there."""
+    """A deploy for each stage, all in parallel, each stopped by Ctrl-C at that stage."""
     runs: list[tuple[str, FaultyNetwork, subprocess.Popen[str]]] = []
     with contextlib.ExitStack() as stack:
         for place, (stage, pattern) in enumerate(STAGES.items()):
@@ -74,7 +74,7 @@ def test_ctrl_c_until_the_server_is_active_leaves_nothing(
     assert ended.code == 130, ended.words
     assert "Traceback" not in ended.words and "Stopped" in ended.words
     if stage not in {"logging in", "planning"}:
-        assert "Nothing of this run is left." in ended.words
+        assert "Everything this run created was deleted." in ended.words
     assert project.leftovers() == []
 
 
@@ -95,7 +95,7 @@ def test_ctrl_c_does_not_wait_for_a_cloud_that_hangs(
     assert started[0].returncode == 130 and "Stopped." in words
 
 
-def test_ctrl_c_while_waiting_leaves_what_can_be_resumed(
+def test_ctrl_c_while_waiting_leaves_a_resumable_deployment(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     started: list[subprocess.Popen[str]] = []
@@ -106,7 +106,7 @@ def test_ctrl_c_while_waiting_leaves_what_can_be_resumed(
     started.append(launcher.start())
     words = end(started[0])
     assert started[0].returncode == 130, words
-    assert "What was made stays: the same command goes on with it" in words
+    assert "Keeping the created resources. Run the same command to continue" in words
     before = project.leftovers()
     assert any("ACTIVE" in left for left in before)
     again = launcher.run("deploy", "--no-wait")
@@ -114,35 +114,35 @@ def test_ctrl_c_while_waiting_leaves_what_can_be_resumed(
     assert project.leftovers() == before
 
 
-def test_ctrl_c_with_keep_leaves_what_there_is(
+def test_ctrl_c_with_keep_leaves_the_resources(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     started: list[subprocess.Popen[str]] = []
-    faults.rule(STAGES["making the server"], call=lambda: os.kill(started[0].pid, signal.SIGINT))
+    faults.rule(STAGES["creating the server"], call=lambda: os.kill(started[0].pid, signal.SIGINT))
     started.append(launcher.start("--no-wait", "--keep"))
     words = end(started[0])
-    assert started[0].returncode == 130 and "What was made stays (--keep)" in words
+    assert started[0].returncode == 130 and "Keeping the created resources (--keep)" in words
     assert "Stopping after this request" in words
     assert any(left.startswith("server") for left in project.leftovers())
     again = launcher.run("deploy", "--no-wait")
     assert again.exit_code == 0, launcher.words(again)
 
 
-def test_ctrl_c_while_things_are_taken_away_says_what_finishes_it(
+def test_ctrl_c_during_cleanup_says_how_to_finish_it(
     launcher: Launcher, faults: FaultyNetwork, nothing_left: NothingLeft
 ) -> None:
-    """Of a deploy that tidies up after a first Ctrl-C, and then of the delete after it."""
+    """First during the cleanup of an interrupted deploy, then during the delete that follows."""
     started: list[subprocess.Popen[str]] = []
 
     def interrupt() -> None:
         os.kill(started[-1].pid, signal.SIGINT)
 
-    faults.rule(STAGES["making the server"], call=interrupt)
+    faults.rule(STAGES["creating the server"], call=interrupt)
     faults.rule(r"DELETE \S+/ports/[0-9a-f-]{36}$", call=interrupt)
     started.append(launcher.start("--no-wait"))
     words = end(started[-1])
     assert started[-1].returncode == 130, words
-    assert "Stopped before all of it was gone: run `delete stackserve`." in words
+    assert "Cleanup was interrupted. Run `delete stackserve` to finish it." in words
     assert "Traceback" not in words
 
     faults.clear()
@@ -150,13 +150,16 @@ def test_ctrl_c_while_things_are_taken_away_says_what_finishes_it(
     started.append(launcher.start_verb("delete", "--yes"))
     words = end(started[-1])
     assert started[-1].returncode == 130, words
-    assert "Stopped before all of 'stackserve' was gone. Run `delete stackserve` again;" in words
+    assert (
+        "Stopped before 'stackserve' was completely deleted. Run `delete stackserve` again;"
+        in words
+    )
     faults.clear()
     assert launcher.run("delete", "--yes").exit_code == 0
     nothing_left()
 
 
-def test_two_deploys_of_one_name_at_once(
+def test_two_concurrent_deploys_of_one_name(
     launcher: Launcher, project: Project, nothing_left: NothingLeft
 ) -> None:
     both = [launcher.start("--no-wait") for _ in range(2)]
@@ -164,13 +167,13 @@ def test_two_deploys_of_one_name_at_once(
     codes = sorted(process.returncode for process in both)
     assert codes == [0, 9], words
     loser = words[[process.returncode for process in both].index(9)]
-    assert "Another deploy of 'stackserve' is under way" in loser
-    assert "Nothing of this run is left." in loser
+    assert "Another deploy of 'stackserve' is running" in loser
+    assert "Everything this run created was deleted." in loser
     kinds = [left.split()[0] for left in project.leftovers()]
     assert kinds == ["server", "keypair", "floating", "group", "port"]
 
 
-def test_a_killed_deploy_keeps_others_out_for_a_while_and_can_be_taken_over(
+def test_a_killed_deploy_blocks_others_until_taken_over(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: NothingLeft
 ) -> None:
     started: list[subprocess.Popen[str]] = []
@@ -178,14 +181,14 @@ def test_a_killed_deploy_keeps_others_out_for_a_while_and_can_be_taken_over(
     def kill() -> None:
         started[0].kill()
 
-    faults.rule(STAGES["making the server"], call=kill)
+    faults.rule(STAGES["creating the server"], call=kill)
     started.append(launcher.start("--no-wait"))
     end(started[0])
     assert started[0].returncode == -signal.SIGKILL
     faults.clear()
     refused = launcher.run("deploy", "--no-wait")
     assert refused.exit_code == 9, launcher.words(refused)
-    assert "or at once with --take-over" in launcher.words(refused)
+    assert "--take-over ends it now" in launcher.words(refused)
     kept = launcher.run("delete", "--yes")
     assert kept.exit_code == 9
     taken = launcher.run("deploy", "--no-wait", "--take-over")

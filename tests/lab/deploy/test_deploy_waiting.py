@@ -1,4 +1,4 @@
-"""Waiting for readiness where nothing becomes ready: what was missing, and what failed."""
+"""Waiting for a server that never becomes ready: what is missing, and what failed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KEY = "STACKSERVE-HOSTKEY ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHostKey\n"
 
 @pytest.fixture
 def up(launcher: Launcher, nothing_left: Callable[[], None]) -> Launcher:
-    """A server that Nova calls ACTIVE and where nothing ever answers."""
+    """An ACTIVE server on which nothing ever answers."""
     ended = launcher.run("deploy", "--no-wait")
     assert ended.exit_code == 0, launcher.words(ended)
     return launcher
 
 
 def shows(faults: FaultyNetwork, text: str) -> None:
-    """Let the console show `text`."""
+    """Make the console show `text`."""
     faults.rule(CONSOLE, times=EVER, change=lambda answer: {"output": text})
 
 
@@ -36,17 +36,17 @@ def wait(launcher: Launcher, code: int, *flags: str) -> str:
     return words
 
 
-def test_all_about_waiting(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
-    """One server, many consoles: making a server for each would take minutes."""
+def test_waiting(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
+    """One server, many consoles: a server for each would take minutes."""
     nothing_seen(up, faults)
-    the_code_does_not_arrive(up, faults)
+    code_not_delivered(up, faults)
     a_stage_is_missing(up, faults)
     a_step_failed(up, faults)
     a_reboot_after_the_failure(up, faults)
     ready_but_not_reachable(up, faults)
     no_console(up, faults)
     stopped_meanwhile(up, faults)
-    nobody_logs_in_to_a_stopped_server(up, faults)
+    ssh_to_a_stopped_server(up, faults)
     the_server_stays(up, project)
     host_key_for_ssh(up, faults, project)
 
@@ -55,21 +55,21 @@ def nothing_seen(up: Launcher, faults: FaultyNetwork) -> None:
     shows(faults, "LAST LINE\n")
     words = wait(up, 8)
     faults.clear()
-    assert "No prediction after 1 s. What was missing: the console has shown no stage yet" in words
+    assert "No prediction after 1 s. Missing: the console has not shown any stage yet" in words
     assert "Last line of the console: 'LAST LINE'" in words
-    assert "Run the command again to wait on; or look: ssh -i" in words
+    assert "Run the command again to keep waiting, or log in: ssh -i" in words
 
 
-def the_code_does_not_arrive(up: Launcher, faults: FaultyNetwork) -> None:
-    """It is said, it can be seen later, and the same command goes on with it."""
+def code_not_delivered(up: Launcher, faults: FaultyNetwork) -> None:
+    """It is reported, `status` shows it later, and the same command continues."""
     shows(faults, BOOTED + "STACKSERVE stage=code state=begin t=13.0\n")
     words = wait(up, 8, "--no-wait")
-    assert "The code was not handed over after 1 s. What was missing: code was under way" in words
-    assert "What was made stays: the same command goes on with it" in words
+    assert "Code not delivered after 1 s. Missing: code in progress" in words
+    assert "Keeping the created resources. Run the same command to continue" in words
     shown = up.run("status", "--no-ssh")
     assert shown.exit_code == 11
-    assert "it waits for its code, which `deploy` hands over" in up.words(shown)
-    assert "`deploy stackserve` finishes it, or waits on" in up.words(shown)
+    assert "waiting for its code (run `deploy` to send it)" in up.words(shown)
+    assert "`deploy stackserve` finishes it or keeps waiting" in up.words(shown)
     faults.clear()
     shows(faults, BOOTED + HAS_CODE)
     words = wait(up, 0, "--no-wait")
@@ -80,7 +80,7 @@ def the_code_does_not_arrive(up: Launcher, faults: FaultyNetwork) -> None:
 def a_stage_is_missing(up: Launcher, faults: FaultyNetwork) -> None:
     shows(faults, BOOTED + "STACKSERVE stage=packages state=begin t=13.0\nGet:1 bookworm\n")
     words = wait(up, 8)
-    assert "packages was under way; not done: packages, dependencies, code" in words
+    assert "packages in progress; not done: packages, dependencies, code" in words
     assert "Last line of the console: 'Get:1 bookworm'" in words
     faults.clear()
 
@@ -95,13 +95,13 @@ def a_step_failed(up: Launcher, faults: FaultyNetwork) -> None:
     error = events[-1]
     assert error["code"] == "contextualization"
     assert error["message"] == (
-        "The step 'packages' failed on the server, 33 s after it booted: apt-get: 100."
+        "The step 'packages' failed on the server 33 s after it booted: apt-get: 100."
     )
     assert error["log"] == ["E: Unable to locate package rabbitmq-serverr"]
     assert "ssh -i" in error["remedy"] and "--recreate" in error["remedy"]
     failed = [event for event in events if event.get("state") == "failed"]
     assert [event["stage"] for event in failed] == ["packages"]
-    assert failed[0]["seconds"] < 30, "told by the marker, not by a timeout"
+    assert failed[0]["seconds"] < 30, "from the marker, not from a timeout"
     faults.clear()
 
 
@@ -115,7 +115,7 @@ def a_reboot_after_the_failure(up: Launcher, faults: FaultyNetwork) -> None:
 def ready_but_not_reachable(up: Launcher, faults: FaultyNetwork) -> None:
     shows(faults, BOOTED + "STACKSERVE stage=ready state=done t=99.0\n")
     words = wait(up, 8)
-    assert "The server says that it is ready, so something between here and there" in words
+    assert "The server reports that it is ready, so something in between blocks port 5100" in words
     assert "--allow-from" in words
     faults.clear()
 
@@ -123,8 +123,8 @@ def ready_but_not_reachable(up: Launcher, faults: FaultyNetwork) -> None:
 def no_console(up: Launcher, faults: FaultyNetwork) -> None:
     faults.rule(CONSOLE, times=EVER, status=403, body='{"forbidden": {"message": "no"}}')
     words = wait(up, 8)
-    assert "No console log here, so stages are not told" in words
-    assert "no console log to read" in words
+    assert "No console log available, so stages are not shown" in words
+    assert "no console log available" in words
     faults.clear()
 
 
@@ -134,11 +134,11 @@ def stopped_meanwhile(up: Launcher, faults: FaultyNetwork) -> None:
         return answer
 
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", times=EVER, after=1, change=off)
-    assert "The server went SHUTOFF while it was set up" in wait(up, 6)
+    assert "The server went SHUTOFF during setup" in wait(up, 6)
     faults.clear()
 
 
-def nobody_logs_in_to_a_stopped_server(up: Launcher, faults: FaultyNetwork) -> None:
+def ssh_to_a_stopped_server(up: Launcher, faults: FaultyNetwork) -> None:
     def off(answer: Any) -> Any:
         for server in answer["servers"]:
             server["status"] = "SHUTOFF"
@@ -147,7 +147,7 @@ def nobody_logs_in_to_a_stopped_server(up: Launcher, faults: FaultyNetwork) -> N
     faults.rule(r"GET \S+/servers/detail", times=EVER, change=off)
     ended = up.run("ssh", "--", "uptime")
     assert ended.exit_code == 6
-    assert "is SHUTOFF, so nobody can log in. `deploy stackserve` starts" in up.words(ended)
+    assert "is SHUTOFF, so you cannot log in. `deploy stackserve` starts" in up.words(ended)
     faults.clear()
 
 
@@ -169,10 +169,10 @@ def host_key_for_ssh(up: Launcher, faults: FaultyNetwork, project: Project) -> N
     faults.clear()
 
 
-def test_an_outage_while_waiting_is_sat_out(
+def test_an_outage_while_waiting_is_tolerated(
     launcher: Launcher, faults: FaultyNetwork, project: Project, nothing_left: Callable[[], None]
 ) -> None:
-    """Nova out of order while a server builds and boots: the deploy waits on, to its own end."""
+    """Nova fails while a server builds and boots: the deploy keeps waiting until its timeout."""
     down = {"times": 3, "status": 503, "body": '{"message": "down"}'}
     faults.rule(r"GET \S+/servers/[0-9a-f-]{36}$", **down)
     faults.rule(CONSOLE, **down)
@@ -180,6 +180,6 @@ def test_an_outage_while_waiting_is_sat_out(
     ended = launcher.run("deploy", "--retries", "0", "--timeout-ready", "1")
     words = launcher.words(ended)
     assert ended.exit_code == 8, words
-    assert "Waiting on: Nova could not show the server: it is out of order: down" in words
-    assert "Waiting on: Nova could not show the console log" in words
-    assert "No prediction after 1 s" in words and "What was made stays" in words
+    assert "Still waiting: Nova could not show the server; the service is failing: down" in words
+    assert "Still waiting: Nova could not show the console log" in words
+    assert "No prediction after 1 s" in words and "Keeping the created resources" in words

@@ -27,7 +27,7 @@ def test_other_code_is_refused_and_the_right_one_still_taken(
     receiver: Callable[..., Receiver],
 ) -> None:
     vm = receiver()
-    with pytest.raises(ContextualizationError, match="waits for other code"):
+    with pytest.raises(ContextualizationError, match="expects different code"):
         vm.deliver(PAYLOAD + b"changed")
     assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
 

@@ -1,4 +1,4 @@
-"""Names and ids: found, unknown with the nearest, ambiguous with the ids."""
+"""Lookup by name and id: found, unknown (suggests the nearest), ambiguous (lists the ids)."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ IMAGES = [
 ]
 
 
-def test_a_name_finds_its_thing() -> None:
+def test_lookup_by_name() -> None:
     assert resolve("image", "Debian 12", IMAGES) is IMAGES[0]
 
 
-def test_an_id_finds_its_thing() -> None:
+def test_lookup_by_id() -> None:
     assert resolve("image", "id-3", IMAGES) is IMAGES[2]
 
 
-def test_an_id_wins_over_a_thing_of_that_name() -> None:
+def test_an_id_wins_over_the_same_name() -> None:
     odd = [Image("a", "b"), Image("b", "a")]
     assert resolve("image", "b", odd) is odd[1]
 
 
-def test_an_unknown_name_gives_the_nearest_and_the_list() -> None:
+def test_an_unknown_name_suggests_the_nearest_and_lists_all() -> None:
     problem = resolve("image", "debian12", IMAGES)
     assert isinstance(problem, Problem)
-    assert "no 'debian12'" in problem.what
+    assert "'debian12' not found" in problem.what
     assert problem.remedy == (
-        "Did you mean 'Debian 12'? There is: Debian 12, Debian 12 old, Ubuntu 24.04."
+        "Did you mean 'Debian 12'? Available: Debian 12, Debian 12 old, Ubuntu 24.04."
     )
 
 
-def test_a_name_held_twice_lists_the_ids() -> None:
+def test_an_ambiguous_name_lists_the_ids() -> None:
     problem = resolve("image", "x", [Image("2", "x"), Image("1", "x")])
     assert isinstance(problem, Problem)
-    assert problem.what == "2 are called 'x'."
-    assert problem.remedy == "Give one id instead: 1, 2."
+    assert problem.what == "2 have the name 'x'."
+    assert problem.remedy == "Use an id instead: 1, 2."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The files that the launcher reads are where it looks for them."""
+"""The launcher finds the files it reads."""
 
 from __future__ import annotations
 

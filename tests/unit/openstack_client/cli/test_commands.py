@@ -1,4 +1,4 @@
-"""The command line without a cloud: flags, exit codes, JSON, the embedded target."""
+"""The command line without a cloud: flags, exit codes, JSON, serving locally."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERBS = ("deploy", "plan", "status", "logs", "ssh", "open", "list", "delete")
 
 
 @pytest.fixture(autouse=True)
-def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("OS_", "STACKSERVE_")):
             monkeypatch.delenv(name)
@@ -51,9 +51,9 @@ def test_exit_codes_are_distinct_and_documented() -> None:
     codes = [0, errors.LauncherError.exit_code, *(kind.exit_code for kind in kinds)]
     assert len(codes) > 10 and len(set(codes)) == len(codes)
     assert len({kind.code for kind in kinds}) == len(kinds)
-    told = [int(line.split()[0]) for line in exit_codes().splitlines()[2:]]
-    assert told == sorted(codes)
-    assert "  10  There is no deployment of that name" in CliRunner().invoke(main, ["-h"]).output
+    listed = [int(line.split()[0]) for line in exit_codes().splitlines()[2:]]
+    assert listed == sorted(codes)
+    assert "  10  No deployment with that name" in CliRunner().invoke(main, ["-h"]).output
 
 
 @pytest.mark.parametrize(
@@ -67,20 +67,20 @@ def test_exit_codes_are_distinct_and_documented() -> None:
         ("--name web -- ls", None, ("ls",)),
     ],
 )
-def test_what_follows_two_hyphens_is_for_the_server(
+def test_arguments_after_two_hyphens_run_on_the_server(
     typed: str, name: str | None, command: tuple[str, ...]
 ) -> None:
     found = ssh.make_context("ssh", typed.split()).params
     assert (found["named"], found["command"]) == (name, command)
 
 
-def test_a_flag_meant_for_the_server_is_told_where_it_goes() -> None:
+def test_an_unknown_flag_points_to_the_two_hyphens() -> None:
     ended = CliRunner().invoke(main, ["ssh", "web", "ls", "-l"])
     assert ended.exit_code == 2
     assert "No such option" in ended.stderr and "ssh [NAME] -- COMMAND" in ended.stderr
 
 
-def test_a_log_without_end_is_no_document() -> None:
+def test_follow_cannot_be_combined_with_json() -> None:
     ended = CliRunner().invoke(main, ["logs", "--follow", "--json"])
     assert ended.exit_code == 2 and "--follow" in json.loads(ended.stdout)["message"]
 
@@ -93,15 +93,15 @@ def test_without_credentials(verb: str) -> None:
     assert json.loads(ended.stdout)["code"] == "credentials"
 
 
-def test_half_set_credentials_are_told_before_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_credentials_are_reported_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OS_USERNAME", "demo")
     ended = CliRunner().invoke(main, ["deploy", "--json"])
     assert ended.exit_code == 3
-    told = json.loads(ended.stdout)
-    assert [p["subject"] for p in told["problems"]][:2] == ["OS_AUTH_URL", "OS_PASSWORD"]
+    error = json.loads(ended.stdout)
+    assert [p["subject"] for p in error["problems"]][:2] == ["OS_AUTH_URL", "OS_PASSWORD"]
 
 
-def test_flags_of_this_machine_do_not_fit_a_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_flags_are_refused_with_cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     (Path.cwd() / "clouds.yaml").write_text("clouds: {lab: {auth: {auth_url: 'http://x'}}}")
     ended = CliRunner().invoke(main, ["deploy", "--port", "1234", "--json"])
     assert ended.exit_code == 2 and "--local" in json.loads(ended.stdout)["remedy"]
@@ -143,7 +143,7 @@ def test_without_credentials_deploy_serves_here(
     ended = CliRunner().invoke(main, ["deploy", *flags, *(["--local"] if here else [])])
     assert became == [serve_here.command(None, 5999, False, 2)]
     assert ("No OpenStack credentials" in ended.stderr) is not here
-    assert ("Not used here: --flavor.\n" in ended.stderr) is not here
+    assert ("Ignored on this machine: --flavor.\n" in ended.stderr) is not here
 
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "openstack_client", Path("/")])
@@ -159,7 +159,7 @@ def test_start_instance_runs_from_any_folder(folder: Path) -> None:
     assert "Usage: start_instance.py" in shown.stdout
 
 
-def test_start_instance_goes_through_scripts_run_when_packages_are_missing(tmp_path: Path) -> None:
+def test_start_instance_uses_scripts_run_when_packages_are_missing(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     (checkout / "openstack_client").mkdir(parents=True)
     (checkout / "scripts").mkdir()
@@ -183,7 +183,7 @@ def test_following_a_log_shows_only_what_is_new() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_every_verb_ends_cleanly_when_it_is_stopped(
+def test_every_verb_exits_cleanly_when_stopped(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`list` installs no handlers of its own."""
@@ -206,4 +206,4 @@ def test_start_instance_of_a_wheel_names_the_missing_packages(tmp_path: Path) ->
         [sys.executable, "-I", "-S", str(launcher)], capture_output=True, text=True, check=False
     )
     assert shown.returncode == 1
-    assert "lacks click, rich" in shown.stderr and "Install Stackserve" in shown.stderr
+    assert "is missing click, rich" in shown.stderr and "Install Stackserve" in shown.stderr

@@ -1,4 +1,4 @@
-"""What the service's own process inherits."""
+"""The environment of the local service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openstack_client.cli.serve_here import environment
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def test_from_a_checkout_python_finds_the_service_there() -> None:
+def test_a_checkout_is_put_on_the_python_path() -> None:
     assert environment({"A": "b"}, ROOT) == {
         "A": "b",
         "PYTHONPATH": str(ROOT),
@@ -19,7 +19,7 @@ def test_from_a_checkout_python_finds_the_service_there() -> None:
     }
 
 
-def test_from_a_wheel_python_looks_only_where_it_did() -> None:
+def test_a_wheel_leaves_the_python_path_alone() -> None:
     assert environment({"A": "b"}, None) == {"A": "b", "PYTHONSAFEPATH": "1"}
     inherited = {"PYTHONPATH": "/extra"}
     assert environment(inherited, None)["PYTHONPATH"] == "/extra"

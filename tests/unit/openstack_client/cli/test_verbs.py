@@ -1,4 +1,4 @@
-"""The verbs are listed, completed and loaded one at a time."""
+"""Commands are listed, completed and loaded one at a time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from openstack_client.cli import main, verbs
 from openstack_client.cli.completion import PROGRAM, SHELLS, VARIABLE
 
 ROOT = Path(__file__).resolve().parents[4]
-# What makes a start slow, and the package that only `stackserve server` needs.
+# Slow imports, and the package that only `stackserve server` needs.
 HEAVY = ("openstack", "keystoneauth1", "novaclient", "pydantic", "rich", "production_server")
 
 
 @pytest.fixture
 def with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the wheel were installed."""
+    """Pretend that the wheel is installed."""
     server = EntryPoint("server", "production_server.cli:group", verbs.ADDED)
 
     def entry_points(*, group: str, name: str = "server") -> EntryPoints:
@@ -34,7 +34,7 @@ def with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", verbs.VERBS)
-def test_the_list_says_what_each_verb_says(name: str) -> None:
+def test_the_list_matches_each_verbs_help(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command is not None and command.name == name
     first = inspect.cleandoc(command.help or "").split("\n\n")[0]
@@ -68,7 +68,7 @@ def test_help_lists_the_groups_of_installed_packages() -> None:
 
 
 @pytest.mark.usefixtures("with_the_server")
-def test_an_error_in_an_added_group_is_one_line_and_what_to_do(tmp_path: Path) -> None:
+def test_an_error_in_an_added_group_is_one_line_with_a_remedy(tmp_path: Path) -> None:
     shown = ["server", "models", "show", "none", "--registry", str(tmp_path / "models")]
     ended = CliRunner().invoke(main, shown)
     assert ended.exit_code == 1

@@ -1,4 +1,4 @@
-"""Trying again: when it helps, how often, and never making a thing twice."""
+"""Retries: when, how often, and never creating a resource twice."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cloud(notes: list[str], monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
 
 class Answers:
-    """Gives one prepared answer after another; an exception is raised."""
+    """Returns one prepared answer after another, or raises it if it is an exception."""
 
     def __init__(self, *answers: Any) -> None:
         self.answers: Iterator[Any] = iter(answers)
@@ -84,7 +84,7 @@ def clouds_yaml(folder: Path, auth: dict[str, str], **more: str) -> Source:
         ({"token": "t", "project_id": "x"}, "v3token", []),
     ],
 )
-def test_what_a_cloud_lacks_is_named(
+def test_missing_credentials_are_named(
     tmp_path: Path, auth: dict[str, str], kind: str, absent: list[str]
 ) -> None:
     more = {"auth_type": kind} if kind else {}
@@ -92,12 +92,12 @@ def test_what_a_cloud_lacks_is_named(
     if not absent:
         assert region_of(source, {}).config["auth"]["auth_url"] == "https://cloud/v3"
         return
-    with pytest.raises(CredentialsError, match="cloud 'mine' are not whole") as caught:
+    with pytest.raises(CredentialsError, match="cloud 'mine' are incomplete") as caught:
         region_of(source, {})
     assert [problem.subject for problem in caught.value.problems] == absent
 
 
-def test_the_password_may_be_kept_apart(tmp_path: Path) -> None:
+def test_the_password_may_be_in_secure_yaml(tmp_path: Path) -> None:
     auth = {**PASSWORDS, "password": "", "auth_url": "https://cloud/v3"}
     source = clouds_yaml(tmp_path, auth)
     (tmp_path / "secure.yaml").write_text("clouds: {mine: {auth: {password: secret}}}")
@@ -107,7 +107,7 @@ def test_the_password_may_be_kept_apart(tmp_path: Path) -> None:
 def test_a_credential_without_its_secret(tmp_path: Path) -> None:
     auth = {"application_credential_id": "i", "auth_url": "https://cloud/v3"}
     source = clouds_yaml(tmp_path, auth, auth_type="v3applicationcredential")
-    with pytest.raises(CredentialsError, match=r"cloud 'mine' cannot be used: .*secret\.$"):
+    with pytest.raises(CredentialsError, match=r"cloud 'mine' are not valid: .*secret\.$"):
         region_of(source, {})
 
 
@@ -115,48 +115,52 @@ def test_an_address_without_a_scheme(tmp_path: Path) -> None:
     source = Source(
         "environment", "the OS_* variables", values={**VALUES, "auth_url": "cloud:5000"}
     )
-    with pytest.raises(CredentialsError, match="'cloud:5000' is no address of Keystone"):
+    with pytest.raises(CredentialsError, match="The auth URL 'cloud:5000' is not valid"):
         region_of(source, {})
 
 
 def test_503_three_times_and_then_an_answer(cloud: Cloud, notes: list[str]) -> None:
     answers = Answers(unavailable(), unavailable(), unavailable(), "list")
-    assert cloud.ask("Nova", "list the servers", answers) == "list"
+    assert cloud.request("Nova", "list the servers", answers) == "list"
     assert len(notes) == 3
-    assert notes[0].startswith("Nova answered 503 when asked to list the servers; trying again in")
+    assert notes[0].startswith("Nova answered 503 (request: list the servers); retrying in")
     assert "(1 of 3)" in notes[0]
 
 
-def test_in_the_end_the_failure_is_told_with_its_tries(cloud: Cloud) -> None:
-    with pytest.raises(CloudError, match="Nova could not list the servers after 4 tries") as caught:
-        cloud.ask("Nova", "list the servers", Answers(*[unavailable() for _ in range(9)]))
+def test_the_final_error_counts_the_attempts(cloud: Cloud) -> None:
+    with pytest.raises(
+        CloudError, match="Nova could not list the servers after 4 attempts"
+    ) as caught:
+        cloud.request("Nova", "list the servers", Answers(*[unavailable() for _ in range(9)]))
     assert caught.value.status == 503
 
 
-def test_what_is_wrong_stays_wrong_and_is_asked_once(cloud: Cloud) -> None:
+def test_a_bad_request_is_not_retried(cloud: Cloud) -> None:
     answers = Answers(nova_errors.BadRequest(400, "Invalid"), "never")
     with pytest.raises(CloudError, match="Invalid"):
-        cloud.ask("Nova", "make the server", answers)
+        cloud.request("Nova", "create the server", answers)
     assert answers.calls == 1
 
 
-def test_a_lost_answer_does_not_make_a_second_server(cloud: Cloud) -> None:
+def test_a_lost_answer_does_not_create_a_second_server(cloud: Cloud) -> None:
     create = Answers(RESET, "second server")
-    assert cloud.make("Nova", "make the server", create, lambda: "first server") == "first server"
+    assert (
+        cloud.create("Nova", "create the server", create, lambda: "first server") == "first server"
+    )
     assert create.calls == 1
 
 
 def test_a_lost_request_is_sent_again(cloud: Cloud) -> None:
     create = Answers(RESET, "server")
-    assert cloud.make("Nova", "make the server", create, lambda: None) == "server"
+    assert cloud.create("Nova", "create the server", create, lambda: None) == "server"
     assert create.calls == 2
 
 
-def test_looking_for_the_lost_one_may_fail_too(cloud: Cloud) -> None:
+def test_the_check_before_a_retry_may_fail_too(cloud: Cloud) -> None:
     create, find = Answers(RESET, "server"), Answers(RESET, None)
-    assert cloud.make("Nova", "make the server", create, find) == "server"
+    assert cloud.create("Nova", "create the server", create, find) == "server"
 
 
 def test_a_bug_is_not_an_api_failure(cloud: Cloud) -> None:
     with pytest.raises(KeyError):
-        cloud.ask("Nova", "x", Answers(KeyError("bug")))
+        cloud.request("Nova", "x", Answers(KeyError("bug")))

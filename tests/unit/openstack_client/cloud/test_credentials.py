@@ -1,4 +1,4 @@
-"""Which credentials win, and how half-set ones are told."""
+"""Which credentials are used, and how incomplete ones are reported."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def without(*names: str) -> dict[str, str]:
     return {key: value for key, value in OPENRC.items() if key not in names}
 
 
-def test_nothing_set_means_no_cloud(tmp_path: Path) -> None:
+def test_without_variables_there_is_no_cloud(tmp_path: Path) -> None:
     assert find({}, tmp_path) is None
 
 
-def test_unrelated_variables_mean_no_cloud(tmp_path: Path) -> None:
+def test_unrelated_variables_select_no_cloud(tmp_path: Path) -> None:
     assert find({"OS_REGION_NAME": "x", "OS_CACERT": "/x"}, tmp_path) is None
 
 
@@ -63,11 +63,11 @@ def test_a_sourced_openrc_is_used(tmp_path: Path) -> None:
     assert config["region_name"] == "RegionOne"
 
 
-def test_os_cloud_wins_and_says_what_is_not_used(tmp_path: Path) -> None:
+def test_os_cloud_wins_and_lists_ignored_variables(tmp_path: Path) -> None:
     clouds(tmp_path)
     source = find({**OPENRC, "OS_CLOUD": "lab"}, tmp_path)
     assert source is not None and source.kind == "clouds.yaml"
-    assert "OS_CLOUD" in source.words and "OS_PASSWORD" in source.ignored
+    assert "OS_CLOUD" in source.description and "OS_PASSWORD" in source.ignored
     config = region_of(source, {}).config
     assert config["auth"]["username"] == "u" and config["region_name"] == "Lab"
 
@@ -75,16 +75,16 @@ def test_os_cloud_wins_and_says_what_is_not_used(tmp_path: Path) -> None:
 def test_the_flag_wins_over_os_cloud(tmp_path: Path) -> None:
     clouds(tmp_path)
     source = find({"OS_CLOUD": "other"}, tmp_path, os_cloud="lab")
-    assert source is not None and "--os-cloud" in source.words
+    assert source is not None and "--os-cloud" in source.description
 
 
-def test_the_only_cloud_of_clouds_yaml_is_used(tmp_path: Path) -> None:
+def test_the_only_cloud_in_clouds_yaml_is_used(tmp_path: Path) -> None:
     clouds(tmp_path)
     source = find({}, tmp_path)
     assert source is not None and source.cloud == "lab"
 
 
-def test_clouds_yaml_is_found_in_the_home(tmp_path: Path) -> None:
+def test_clouds_yaml_is_found_in_the_home_folder(tmp_path: Path) -> None:
     folder = tmp_path / "home" / ".config" / "openstack"
     folder.mkdir(parents=True)
     clouds(folder)
@@ -92,18 +92,18 @@ def test_clouds_yaml_is_found_in_the_home(tmp_path: Path) -> None:
     assert source is not None and source.file == folder / "clouds.yaml"
 
 
-def test_several_clouds_must_be_chosen_from(tmp_path: Path) -> None:
+def test_several_clouds_need_a_choice(tmp_path: Path) -> None:
     clouds(tmp_path, "clouds: {a: {}, b: {}}")
     with pytest.raises(CredentialsError, match=r"several clouds: a, b") as caught:
         find({}, tmp_path)
     assert "--os-cloud" in caught.value.remedy and "--local" in caught.value.remedy
 
 
-def test_an_unknown_cloud_gives_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_cloud_suggests_the_nearest(tmp_path: Path) -> None:
     clouds(tmp_path)
     with pytest.raises(CredentialsError) as caught:
         find({"OS_CLOUD": "labb"}, tmp_path)
-    assert "OS_CLOUD names 'labb'" in caught.value.what
+    assert "OS_CLOUD is set to 'labb'" in caught.value.what
     assert "Did you mean 'lab'?" in caught.value.remedy
 
 
@@ -114,11 +114,11 @@ def test_os_cloud_without_clouds_yaml(tmp_path: Path) -> None:
 
 def test_a_broken_clouds_yaml_is_named(tmp_path: Path) -> None:
     clouds(tmp_path, "clouds: [")
-    with pytest.raises(CredentialsError, match=r"clouds\.yaml cannot be read"):
+    with pytest.raises(CredentialsError, match=r"Cannot read \S+clouds\.yaml"):
         find({}, tmp_path)
 
 
-def test_a_secret_beside_clouds_yaml_is_read(tmp_path: Path) -> None:
+def test_a_secret_next_to_clouds_yaml_is_read(tmp_path: Path) -> None:
     clouds(tmp_path, CLOUDS.replace("password: p, ", ""))
     (tmp_path / "secure.yaml").write_text("clouds: {lab: {auth: {password: apart}}}")
     source = find({"OS_CLOUD": "lab"}, tmp_path)
@@ -136,7 +136,7 @@ def test_each_missing_variable_is_named(name: str, tmp_path: Path) -> None:
     assert [problem.subject for problem in caught.value.problems] == [name]
 
 
-def test_several_missing_variables_and_the_file_to_source(tmp_path: Path) -> None:
+def test_several_missing_variables_and_the_openrc_file_to_source(tmp_path: Path) -> None:
     rc = tmp_path / "demo-openrc.sh"
     rc.write_text("export OS_USERNAME=x")
     with pytest.raises(CredentialsError) as caught:
@@ -166,7 +166,7 @@ def test_application_credentials_need_no_project(tmp_path: Path) -> None:
     assert [p.subject for p in caught.value.problems] == ["OS_APPLICATION_CREDENTIAL_SECRET"]
 
 
-def test_insecure_turns_the_check_off(tmp_path: Path) -> None:
+def test_insecure_disables_verification(tmp_path: Path) -> None:
     source = find({**OPENRC, "OS_INSECURE": "true"}, tmp_path)
     assert source is not None
     assert region_of(source, {}).get_requests_verify_args()[0] is False
@@ -175,6 +175,6 @@ def test_insecure_turns_the_check_off(tmp_path: Path) -> None:
     assert region_of(source, {}).get_requests_verify_args()[0] is True
 
 
-def test_the_password_is_not_in_the_words(tmp_path: Path) -> None:
+def test_the_password_is_not_in_the_description(tmp_path: Path) -> None:
     source = find(OPENRC, tmp_path)
-    assert source is not None and "secret" not in source.words
+    assert source is not None and "secret" not in source.description

@@ -1,4 +1,4 @@
-"""The three libraries' exceptions, read and told."""
+"""The client libraries' exceptions: read and explained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from keystoneauth1 import exceptions as auth_errors
 from novaclient import exceptions as nova_errors
 from openstack import exceptions as sdk_errors
 
-from openstack_client.cloud.failures import in_words, is_transient, read
+from openstack_client.cloud.failures import explain, is_transient, read
 from openstack_client.errors import CloudError, CredentialsError
 
 
@@ -47,70 +47,68 @@ REFUSED = auth_errors.ConnectFailure(
         (ValueError("x"), False),
     ],
 )
-def test_what_is_worth_another_try(error: Exception, transient: bool) -> None:
+def test_which_failures_are_retried(error: Exception, transient: bool) -> None:
     assert is_transient(error) is transient
 
 
-def test_the_request_id_is_told() -> None:
+def test_the_request_id_is_shown() -> None:
     error = nova_errors.ClientException(500, "Unexpected API Error. Please report this at x.", None)
     error.request_id = "req-abc"
-    told = in_words("Nova", "make the server", error, 3)
-    assert isinstance(told, CloudError)
-    assert told.request_id == "req-abc" and told.status == 500
-    assert str(told).startswith(
-        "Nova could not make the server after 3 tries: it is out of order: Unexpected API Error "
-        "(HTTP 500, request req-abc)."
+    shown = explain("Nova", "create the server", error, 3)
+    assert isinstance(shown, CloudError)
+    assert shown.request_id == "req-abc" and shown.status == 500
+    assert str(shown).startswith(
+        "Nova could not create the server after 3 attempts; the service is failing: "
+        "Unexpected API Error (HTTP 500, request req-abc)."
     )
-    assert "Please report" not in str(told)
+    assert "Please report" not in str(shown)
 
 
-def test_neutrons_json_is_opened() -> None:
+def test_neutrons_json_is_unpacked() -> None:
     body = (
         '{"NeutronError": {"type": "OverQuota", "message": "Quota exceeded for x.", "detail": ""}}'
     )
-    told = in_words("Neutron", "give a floating IP", sdk(409, body))
-    assert "the quota does not allow it: Quota exceeded for x (HTTP 409, request req-1)." in str(
-        told
-    )
-    assert "{" not in str(told)
+    shown = explain("Neutron", "create a floating IP", sdk(409, body))
+    assert "quota exceeded: Quota exceeded for x (HTTP 409, request req-1)." in str(shown)
+    assert "{" not in str(shown)
 
 
-def test_addresses_used_up() -> None:
-    told = in_words("Neutron", "give a floating IP", sdk(409, "No more IP addresses available."))
-    assert "all its addresses are used up" in str(told)
-    assert "--floating-ip ADDRESS" in told.remedy
+def test_no_addresses_left() -> None:
+    shown = explain("Neutron", "create a floating IP", sdk(409, "No more IP addresses available."))
+    assert "no addresses left" in str(shown)
+    assert "--floating-ip ADDRESS" in shown.remedy
 
 
 def test_a_refused_connection_names_the_address() -> None:
-    told = in_words("Keystone", "log in", REFUSED, 6)
-    assert told.what == (
-        "Keystone does not answer after 6 tries, so it could not log in: "
+    shown = explain("Keystone", "log in", REFUSED, 6)
+    assert shown.what == (
+        "Keystone does not answer after 6 attempts, so it could not log in: "
         "http://127.0.0.1:1: the connection was refused."
     )
-    assert "OS_AUTH_URL" in told.remedy
+    assert "OS_AUTH_URL" in shown.remedy
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         (
             "http://x:1: ('Connection aborted.', ConnectionResetError(104, 'Connection reset'))",
             "http://x:1: the connection was reset",
         ),
-        ("http://x: Name or service not known", "http://x: there is no host of that name"),
-        ("http://x: Request to http://x timed out", "http://x: no answer came in time"),
+        ("http://x: Name or service not known", "http://x: unknown host"),
+        ("http://x: Request to http://x timed out", "http://x: timed out"),
     ],
 )
-def test_why_a_connection_failed(text: str, words: str) -> None:
-    assert read(auth_errors.ConnectFailure(text)).message == words
+def test_why_a_connection_failed(text: str, message: str) -> None:
+    assert read(auth_errors.ConnectFailure(text)).message == message
 
 
 def test_an_untrusted_certificate() -> None:
-    told = in_words("Keystone", "log in", auth_errors.SSLError("certificate verify failed"))
-    assert "certificate is not trusted" in told.what and "--os-cacert" in told.remedy
+    shown = explain("Keystone", "log in", auth_errors.SSLError("certificate verify failed"))
+    assert "certificate is not trusted" in shown.what and "--os-cacert" in shown.remedy
 
 
-def test_openstacksdks_words_for_a_missing_service_are_shortened() -> None:
+def test_openstacksdks_message_about_a_missing_service_is_shortened() -> None:
     error = sdk_errors.ServiceDisabledException(
         "Service 'image' is disabled because its configuration could not be loaded. The service "
         "is not present in the service catalog: endpoint for image in X not found"
@@ -120,19 +118,21 @@ def test_openstacksdks_words_for_a_missing_service_are_shortened() -> None:
 
 def test_a_missing_service_points_to_the_region() -> None:
     error = auth_errors.EndpointNotFound("public endpoint for compute service in X not found")
-    told = in_words("Nova", "list the servers", error)
-    assert "no such service here" in told.what and "--os-region-name" in told.remedy
+    shown = explain("Nova", "list the servers", error)
+    assert "the cloud has no such service" in shown.what and "--os-region-name" in shown.remedy
 
 
 def test_a_refused_role() -> None:
-    told = in_words("Nova", "make the server", nova_errors.Forbidden(403, "Policy doesn't allow x"))
-    assert "your roles in the project do not allow it" in told.what
-    assert "'member'" in told.remedy
+    shown = explain(
+        "Nova", "create the server", nova_errors.Forbidden(403, "Policy doesn't allow x")
+    )
+    assert "your roles in the project do not allow it" in shown.what
+    assert "'member'" in shown.remedy
 
 
 def test_401_is_about_credentials() -> None:
-    told = in_words("Nova", "list the servers", nova_errors.Unauthorized(401, "x"))
-    assert isinstance(told, CredentialsError) and told.exit_code == 3
+    shown = explain("Nova", "list the servers", nova_errors.Unauthorized(401, "x"))
+    assert isinstance(shown, CredentialsError) and shown.exit_code == 3
 
 
 def test_html_is_cleaned() -> None:

@@ -1,4 +1,4 @@
-"""Questions asked side by side: every answer, the first error, and Ctrl-C."""
+"""Parallel queries: all results, the first error, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from functools import partial
 
 import pytest
 
-from openstack_client.cloud.queries import SIDE_BY_SIDE, all_at_once
+from openstack_client.cloud.queries import PARALLEL_QUERIES, run_all
 from openstack_client.errors import CloudError
 
 
-def test_every_question_is_answered() -> None:
-    names = [str(number) for number in range(3 * SIDE_BY_SIDE)]
-    assert all_at_once({name: partial(int, name) for name in names}) == {n: int(n) for n in names}
+def test_every_query_returns_its_result() -> None:
+    names = [str(number) for number in range(3 * PARALLEL_QUERIES)]
+    assert run_all({name: partial(int, name) for name in names}) == {n: int(n) for n in names}
 
 
-def test_they_are_asked_side_by_side() -> None:
-    meeting = threading.Barrier(SIDE_BY_SIDE, timeout=5)
-    answers = all_at_once({str(n): meeting.wait for n in range(SIDE_BY_SIDE)})
-    assert sorted(answers.values()) == list(range(SIDE_BY_SIDE))
+def test_queries_run_in_parallel() -> None:
+    meeting = threading.Barrier(PARALLEL_QUERIES, timeout=5)
+    answers = run_all({str(n): meeting.wait for n in range(PARALLEL_QUERIES)})
+    assert sorted(answers.values()) == list(range(PARALLEL_QUERIES))
 
 
-def test_an_error_is_raised_when_all_have_ended() -> None:
+def test_an_error_is_raised_after_all_have_finished() -> None:
     ended = []
 
     def fails() -> None:
@@ -36,7 +36,7 @@ def test_an_error_is_raised_when_all_have_ended() -> None:
         ended.append(True)
 
     with pytest.raises(CloudError, match="no"):
-        all_at_once({"fails": fails, "slow": slow})
+        run_all({"fails": fails, "slow": slow})
     assert ended == [True]
 
 
@@ -45,6 +45,6 @@ def test_ctrl_c_does_not_wait_for_a_cloud_that_hangs() -> None:
     threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        all_at_once({"hangs": lambda: never.wait(20)})
+        run_all({"hangs": lambda: never.wait(20)})
     assert time.monotonic() - began < 5
     never.set()

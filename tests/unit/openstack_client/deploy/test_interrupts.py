@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the request under way, the second one does not."""
+"""Ctrl-C waits for the current request; a second one does not."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def press(number: int = signal.SIGINT) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_unshielded_it_stops_at_once(number: int) -> None:
+def test_without_a_shield_it_stops_at_once(number: int) -> None:
     with Interrupts().installed(), pytest.raises(KeyboardInterrupt):
         press(number)
 
 
-def test_shielded_it_waits_and_says_so() -> None:
+def test_with_a_shield_it_waits_and_says_so() -> None:
     said: list[str] = []
     reached = False
     interrupts = Interrupts(said.append)
@@ -41,7 +41,7 @@ def test_nested_shields_end_together() -> None:
     assert steps == ["inner", "outer"]
 
 
-def test_the_second_does_not_wait() -> None:
+def test_a_second_ctrl_c_does_not_wait() -> None:
     interrupts = Interrupts()
     with interrupts.installed(), pytest.raises(KeyboardInterrupt), interrupts.shield():
         press()
@@ -49,7 +49,7 @@ def test_the_second_does_not_wait() -> None:
         pytest.fail("not reached")
 
 
-def test_the_handlers_are_put_back() -> None:
+def test_the_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Interrupts().installed():
         assert signal.getsignal(signal.SIGTERM) != before

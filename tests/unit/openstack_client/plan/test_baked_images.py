@@ -35,14 +35,14 @@ def image(
     status: str = "active",
     owner: str = PROJECT,
 ) -> Image:
-    told = baked_images.properties(made_of, base, builder) | {"instance_uuid": snapshot_of}
+    values = baked_images.properties(made_of, base, builder) | {"instance_uuid": snapshot_of}
     return Image(
         f"id-{name}",
         name,
         status=status,
         owner=owner,
         created=created,
-        properties=told,
+        properties=values,
         distro="debian",
         version="12",
     )
@@ -57,27 +57,27 @@ def chosen(*images: Image) -> tuple[str, str]:
     return found.name, why
 
 
-def test_what_is_written_is_read_again() -> None:
+def test_properties_are_read_back() -> None:
     found = baked_images.read(image(), PROJECT)
     assert found is not None
     assert (found.recipe, found.base) == (WANTED, BASE.id)
 
 
-def test_the_system_is_told_on_so_that_people_can_name_the_image() -> None:
-    told = image().properties
-    assert (told["os_distro"], told["os_version"], told["os_admin_user"]) == (
+def test_the_system_properties_are_copied() -> None:
+    copied = image().properties
+    assert (copied["os_distro"], copied["os_version"], copied["os_admin_user"]) == (
         "debian",
         "12",
         "debian",
     )
-    assert "architecture" not in told
+    assert "architecture" not in copied
 
 
 def test_a_snapshot_of_a_server_with_secrets_is_not_baked() -> None:
-    """Nova hands all properties on to it, but for the server that it was taken of."""
+    """Nova copies all properties to it except the server it was taken from."""
     later = image(snapshot_of="a-server-in-use")
     assert baked_images.read(later, PROJECT) is None
-    assert baked_images.claims_to_be(later)
+    assert baked_images.is_derived(later)
     assert chosen(later)[0] == BASE.name
 
 
@@ -89,14 +89,14 @@ def test_another_projects_image_is_not_trusted() -> None:
 @pytest.mark.parametrize(
     "missing", [baked_images.PAYLOAD, baked_images.LOCK, baked_images.BASE, "instance_uuid"]
 )
-def test_an_image_that_tells_half_is_not_baked(missing: str) -> None:
-    told = {key: value for key, value in image().properties.items() if key != missing}
-    assert baked_images.read(dataclasses.replace(image(), properties=told), PROJECT) is None
+def test_an_image_with_missing_properties_is_not_baked(missing: str) -> None:
+    partial = {key: value for key, value in image().properties.items() if key != missing}
+    assert baked_images.read(dataclasses.replace(image(), properties=partial), PROJECT) is None
 
 
 def test_a_stock_image_is_not_baked() -> None:
     assert baked_images.read(BASE, PROJECT) is None
-    assert not baked_images.claims_to_be(BASE)
+    assert not baked_images.is_derived(BASE)
 
 
 @pytest.mark.parametrize(
@@ -117,46 +117,46 @@ def test_how_well_an_image_fits(made_of: Recipe, fits: Match | None) -> None:
     assert chosen(image(made_of=made_of))[0] == ("baked" if fits else BASE.name)
 
 
-def test_an_image_of_an_older_system_is_left() -> None:
+def test_an_image_with_an_older_base_is_not_used() -> None:
     found, why = baked_images.choose([image(), NEWER_BASE], WANTED, NEWER_BASE, PROJECT)
     assert found is NEWER_BASE
-    assert "made of another image" in why
+    assert "its base image is not" in why
 
 
-def test_an_image_that_is_not_whole_yet_is_left() -> None:
+def test_an_image_still_being_saved_is_not_used() -> None:
     name, why = chosen(image(status="saving"))
     assert name == BASE.name
     assert "it is saving" in why
 
 
-def test_the_one_that_has_more_wins_over_a_newer_one() -> None:
+def test_a_more_complete_image_wins_over_a_newer_one() -> None:
     more = image("more", created="2")
     newer = image("newer", changed(payload="x"), created="8")
     assert chosen(newer, more) == (
         "more",
-        "baked of debian-12: it has this code and its dependencies",
+        "baked from debian-12: it has this code and its dependencies",
     )
 
 
-def test_of_equals_the_newest_wins() -> None:
+def test_the_newest_of_equal_images_wins() -> None:
     assert chosen(image("old", created="2"), image("new", created="3"))[0] == "new"
 
 
-def test_it_is_told_that_code_is_handed_over() -> None:
-    assert "the code is handed over" in chosen(image(made_of=changed(payload="x")))[1]
+def test_the_reason_says_that_the_code_is_sent_separately() -> None:
+    assert "the code is sent separately" in chosen(image(made_of=changed(payload="x")))[1]
 
 
-def test_it_is_told_why_a_baked_image_is_not_used() -> None:
+def test_the_reason_says_why_a_baked_image_is_not_used() -> None:
     name, why = chosen(image(made_of=changed(lock="x")))
     assert name == BASE.name
-    assert "'baked' does not fit: its dependencies are others" in why
+    assert "'baked' does not fit: its dependencies differ" in why
 
 
-def test_without_baked_images_nothing_is_said_of_them() -> None:
+def test_without_baked_images_the_reason_does_not_mention_them() -> None:
     assert chosen() == ("debian-12", "the newest Debian or Ubuntu image")
 
 
-def test_stale_is_what_no_deploy_would_use() -> None:
+def test_unused_baked_images_are_stale() -> None:
     images = [
         BASE,
         image("best"),
@@ -175,10 +175,10 @@ def test_stale_is_what_no_deploy_would_use() -> None:
     assert "'best'" in found["older"]
     assert "'best'" in found["less"]
     assert "dependencies" in found["other-lock"]
-    assert "another image" in found["other-base"]
+    assert "base image" in found["other-base"]
 
 
-def test_the_recipe_changes_with_each_part_and_not_with_the_order() -> None:
+def test_the_recipe_depends_on_each_part_but_not_on_order() -> None:
     files = {"a": b"1", "b": b"2"}
     first = baked_images.recipe(b"payload", "c0de", "lock", files)
     assert first == baked_images.recipe(b"payload", "c0de", "lock", dict(reversed(files.items())))

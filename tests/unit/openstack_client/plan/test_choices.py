@@ -1,4 +1,4 @@
-"""Sensible choices when nothing is said, and problems in words when they cannot be made."""
+"""Default choices, and the problems reported when there is none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_newest_supported_image_is_chosen() -> None:
         Image("q", "Debian 12 new", status="queued", created="2026-08-01"),
     )
     choice = choices.image(None, Facts(images=(DEBIAN, UBUNTU, *others)))
-    assert choice.thing is UBUNTU
+    assert choice.value is UBUNTU
 
 
 def test_no_supported_image() -> None:
@@ -58,9 +58,9 @@ def test_a_named_image_that_is_not_active() -> None:
     assert "saving, not active" in choice.problems[0].what
 
 
-def test_a_named_image_of_another_system_is_only_a_warning() -> None:
+def test_a_named_image_of_an_unsupported_system_is_a_warning() -> None:
     choice = choices.image("cirros", Facts(images=(Image("c", "cirros"),)))
-    assert choice.thing and not choice.problems and "not known to be" in choice.warnings[0]
+    assert choice.value and not choice.problems and "does not look like" in choice.warnings[0]
 
 
 def test_the_ssh_user() -> None:
@@ -71,19 +71,19 @@ def test_the_ssh_user() -> None:
 
 def test_the_smallest_flavor_that_fits() -> None:
     choice = choices.flavor(None, Facts(flavors=(LARGE, TINY, SMALL)), DEBIAN, None)
-    assert choice.thing is SMALL
+    assert choice.value is SMALL
 
 
 def test_the_image_decides_what_fits() -> None:
     heavy = Image("d", "Debian 12", min_ram_mb=4096, min_disk_gb=20)
-    assert choices.flavor(None, Facts(flavors=(SMALL, LARGE)), heavy, None).thing is LARGE
+    assert choices.flavor(None, Facts(flavors=(SMALL, LARGE)), heavy, None).value is LARGE
 
 
-def test_a_volume_makes_the_flavors_disk_unimportant() -> None:
+def test_with_a_volume_the_flavors_disk_does_not_matter() -> None:
     diskless = Flavor("3", "diskless", 1, 2048, 0)
     facts = Facts(flavors=(diskless, LARGE))
-    assert choices.flavor(None, facts, DEBIAN, None).thing is LARGE
-    assert choices.flavor(None, facts, DEBIAN, 20).thing is diskless
+    assert choices.flavor(None, facts, DEBIAN, None).value is LARGE
+    assert choices.flavor(None, facts, DEBIAN, 20).value is diskless
 
 
 def test_no_flavor_fits() -> None:
@@ -98,7 +98,7 @@ def test_a_named_flavor_too_small_for_the_image() -> None:
     assert [str(problem) for problem in problems] == [
         "flavor: 'small' has 2048 MB of memory; image 'Debian 12' needs 4096.",
         "flavor: 'small' has 10 GB of disk; image 'Debian 12' needs 20. "
-        "Take a larger one, or --volume-size.",
+        "Use a larger flavor or --volume-size.",
     ]
 
 
@@ -108,16 +108,16 @@ def test_a_small_named_flavor_is_a_warning() -> None:
 
 
 def test_the_only_network() -> None:
-    assert choices.network(None, Facts(networks=(PRIVATE, PUBLIC))).thing is PRIVATE
+    assert choices.network(None, Facts(networks=(PRIVATE, PUBLIC))).value is PRIVATE
 
 
-def test_the_projects_own_network_before_shared_ones() -> None:
+def test_the_projects_own_network_is_preferred_to_shared_ones() -> None:
     shared = Network("n2", "shared", shared=True, mine=False, subnets=("s2",))
-    assert choices.network(None, Facts(networks=(shared, PRIVATE))).thing is PRIVATE
-    assert choices.network(None, Facts(networks=(shared, PUBLIC))).thing is shared
+    assert choices.network(None, Facts(networks=(shared, PRIVATE))).value is PRIVATE
+    assert choices.network(None, Facts(networks=(shared, PUBLIC))).value is shared
 
 
-def test_several_networks_must_be_chosen_from() -> None:
+def test_several_networks_need_a_choice() -> None:
     other = Network("n2", "other", subnets=("s2",))
     problem = choices.network(None, Facts(networks=(PRIVATE, other))).problems[0]
     assert str(problem) == (
@@ -134,10 +134,10 @@ def test_no_network() -> None:
     assert "has no subnet" in choices.network("empty", Facts(networks=(empty,))).problems[0].what
 
 
-def test_the_external_network_that_the_router_leads_to() -> None:
+def test_the_external_network_connected_by_the_router() -> None:
     other = Network("x2", "public2", external=True)
     facts = Facts(networks=(PRIVATE, PUBLIC, other), routers=(ROUTER,))
-    assert choices.external_network(None, "auto", facts, PRIVATE).thing is PUBLIC
+    assert choices.external_network(None, "auto", facts, PRIVATE).value is PUBLIC
 
 
 def test_a_network_without_router() -> None:
@@ -147,17 +147,17 @@ def test_a_network_without_router() -> None:
     assert "openstack router add subnet outside s1" in problem.remedy
 
 
-def test_a_router_that_leads_elsewhere() -> None:
+def test_a_router_connected_elsewhere() -> None:
     facts = Facts(networks=(PRIVATE, PUBLIC), routers=(Router("r", "inner", None, ("s1",)),))
     problem = choices.external_network(None, "auto", facts, PRIVATE).problems[0]
-    assert "router 'inner' of network 'private' does not lead to 'public'" in problem.what
+    assert "router 'inner' of network 'private' is not connected to 'public'" in problem.what
     assert problem.remedy == "openstack router set --external-gateway public inner"
 
 
 def test_a_shared_networks_router_cannot_be_checked() -> None:
     shared = Network("n2", "shared", shared=True, mine=False, subnets=("s2",))
     choice = choices.external_network(None, "auto", Facts(networks=(shared, PUBLIC)), shared)
-    assert choice.thing is PUBLIC and not choice.problems and choice.warnings
+    assert choice.value is PUBLIC and not choice.problems and choice.warnings
 
 
 def test_no_external_network() -> None:
@@ -169,7 +169,7 @@ def test_no_external_network() -> None:
 
 def test_no_floating_ip_needs_no_external_network() -> None:
     choice = choices.external_network(None, "none", Facts(networks=(PRIVATE,)), PRIVATE)
-    assert choice.thing is None and not choice.problems
+    assert choice.value is None and not choice.problems
 
 
 def test_several_external_networks() -> None:
@@ -181,7 +181,7 @@ def test_several_external_networks() -> None:
 
 def test_zones() -> None:
     facts = Facts(zones=("nova", "south"))
-    assert choices.zone(None, facts).thing is None
-    assert choices.zone("south", facts).thing == "south"
+    assert choices.zone(None, facts).value is None
+    assert choices.zone("south", facts).value == "south"
     assert "Did you mean 'south'?" in choices.zone("sout", facts).problems[0].remedy
-    assert choices.zone("any", Facts(zones=None)).thing == "any"
+    assert choices.zone("any", Facts(zones=None)).value == "any"

@@ -1,4 +1,4 @@
-"""The plan: what is made, found, changed or replaced, and every problem at once."""
+"""The plan: what is created, found, changed or replaced, and all problems at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from openstack_client.plan.server import SLEEPING
 from openstack_client.settings import Settings, merge
 
 ME = Identity("demo", "u1", "demo", "p1")
-KEY = KeyPlan("stackserve-stackserve", make=True, public="ssh-ed25519 A", why="a new one")
+KEY = KeyPlan("stackserve-stackserve", create=True, public="ssh-ed25519 A", why="new")
 PARCEL = Parcel(b"data", "c0de", "d1ge57", b"payload")
 MARK = inventory.mark("stackserve", "00ff")
 FACTS = Facts(
@@ -55,8 +55,8 @@ ADDRESS = Address("a1", "172.24.4.9", MARK, "p1", "x1")
 
 
 def server(status: str = "ACTIVE", fault: str = "", data: str = PARCEL.digest) -> Server:
-    told = inventory.metadata("stackserve", run="00ff", code="c0de", data=data, user="debian")
-    return Server("s1", "stackserve-stackserve", status, fault=fault, metadata=told)
+    metadata = inventory.metadata("stackserve", run="00ff", code="c0de", data=data, user="debian")
+    return Server("s1", "stackserve-stackserve", status, fault=fault, metadata=metadata)
 
 
 def whole(**changes: Any) -> Inventory:
@@ -90,10 +90,10 @@ def actions(plan: Plan) -> dict[str, str]:
     return {item.kind: str(item.action) for item in plan.items}
 
 
-def test_from_nothing_everything_is_made() -> None:
+def test_a_first_run_creates_everything() -> None:
     plan = make()
     assert plan.problems == []
-    assert set(actions(plan).values()) == {"make"}
+    assert set(actions(plan).values()) == {"create"}
     assert set(actions(plan)) == {"keypair", "security group", "port", "floating IP", "server"}
 
 
@@ -110,15 +110,15 @@ def test_a_second_run_finds_everything() -> None:
     }
 
 
-def test_an_unfinished_run_is_finished() -> None:
+def test_an_unfinished_run_is_resumed() -> None:
     plan = make(whole(servers=(), addresses=()))
     assert plan.problems == []
     found = actions(plan)
     assert found["security group"] == found["port"] == "found"
-    assert found["server"] == found["floating IP"] == "make"
+    assert found["server"] == found["floating IP"] == "create"
 
 
-def test_a_server_in_error_is_replaced_and_its_fault_told() -> None:
+def test_a_server_in_error_is_replaced_and_its_fault_shown() -> None:
     plan = make(whole(servers=(server("ERROR", "No valid host was found."),)))
     assert plan.server_action is Action.REPLACE
     item = next(item for item in plan.items if item.kind == "server")
@@ -130,7 +130,7 @@ def test_a_stopped_server_is_started() -> None:
 
 
 @pytest.mark.parametrize(("status", "verb"), sorted(SLEEPING.items()))
-def test_a_sleeping_server_is_told_how_to_wake(status: str, verb: str) -> None:
+def test_the_remedy_for_a_paused_server_is_the_command_to_resume_it(status: str, verb: str) -> None:
     plan = make(whole(servers=(server(status),)))
     assert f"openstack server {verb} s1" in plan.problems[0].remedy
     assert make(whole(servers=(server(status),)), recreate=True).problems == []
@@ -147,12 +147,14 @@ def test_other_code_is_a_warning_and_recreate_replaces() -> None:
     ("flags", "words"),
     [
         ({"flavor": "small", "image": "Debian 12"}, ""),
-        ({"flavor": "big"}, "was made with flavor 'small', not 'big'. --recreate"),
-        ({"image": "Ubuntu 24.04"}, "was made with another image than 'Ubuntu 24.04'"),
+        ({"flavor": "big"}, "was created with flavor 'small', not 'big'. Use --recreate"),
+        ({"image": "Ubuntu 24.04"}, "was created with an image other than 'Ubuntu 24.04'"),
         ({"flavor": "gone", "image": "gone"}, ""),
     ],
 )
-def test_what_a_server_has_and_was_not_asked_for_is_told(flags: dict[str, Any], words: str) -> None:
+def test_a_server_that_differs_from_the_request_is_a_warning(
+    flags: dict[str, Any], words: str
+) -> None:
     facts = dataclasses.replace(
         FACTS,
         images=(*FACTS.images, Image("u", "Ubuntu 24.04")),
@@ -161,39 +163,39 @@ def test_what_a_server_has_and_was_not_asked_for_is_told(flags: dict[str, Any], 
     there = dataclasses.replace(server(), flavor="small", image="d")
     plan = make(whole(servers=(there,)), facts=facts, **flags)
     assert plan.problems == [] and plan.server_action is Action.FOUND
-    told = [warning for warning in plan.warnings if "was made with" in warning]
-    assert len(told) == bool(words) and words in "".join(told)
+    found = [warning for warning in plan.warnings if "was created with" in warning]
+    assert len(found) == bool(words) and words in "".join(found)
 
 
-def test_a_found_server_does_not_need_its_image_any_more() -> None:
+def test_an_existing_server_does_not_need_its_image() -> None:
     facts = dataclasses.replace(FACTS, images=(), flavors=())
     assert make(whole(), facts=facts).problems == []
 
 
-def test_changed_openings_are_a_change() -> None:
+def test_changed_rules_are_a_change() -> None:
     plan = make(whole(), allow_from="10.0.0.0/8")
     assert actions(plan)["security group"] == "change"
     assert {rule.cidr for rule in plan.add_rules} == {"10.0.0.0/8"}
     assert {rule.id for rule in plan.drop_rules} == {"1", "2"}
 
 
-def test_a_given_security_group_is_left_as_it_is() -> None:
+def test_a_given_security_group_is_not_changed() -> None:
     facts = dataclasses.replace(FACTS, groups=(Group("g9", "mine"),))
     plan = make(facts=facts, security_group="mine")
     assert plan.group_given and plan.add_rules == [] and plan.drop_rules == []
 
 
-def test_duplicates_are_told_not_guessed() -> None:
+def test_duplicates_are_a_problem() -> None:
     twin = dataclasses.replace(server(), id="s2")
     plan = make(whole(servers=(server(), twin)))
     assert "has 2: s1, s2" in plan.problems[0].what
 
 
-def test_a_server_that_lost_its_port_is_made_anew() -> None:
+def test_a_server_without_its_port_must_be_recreated() -> None:
     plan = make(whole(ports=()))
     assert "--recreate" in next(p.remedy for p in plan.problems if p.subject == "port")
-    anew = make(whole(ports=()), recreate=True)
-    assert anew.problems == [] and actions(anew)["port"] == "make"
+    again = make(whole(ports=()), recreate=True)
+    assert again.problems == [] and actions(again)["port"] == "create"
 
 
 def test_a_given_floating_ip() -> None:
@@ -204,7 +206,7 @@ def test_a_given_floating_ip() -> None:
     busy = make(facts=facts, floating_ip="172.24.4.7").problems[0]
     assert "in use by another port" in busy.what and "172.24.4.8" in busy.remedy
     none = make(facts=facts, floating_ip="172.24.4.77").problems[0]
-    assert "Did you mean '172.24.4.7'?" in none.remedy or "There is:" in none.remedy
+    assert "Did you mean '172.24.4.7'?" in none.remedy or "Available:" in none.remedy
 
 
 def test_no_floating_ip() -> None:
@@ -222,7 +224,7 @@ def test_all_problems_at_once() -> None:
     facts = dataclasses.replace(FACTS, quotas=quotas, routers=())
     plan = make(
         facts=facts,
-        key=Problem("keypair", "exists with another key."),
+        key=Problem("keypair", "exists with a different key."),
         parcel=[Problem("user data", "too large.")],
         image="nope",
         flavor="nope",
@@ -242,25 +244,25 @@ def test_all_problems_at_once() -> None:
     ]
 
 
-def test_a_reader_may_not_deploy() -> None:
+def test_a_reader_cannot_deploy() -> None:
     plan = make(facts=dataclasses.replace(FACTS, roles=("reader",)))
-    assert "may only look in project 'demo'" in plan.problems[0].what
+    assert "has read-only access to project 'demo'" in plan.problems[0].what
 
 
-def test_what_a_cloud_does_not_tell_is_said_and_no_problem() -> None:
+def test_facts_hidden_by_the_cloud_are_a_warning() -> None:
     facts = dataclasses.replace(FACTS, roles=None, unknown=("the list of your roles",))
     plan = make(facts=facts)
     assert plan.problems == []
-    assert "the list of your roles is not told by this cloud, so not checked" in plan.warnings
+    assert "this cloud does not show the list of your roles; not checked" in plan.warnings
 
 
-@pytest.mark.parametrize(("maker", "warned"), [("u1", False), ("u2", True), ("", False)])
-def test_the_key_of_a_server_is_its_makers(maker: str, warned: bool) -> None:
-    mine = whole(servers=(dataclasses.replace(server(), user=maker),))
-    plan = make(mine, key=Problem("keypair", "exists with another key."))
+@pytest.mark.parametrize(("owner", "warned"), [("u1", False), ("u2", True), ("", False)])
+def test_a_server_with_another_users_key_is_a_warning(owner: str, warned: bool) -> None:
+    mine = whole(servers=(dataclasses.replace(server(), user=owner),))
+    plan = make(mine, key=Problem("keypair", "exists with a different key."))
     assert plan.problems == []
-    assert any("another user" in words for words in plan.warnings) is warned
-    assert not any("another user" in words for words in make(mine, recreate=True).warnings)
+    assert any("another user" in warning for warning in plan.warnings) is warned
+    assert not any("another user" in warning for warning in make(mine, recreate=True).warnings)
 
 
 def test_a_deprecation_in_the_user_data_is_a_warning() -> None:
@@ -269,19 +271,19 @@ def test_a_deprecation_in_the_user_data_is_a_warning() -> None:
     assert plan.problems == [] and "cloud-init schema: deprecated" in plan.warnings
 
 
-def test_a_cloud_without_networks() -> None:
+def test_a_cloud_without_a_network_service() -> None:
     plan = make(facts=dataclasses.replace(FACTS, services=("compute", "image")))
-    assert plan.problems[0].what == "it offers no network service."
+    assert plan.problems[0].what == "it has no network service."
 
 
 def test_a_volume_needs_a_volume_service() -> None:
-    assert "offers no volumes" in make(volume_size=20).problems[0].what
+    assert "no volume service" in make(volume_size=20).problems[0].what
     facts = dataclasses.replace(FACTS, services=(*FACTS.services, "volumev3"))
     assert make(facts=facts, volume_size=20).problems == []
 
 
-def test_impatience_is_warned_about() -> None:
-    assert "Nova itself waits 300 s" in make(timeout_build=100).warnings[0]
+def test_a_short_build_timeout_is_a_warning() -> None:
+    assert "Nova itself waits up to 300 s" in make(timeout_build=100).warnings[0]
 
 
 def test_the_same_facts_give_the_same_plan() -> None:

@@ -1,4 +1,4 @@
-"""The plan with baked images in the project: which one it takes, and what it says about it."""
+"""The plan with baked images in the project: which one it uses, and the reason it gives."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ def plan(
     )
 
 
-def test_a_baked_image_is_used_by_itself_and_the_plan_says_why() -> None:
+def test_a_baked_image_is_used_by_default_and_the_plan_says_why() -> None:
     made = plan(BAKED)
     assert made.problems == []
     assert made.image is BAKED
     assert plan_json(made, "")["image"] == {
         "id": "b",
         "name": "baked-image",
-        "why": "baked of Debian 12: it has this code and its dependencies",
+        "why": "baked from Debian 12: it has this code and its dependencies",
     }
 
 
-def test_a_named_image_is_taken_as_it_is() -> None:
+def test_a_named_image_is_used() -> None:
     made = plan(BAKED, image=BASE.name)
-    assert (made.image, made.image_why) == (BASE, "as asked")
+    assert (made.image, made.image_why) == (BASE, "as requested")
     assert plan(BAKED, image="baked-image").image is BAKED
 
 
-def test_the_baker_itself_starts_from_a_stock_image() -> None:
+def test_bake_itself_starts_from_a_stock_image() -> None:
     assert plan(BAKED, stock_only=True).image is BASE
 
 
-def test_a_baked_image_too_large_for_the_wanted_flavor_is_left() -> None:
+def test_a_baked_image_too_large_for_the_flavor_is_not_used() -> None:
     facts = dataclasses.replace(
         FACTS, images=(BASE, BAKED), flavors=(Flavor("f", "small", 2, 2048, 7),)
     )
@@ -89,4 +89,4 @@ def test_a_snapshot_of_a_live_server_is_never_the_newest_image() -> None:
     made = plan(snapshot)
     assert made.image is BASE
     facts = dataclasses.replace(FACTS, images=(BASE, snapshot))
-    assert choices.image(None, facts).thing is BASE
+    assert choices.image(None, facts).value is BASE

@@ -1,4 +1,4 @@
-"""What belongs to a deployment, found by its marks."""
+"""A deployment's resources are found by their marks."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_marks_are_read_back() -> None:
         assert inventory.marked_run(foreign) is None
 
 
-def test_only_marked_things_belong() -> None:
+def test_only_marked_resources_belong() -> None:
     mine = everything()
     assert mine.ids == {"s1", "g1", "p1", "a1", OURS}
     assert not mine.empty
 
 
-def test_a_run_owns_only_what_it_made() -> None:
-    made = everything().made_by(RUN)
+def test_a_run_owns_only_what_it_created() -> None:
+    made = everything().created_by(RUN)
     assert made.ids == {"s1", "p1", "a1"}
-    assert everything().made_by("12345678").empty
+    assert everything().created_by("12345678").empty
 
 
 def test_the_floating_ip_is_the_address() -> None:
@@ -67,24 +67,24 @@ def test_the_floating_ip_is_the_address() -> None:
     assert bare.address_of(Server("s", "x", "BUILD")) == ""
 
 
-def test_what_goes_is_listed_servers_first_and_volumes_too() -> None:
+def test_resources_are_listed_in_order_of_deletion() -> None:
     kinds = [kind for kind, _, _ in everything().lines()]
     assert kinds == ["server", "volume", "floating IP", "port", "security group", "keypair"]
 
 
-def test_the_keypair_of_another_user_is_told() -> None:
+def test_another_users_keypair_is_reported() -> None:
     theirs = replace(SERVER, user="u2", key_name=OURS)
     mine = inventory.Inventory("web", servers=(theirs,))
-    told = inventory.keypair_of_another(mine, ME)
-    assert "belongs to the user who made the server (u2)" in told
-    assert told.endswith(f"openstack keypair delete {OURS}")
+    note = inventory.keypair_of_another(mine, ME)
+    assert "belongs to the user who created the server (u2)" in note
+    assert note.endswith(f"openstack keypair delete {OURS}")
     assert inventory.keypair_of_another(mine, replace(ME, user_id="u2")) == ""
     given = replace(mine, servers=(replace(theirs, key_name="laptop"),))
     assert inventory.keypair_of_another(given, ME) == ""
     assert inventory.keypair_of_another(inventory.Inventory("web"), ME) == ""
 
 
-def test_deployments_are_found_by_any_part() -> None:
+def test_deployments_are_found_by_any_resource() -> None:
     names = inventory.deployment_names(
         (SERVER, OTHER), (GROUP,), (Port("p", "x", inventory.mark("rest", RUN)),), (ADDRESS,)
     )

@@ -1,4 +1,4 @@
-"""The ssh key: chosen, made 0600, never another one under the same name."""
+"""The ssh key: how it is chosen, its file mode, and never a different key under the same name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def plan(ssh: Path, kept: Path, *pairs: Keypair, wanted: str | None = None) -> K
     )
 
 
-def test_a_generated_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_generated_key(tmp_path: Path) -> None:
     private = tmp_path / "keys" / "web"
     line = keypair.generate(private)
     assert stat.S_IMODE(private.stat().st_mode) == 0o600
@@ -48,14 +48,14 @@ def test_a_generated_key_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     assert keypair.fingerprint(line) in shown.stdout
 
 
-def test_without_any_key_a_new_one_is_made(ssh: Path, kept: Path) -> None:
+def test_without_any_key_a_new_one_is_generated(ssh: Path, kept: Path) -> None:
     made = plan(ssh, kept)
     assert made == KeyPlan(
         "stackserve-web-01234567",
-        make=True,
+        create=True,
         generate=True,
         private=kept / "keys" / "web",
-        why="a new one",
+        why="new",
     )
 
 
@@ -64,10 +64,10 @@ def test_a_key_of_this_machine_is_preferred(ssh: Path, kept: Path) -> None:
     keypair.generate(ssh / "id_ed25519")
     made = plan(ssh, kept)
     assert isinstance(made, KeyPlan)
-    assert made.make and not made.generate and made.private == ssh / "id_ed25519"
+    assert made.create and not made.generate and made.private == ssh / "id_ed25519"
 
 
-def test_a_public_key_without_its_private_half_is_passed_over(ssh: Path, kept: Path) -> None:
+def test_a_public_key_without_its_private_key_is_skipped(ssh: Path, kept: Path) -> None:
     keypair.generate(ssh / "id_ed25519")
     (ssh / "id_ed25519").unlink()
     made = plan(ssh, kept)
@@ -79,7 +79,7 @@ def test_a_second_run_finds_the_key_of_the_first(ssh: Path, kept: Path) -> None:
     keypair.generate(ssh / "id_ed25519")
     found = plan(ssh, kept, Keypair("stackserve-web-01234567", line))
     assert isinstance(found, KeyPlan)
-    assert not found.make and found.private == kept / "keys" / "web"
+    assert not found.create and found.private == kept / "keys" / "web"
 
 
 def test_another_key_under_the_same_name_is_refused(ssh: Path, kept: Path) -> None:
@@ -87,7 +87,7 @@ def test_another_key_under_the_same_name_is_refused(ssh: Path, kept: Path) -> No
     other = keypair.generate(kept / "other")
     problem = plan(ssh, kept, Keypair("stackserve-web-01234567", other))
     assert isinstance(problem, Problem)
-    assert "'stackserve-web-01234567' exists with another key" in problem.what
+    assert "'stackserve-web-01234567' exists with a different key" in problem.what
     assert keypair.fingerprint(other) in problem.what
     assert "openstack keypair delete stackserve-web-01234567" in problem.remedy
 
@@ -99,19 +99,19 @@ def test_the_same_key_under_another_file_is_found(ssh: Path, kept: Path) -> None
     assert isinstance(found, KeyPlan) and found.private == ssh / "work"
 
 
-def test_a_keypair_whose_private_half_is_nowhere_is_refused(ssh: Path, kept: Path) -> None:
+def test_a_keypair_without_its_private_key_is_refused(ssh: Path, kept: Path) -> None:
     line = keypair.generate(kept / "x")
     problem = plan(ssh, kept, Keypair("stackserve-web-01234567", line))
-    assert isinstance(problem, Problem) and "no private key for it" in problem.what
+    assert isinstance(problem, Problem) and "its private key is not on this machine" in problem.what
 
 
 def test_a_named_keypair_of_nova(ssh: Path, kept: Path) -> None:
     line = keypair.generate(ssh / "work")
     found = plan(ssh, kept, Keypair("mine", line), wanted="mine")
-    assert found == KeyPlan("mine", private=ssh / "work", why="as asked")
+    assert found == KeyPlan("mine", private=ssh / "work", why="as requested")
 
 
-def test_an_unknown_keypair_gives_the_nearest(ssh: Path, kept: Path) -> None:
+def test_an_unknown_keypair_suggests_the_nearest(ssh: Path, kept: Path) -> None:
     problem = plan(ssh, kept, Keypair("laptop", "x"), wanted="laptob")
     assert isinstance(problem, Problem) and "Did you mean 'laptop'?" in problem.remedy
 
@@ -121,10 +121,10 @@ def test_a_key_by_path(ssh: Path, kept: Path, suffix: str) -> None:
     line = keypair.generate(ssh / "work")
     found = plan(ssh, kept, wanted=f"{ssh}/work{suffix}")
     assert isinstance(found, KeyPlan)
-    assert found.make and found.public == line and found.private == ssh / "work"
+    assert found.create and found.public == line and found.private == ssh / "work"
 
 
-def test_a_path_that_is_no_key(ssh: Path, kept: Path) -> None:
+def test_a_path_that_is_not_a_key(ssh: Path, kept: Path) -> None:
     problem = plan(ssh, kept, wanted=str(ssh / "none.pub"))
     assert isinstance(problem, Problem) and "is not a public key file" in problem.what
 

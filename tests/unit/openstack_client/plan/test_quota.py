@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from openstack_client.cloud.resources import Quota
-from openstack_client.plan.quota import WORDS, shortages
+from openstack_client.plan.quota import NAMES, shortages
 
 
-@pytest.mark.parametrize("name", sorted(WORDS))
-def test_each_quota_is_told_by_its_name(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_exceeded_quota_is_named(name: str) -> None:
     problems = shortages({name: 2}, {name: Quota(limit=3, used=2)})
     assert len(problems) == 1
-    assert problems[0].subject == f"quota of {WORDS[name]}"
-    assert problems[0].what == f"2 more {WORDS[name]} needed, 1 left (2 of 3 in use)."
+    assert problems[0].subject == f"quota of {NAMES[name]}"
+    assert problems[0].what == f"2 more {NAMES[name]} needed, 1 left (2 of 3 in use)."
     assert problems[0].remedy
 
 
 @pytest.mark.parametrize(
     ("need", "limit", "used"), [(1, 10, 9), (5, -1, 100), (0, 0, 0), (0, 1, 5), (3, 3, 0)]
 )
-def test_enough_is_enough(need: int, limit: int, used: int) -> None:
+def test_enough_quota_is_no_problem(need: int, limit: int, used: int) -> None:
     assert shortages({"cores": need}, {"cores": Quota(limit, used)}) == []
 
 

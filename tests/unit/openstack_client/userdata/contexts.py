@@ -1,4 +1,4 @@
-"""Contexts to render in tests: a small stand-in for the code, and golden inputs from JSON."""
+"""Contexts for tests: a small substitute for the code, and golden inputs from JSON."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def golden_context(case: Path) -> UserDataContext:
 
 
 def golden_text(case: Path) -> str:
-    """The case's cloud-config, with the names of the written files in place of their contents."""
+    """The case's cloud-config, with file names instead of file contents."""
     return cloud_config(golden_context(case), b"the payload", lambda name: f"<{name}>\n")
 
 
 if __name__ == "__main__":
-    # After a change of the templates: write the golden files anew, then read their diff.
+    # After changing the templates: regenerate the golden files, then review the diff.
     for case in sorted(GOLDEN.glob("*.json")):
         case.with_suffix(".yaml").write_text(golden_text(case))

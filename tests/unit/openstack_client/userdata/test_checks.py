@@ -1,4 +1,4 @@
-"""The built-in checks of size and shape: they catch what cloud-init would silently ignore."""
+"""The built-in checks of size and structure catch what cloud-init would silently ignore."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from tests.unit.openstack_client.userdata.contexts import context
 
 TEXT = render(context()).text
 BROKEN = {
-    "another first line": ("#cloud-config\n", "# cloud-config\n", "first line"),
-    "a key that is none": ("write_files:", "write_file:", "write_file"),
+    "a wrong first line": ("#cloud-config\n", "# cloud-config\n", "first line"),
+    "an unknown key": ("write_files:", "write_file:", "write_file"),
     "a deprecated key": ("package_update:", "apt_update:", "apt_update"),
     "an upgrade": ("package_upgrade: false", "package_upgrade: true", "package_upgrade"),
-    "rights as a number": ('permissions: "0755"', "permissions: 0755", "permissions"),
-    "a path that is relative": ("path: /etc/", "path: etc/", "path"),
-    "one file twice": (
+    "permissions as a number": ('permissions: "0755"', "permissions: 0755", "permissions"),
+    "a relative path": ("path: /etc/", "path: etc/", "path"),
+    "a duplicate file": (
         "/etc/systemd/system/stackserve-web.service",
         "/etc/systemd/system/stackserve-recorder.service",
         "written twice",
     ),
     "bad YAML": ("write_files:", "write_files: [", "YAML"),
-    "a command of no words": ("runcmd:\n", "runcmd:\n  - []\n", "runcmd"),
+    "an empty command": ("runcmd:\n", "runcmd:\n  - []\n", "runcmd"),
 }
 
 
-def test_our_own_passes() -> None:
+def test_our_templates_pass() -> None:
     assert cloud_config_problems(TEXT) == []
 
 
 @pytest.mark.parametrize(("old", "new", "words"), BROKEN.values(), ids=BROKEN)
-def test_broken_is_caught(old: str, new: str, words: str) -> None:
+def test_invalid_config_is_refused(old: str, new: str, words: str) -> None:
     assert old in TEXT
     with pytest.raises(PreflightError, match=words):
         check_cloud_config(TEXT.replace(old, new))
 
 
-def test_too_large_says_what_is_large() -> None:
+def test_too_large_lists_the_size_of_each_part() -> None:
     check_size(bytes(NOVA_LIMIT), {})
     with pytest.raises(PreflightError, match=r"49,150 bytes.*49,149") as caught:
         check_size(bytes(NOVA_LIMIT + 1), {"certificates": 40_000})

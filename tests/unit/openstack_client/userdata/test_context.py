@@ -1,4 +1,4 @@
-"""What a context refuses, and the words for it."""
+"""Invalid contexts and their error messages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from tests.unit.openstack_client.userdata.contexts import context
 
 REFUSED = {
-    "a name that is no host name": ({"name": "my server"}, "name"),
+    "an invalid host name": ({"name": "my server"}, "name"),
     "no code": ({"code": ()}, "code"),
     "port 0": ({"port": 0}, "port"),
     "no workers": ({"workers": 0}, "workers"),
-    "a mirror that is no address": ({"apt_mirror": "mirror.example"}, "http://"),
+    "a mirror that is not a URL": ({"apt_mirror": "mirror.example"}, "http://"),
     "a mirror with a password": ({"pip_index_url": "https://me:pw@pypi.example/simple"}, "passw"),
     "a proxy with a password": ({"https_proxy": "http://me:pw@proxy.example:3128"}, "password"),
     "a setting with a password": (
@@ -20,10 +20,10 @@ REFUSED = {
         "password",
     ),
     "a line break in a setting": ({"settings": [["STACKSERVE_X", "a\nB=c"]]}, "blanks"),
-    "a setting of somebody else": ({"settings": [["PATH", "/tmp"]]}, "settings"),
+    "a foreign setting": ({"settings": [["PATH", "/tmp"]]}, "settings"),
     "a package name with an option": ({"extra_packages": ["--purge"]}, "extra_packages"),
     "no certificate": ({"ca_bundle": "hello"}, "PEM"),
-    "half a certificate": ({"ca_bundle": "-----BEGIN CERTIFICATE-----\nTUlJ"}, "PEM"),
+    "an incomplete certificate": ({"ca_bundle": "-----BEGIN CERTIFICATE-----\nTUlJ"}, "PEM"),
     "a private key among certificates": (
         {
             "ca_bundle": "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
@@ -33,13 +33,13 @@ REFUSED = {
     ),
     "a private ssh key": ({"ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}, "public key"),
     "a worker without a server": ({"role": "worker"}, "broker"),
-    "a server with a server": ({"broker": {"host": "10.0.0.3"}}, "broker"),
-    "a worker that others join": (
+    "a server with a broker": ({"broker": {"host": "10.0.0.3"}}, "broker"),
+    "a worker that accepts workers": (
         {"role": "worker", "broker": {"host": "10.0.0.3"}, "workers_join": True},
         "workers_join",
     ),
-    "a broker that is no host": ({"role": "worker", "broker": {"host": "10.0.0.3/24"}}, "host"),
-    "a path out of its folder": (
+    "a broker that is not a host": ({"role": "worker", "broker": {"host": "10.0.0.3/24"}}, "host"),
+    "a path outside its folder": (
         {"code": [{"path": "../etc/passwd", "content": b""}]},
         "code",
     ),

@@ -1,4 +1,4 @@
-"""The archive that is delivered: what is in it, and that it depends on nothing else."""
+"""The delivered archive: its contents, and that it depends on nothing else."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def contents(payload: bytes) -> dict[str, bytes]:
         return {name: file.read() for name, file in files.items() if file is not None}
 
 
-def test_reads_the_package_and_nothing_that_python_or_editors_left(tmp_path: Path) -> None:
+def test_reads_the_package_without_caches_and_editor_files(tmp_path: Path) -> None:
     package = checkout(tmp_path) / "production_server"
     (package / "__pycache__").mkdir()
     (package / "__pycache__" / "x.cpython-311.pyc").write_bytes(b"")
@@ -38,7 +38,7 @@ def test_reads_the_package_and_nothing_that_python_or_editors_left(tmp_path: Pat
     assert sorted(file.path for file in read_code(tmp_path)) == [file.path for file in CODE]
 
 
-def test_dates_and_rights_of_the_files_change_nothing(tmp_path: Path) -> None:
+def test_dates_and_permissions_do_not_matter(tmp_path: Path) -> None:
     before = pack(read_code(checkout(tmp_path)))
     main = tmp_path / "production_server" / "__main__.py"
     main.chmod(0o600)
@@ -46,16 +46,16 @@ def test_dates_and_rights_of_the_files_change_nothing(tmp_path: Path) -> None:
     assert pack(read_code(tmp_path)) == before
 
 
-def test_everything_arrives_as_it_was() -> None:
+def test_contents_are_unchanged() -> None:
     assert contents(pack(CODE)) == {file.path: file.content for file in CODE}
 
 
-def test_belongs_to_root_and_can_be_read_by_the_service() -> None:
+def test_files_belong_to_root_and_are_readable() -> None:
     with tarfile.open(fileobj=io.BytesIO(pack(CODE)), mode="r:xz") as archive:
         assert {(member.uid, member.mode) for member in archive} == {(0, 0o644)}
 
 
-def test_another_model_takes_the_shipped_ones_place(tmp_path: Path) -> None:
+def test_a_chosen_model_replaces_the_shipped_one(tmp_path: Path) -> None:
     folder = tmp_path / "iris-3"
     folder.mkdir()
     (folder / "card.json").write_text("card")
@@ -69,17 +69,17 @@ def test_another_model_takes_the_shipped_ones_place(tmp_path: Path) -> None:
     ]
 
 
-def test_half_a_model_is_named(tmp_path: Path) -> None:
+def test_an_incomplete_model_is_reported(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text("card")
-    with pytest.raises(PreflightError, match=r"lacks model\.keras"):
+    with pytest.raises(PreflightError, match=r"model\.keras is missing"):
         read_model(tmp_path)
 
 
-def test_no_checkout_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_code_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="no production_server"):
         read_code(tmp_path)
 
 
-def test_code_without_locked_dependencies_is_named() -> None:
+def test_code_without_locked_dependencies_is_reported() -> None:
     with pytest.raises(PreflightError, match=r"requirements\.txt"):
         lock_file([CarriedFile(path="production_server/__main__.py", content=b"")])

@@ -1,4 +1,4 @@
-"""The rendered cloud-config: golden files, determinism, size, cloud-init's own opinion."""
+"""The rendered cloud-config: golden files, determinism, size, cloud-init's own check."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ def test_cloud_inits_own_schema(case: Path, needs: Callable[[object, str], None]
 
 
 @each_case
-def test_same_input_same_bytes(case: Path) -> None:
+def test_equal_input_gives_equal_bytes(case: Path) -> None:
     first, second = render(golden_context(case)), render(golden_context(case))
     assert (first.data, first.payload) == (second.data, second.payload)
 
 
-def test_order_of_files_changes_nothing() -> None:
+def test_the_order_of_files_does_not_matter() -> None:
     assert render(context(code=CODE)) == render(context(code=CODE[::-1]))
 
 
-def test_data_is_the_text_compressed_without_a_date() -> None:
+def test_data_is_the_text_compressed_without_a_timestamp() -> None:
     rendered = render(context())
     assert gzip.decompress(rendered.data).decode() == rendered.text
     assert rendered.data[4:8] == bytes(4)
@@ -72,12 +72,12 @@ def test_data_is_the_text_compressed_without_a_date() -> None:
     [{}, {"role": "worker", "broker": Broker(host="10.0.0.3")}, {"role": "image"}],
     ids=["server", "worker", "image"],
 )
-def test_the_real_thing_stays_under_32_kib(values: dict[str, object]) -> None:
+def test_real_user_data_stays_under_32_kib(values: dict[str, object]) -> None:
     rendered = render(context(code=read_code(CHECKOUT), **values))
     assert rendered.size < SIZE_GOAL < NOVA_LIMIT
 
 
-def test_any_value_arrives_as_it_was_given() -> None:
+def test_values_are_not_altered() -> None:
     key = 'ssh-ed25519 AAAAC3Nza "quoted" #hash: {brace} {{ jinja }} é'
     config = yaml.safe_load(render(context(ssh_keys=(key,))).text)
     assert config["ssh_authorized_keys"] == [key]
@@ -101,11 +101,11 @@ def test_an_image_is_cleaned_and_starts_nothing_that_listens() -> None:
     source = CHECKOUT / "cloud-init" / "files" / "steps" / "clean.sh"
     assert files["/opt/stackserve/contextualize/clean.sh"] == source.read_text()
     assert "/opt/stackserve/contextualize/rabbitmq.sh" not in files
-    # The web tier can be reached from outside: it waits until a server knows what it is.
+    # The web tier is reachable from outside, so it is not installed before a server exists.
     assert "/etc/systemd/system/stackserve-web.service" not in files
 
 
-def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:
+def test_the_vm_reports_the_hash_of_the_local_code() -> None:
     settings = written(context())["/etc/stackserve/settings.env"]
     assert f"STACKSERVE_CODE_HASH={code_hash(CODE)}\n" in settings
 
@@ -113,27 +113,27 @@ def test_the_vm_reports_the_hash_of_the_code_on_disk() -> None:
 @pytest.mark.parametrize("role", ["server", "image"])
 @pytest.mark.parametrize(("given", "carried"), [(None, 1800), (7200, 7200), (5, 600)])
 def test_the_vm_waits_as_long_as_the_launcher(role: Role, given: int | None, carried: int) -> None:
-    """--timeout-ready; never so short that a second run of the launcher comes too late."""
+    """Uses --timeout-ready, but never so short that a second run comes too late."""
     values = {} if given is None else {"timeout_ready": given}
     made = parcel(Settings(name="demo", **values), Role(role))
     assert isinstance(made, Parcel)
     assert f"READY_TIMEOUT={carried}\n" in gzip.decompress(made.data).decode()
 
 
-def test_waiting_longer_makes_no_other_server() -> None:
-    """Running the command again with a longer --timeout-ready finds the server as it should be."""
+def test_the_timeout_does_not_change_the_digest() -> None:
+    """Running the command again with a longer --timeout-ready finds the server up to date."""
     usual, longer = render(context()), render(context(ready_timeout=7200))
     assert usual.text != longer.text
     assert usual.digest == longer.digest
     assert render(context(port=5101)).digest != usual.digest
 
 
-def test_another_line_of_code_is_another_hash() -> None:
+def test_any_change_of_the_code_changes_the_hash() -> None:
     changed = CarriedFile(path=CODE[0].path, content=CODE[0].content + b"#")
     assert code_hash((changed, *CODE[1:])) != code_hash(CODE)
 
 
-def test_each_certificate_gets_a_file_of_its_own() -> None:
+def test_each_certificate_gets_its_own_file() -> None:
     case = golden_context(GOLDEN / "server-with-everything.json")
     files = [path for path in written(case) if path.startswith("/usr/local/share/ca-certificates")]
     assert files == [f"/usr/local/share/ca-certificates/stackserve-{n}.crt" for n in (1, 2)]

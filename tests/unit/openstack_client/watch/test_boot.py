@@ -1,4 +1,4 @@
-"""Host keys from the console, kept and found again."""
+"""Host keys from the console are saved and found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from openstack_client.watch.boot import knows_host, remember_host_keys
 
 
-def test_host_keys_are_kept(tmp_path: Path) -> None:
+def test_host_keys_are_saved(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts" / "web"
     assert not remember_host_keys(file, "1.2.3.4", "nothing")
     assert not file.exists()
@@ -20,7 +20,7 @@ def test_host_keys_are_kept(tmp_path: Path) -> None:
     assert knows_host(file, "1.2.3.4")
 
 
-def test_an_address_is_not_known_by_the_beginning_of_another(tmp_path: Path) -> None:
+def test_a_prefix_of_a_known_address_is_not_known(tmp_path: Path) -> None:
     file = tmp_path / "web"
     assert not knows_host(file, "172.24.4.1")
     file.write_text("172.24.4.12 ssh-ed25519 AAAA\n")

@@ -1,4 +1,4 @@
-"""Stages, failures and host keys out of a console log."""
+"""Stages, failures and host keys in a console log."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ def test_markers_are_read_in_order() -> None:
     ]
 
 
-def test_garbage_is_no_marker() -> None:
+def test_garbage_is_not_a_marker() -> None:
     text = (
         "STACKSERVE stage=other state=begin t=1\nSTACKSERVE stage=model state=odd t=1\nSTACKSERVE"
     )
     assert console.marks(text) == []
 
 
-def test_a_marker_broken_by_the_console_is_not_half_read() -> None:
+def test_a_truncated_detail_is_dropped() -> None:
     marks = console.marks('STACKSERVE stage=model state=failed t=1.5 detail="cut')
     assert marks == [Mark("model", "failed", 1.5)]
 
 
-def test_how_far_a_server_is() -> None:
-    begun = console.how_far(console.marks(BOOT))
-    assert begun.startswith("code was under way; not done: packages")
-    assert begun.endswith("; it waits for its code, which `deploy` hands over")
-    came = console.how_far(console.marks(BOOT + "STACKSERVE stage=code state=done t=16.0\n"))
-    assert "packages was under way" in came and "waits for its code" not in came
-    failed = console.how_far(console.marks(FAILED))
+def test_setup_progress() -> None:
+    begun = console.describe_setup(console.marks(BOOT))
+    assert begun.startswith("code in progress; not done: packages")
+    assert begun.endswith("; waiting for its code (run `deploy` to send it)")
+    came = console.describe_setup(console.marks(BOOT + "STACKSERVE stage=code state=done t=16.0\n"))
+    assert "packages in progress" in came and "waiting for its code" not in came
+    failed = console.describe_setup(console.marks(FAILED))
     assert failed == "the step 'packages' failed: E: said \"no\""
-    assert console.how_far([]) == "the console has shown no stage yet"
+    assert console.describe_setup([]) == "the console has not shown any stage yet"
 
 
 def test_the_failed_step_and_its_own_log() -> None:
@@ -70,22 +70,22 @@ def test_the_failed_step_and_its_own_log() -> None:
     )
 
 
-def test_without_sent_lines_the_last_ones_are_shown() -> None:
+def test_without_log_lines_the_last_lines_are_shown() -> None:
     shown = console.before_failure(BOOT, "model", count=1)
     assert shown == "Get:1 http://deb.debian.org bookworm InRelease"
 
 
-def test_a_reboot_forgets_the_failure_before_it() -> None:
+def test_a_reboot_clears_earlier_failures() -> None:
     rebooted = FAILED + "STACKSERVE stage=booting state=begin t=9.00\n"
     marks = console.marks(rebooted)
     assert console.failed(marks) is None
     assert console.since_boot(marks) == [Mark("booting", "begin", 9.0)]
 
 
-def test_what_is_missing() -> None:
-    assert console.waiting_for([]) == "the console has shown no stage yet"
+def test_missing_stages() -> None:
+    assert console.waiting_for([]) == "the console has not shown any stage yet"
     assert console.waiting_for(console.marks(BOOT)) == (
-        "code was under way; not done: packages, dependencies, code, rabbitmq, model, ready"
+        "code in progress; not done: packages, dependencies, code, rabbitmq, model, ready"
     )
     done = [Mark(stage, "done") for stage in console.STAGES]
     assert console.waiting_for(done) == "all stages are done on the server"
@@ -96,7 +96,7 @@ def test_ready() -> None:
     assert console.is_ready([*console.marks(BOOT), Mark("ready", "done")])
 
 
-def test_the_last_line_that_matters() -> None:
+def test_the_last_informative_line() -> None:
     assert console.last_line(BOOT) == "Get:1 http://deb.debian.org bookworm InRelease"
     assert console.last_line(FAILED) == "Get:1 http://deb.debian.org bookworm InRelease"
     assert console.last_line("") == ""
@@ -117,15 +117,15 @@ def test_the_last_line_that_matters() -> None:
         ),
     ],
 )
-def test_the_noise_of_a_boot_is_not_shown(line: str, shown: str) -> None:
+def test_boot_noise_is_not_shown(line: str, shown: str) -> None:
     assert console.last_line(line) == shown
 
 
-def test_host_keys_of_our_own_lines() -> None:
+def test_host_keys_from_our_own_lines() -> None:
     assert console.host_keys(BOOT) == ["ssh-ed25519 AAAAC3Nza", "ecdsa-sha2-nistp256 AAAAE2Vj="]
 
 
-def test_host_keys_of_cloud_init() -> None:
+def test_host_keys_from_cloud_init() -> None:
     text = (
         "-----BEGIN SSH HOST KEY KEYS-----\nssh-ed25519 AAAA root@web\nssh-rsa BBBB root@web\n"
         "-----END SSH HOST KEY KEYS-----\n"
@@ -134,7 +134,7 @@ def test_host_keys_of_cloud_init() -> None:
     assert console.host_keys("nothing") == []
 
 
-def test_of_two_boots_the_last_key_counts() -> None:
+def test_the_key_of_the_last_boot_is_used() -> None:
     text = "STACKSERVE-HOSTKEY ssh-ed25519 OLD\nSTACKSERVE-HOSTKEY ssh-ed25519 NEW\n"
     assert console.host_keys(text) == ["ssh-ed25519 NEW"]
 

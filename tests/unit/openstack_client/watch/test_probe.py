@@ -1,4 +1,4 @@
-"""A prediction over HTTP, asked of small servers that answer well, badly or not."""
+"""Checking readiness over HTTP, against servers that answer well, badly or not at all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openstack_client.watch.probe import Service, default_row, listens, prediction_words
+from openstack_client.watch.probe import Service, default_row, describe_prediction, listens
 
 PAGE = {
     "card": {"features": [{"name": "glucose", "default": 117}, {"name": "bmi", "default": 32.1}]}
@@ -23,7 +23,7 @@ ANSWER = {
 }
 
 
-def test_what_listens() -> None:
+def test_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert listens("127.0.0.1", port)
@@ -71,7 +71,7 @@ def serve() -> Iterator[Callable[..., Service]]:
 def test_a_real_prediction(serve: Callable[..., Service]) -> None:
     seen: list[Any] = []
     probe = serve(seen=seen).probe()
-    assert probe.ok and probe.words == "diabetic, 73% sure" and probe.model == "diabetes"
+    assert probe.ok and probe.summary == "diabetic, 73% sure" and probe.model == "diabetes"
     assert probe.version == "diabetes-1"
     assert seen == [{"glucose": 117.0, "bmi": 32.1}]
 
@@ -80,25 +80,25 @@ def test_a_real_prediction(serve: Callable[..., Service]) -> None:
     ("how", "words"),
     [
         ({"status": 503}, "answers HTTP 503"),
-        ({"answer": {"predictions": []}}, "gave no prediction"),
-        ({"answer": [1]}, "does not answer as Stackserve does"),
-        ({"page": {"odd": 1}}, "does not answer as Stackserve does"),
+        ({"answer": {"predictions": []}}, "returned no prediction"),
+        ({"answer": [1]}, "does not answer like Stackserve"),
+        ({"page": {"odd": 1}}, "does not answer like Stackserve"),
     ],
 )
 def test_anything_else_is_not_ready(
     serve: Callable[..., Service], how: dict[str, Any], words: str
 ) -> None:
     probe = serve(**how).probe()
-    assert not probe.ok and words in probe.words
+    assert not probe.ok and words in probe.summary
 
 
-def test_nobody_there() -> None:
+def test_no_server() -> None:
     probe = Service("127.0.0.1", 1).probe()
-    assert not probe.ok and "refuses connections" in probe.words
-    assert Service("127.0.0.1", 1).look("/alive") is None
+    assert not probe.ok and "refuses connections" in probe.summary
+    assert Service("127.0.0.1", 1).get_json("/alive") is None
 
 
-def test_the_environments_proxy_is_not_used(
+def test_proxy_variables_are_ignored(
     serve: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -106,13 +106,13 @@ def test_the_environments_proxy_is_not_used(
     assert serve().probe().ok
 
 
-def test_ipv6_is_bracketed() -> None:
+def test_ipv6_addresses_are_bracketed() -> None:
     assert Service("2001:db8::1").url == "http://[2001:db8::1]:5100"
 
 
-def test_rows_and_words() -> None:
+def test_default_row_and_description() -> None:
     assert default_row(PAGE) == {"glucose": 117.0, "bmi": 32.1}
-    assert prediction_words({"value": 3.5}) == "3.5"
+    assert describe_prediction({"value": 3.5}) == "3.5"
     negative = {"label": "no diabetes", "probability": 0.25, "positive": False}
-    assert prediction_words(negative) == "no diabetes, 75% sure"
-    assert prediction_words({"label": "a", "probabilities": {"a": 0.9}}) == "a"
+    assert describe_prediction(negative) == "no diabetes, 75% sure"
+    assert describe_prediction({"label": "a", "probabilities": {"a": 0.9}}) == "a"

@@ -1,4 +1,4 @@
-"""Progress as lines, as JSON events, and as a live table."""
+"""Progress as plain lines, JSON events and a live table."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_plain_lines() -> None:
     story(Progress(PlainDisplay(stream), clock), clock)
     assert stream.getvalue().splitlines() == [
         "[   1.0 s] requested done (1.0 s): id-1",
-        "[   1.0 s] building begins: BUILD, spawning",
+        "[   1.0 s] building started: BUILD, spawning",
         "[   5.0 s] building done (4.0 s)",
         "[   5.0 s] something",
         "           | line",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 
 
-def test_ssh_knows_key_user_and_host_key() -> None:
-    way = Way("1.2.3.4", "debian", Path("/k/web"), Path("/h/web"))
-    assert way.command("uptime", "-p") == [
+def test_ssh_uses_key_user_and_host_key() -> None:
+    target = SshTarget("1.2.3.4", "debian", Path("/k/web"), Path("/h/web"))
+    assert target.command("uptime", "-p") == [
         "ssh",
         "-i",
         "/k/web",
@@ -25,11 +25,11 @@ def test_ssh_knows_key_user_and_host_key() -> None:
     ]
 
 
-def test_without_a_key_file_the_agent_is_asked() -> None:
-    command = Way("1.2.3.4", "debian", None, Path("/h/my web")).command()
+def test_without_a_key_file_ssh_uses_the_agent() -> None:
+    command = SshTarget("1.2.3.4", "debian", None, Path("/h/my web")).command()
     assert "-i" not in command
 
 
-def test_the_words_can_be_pasted() -> None:
-    words = Way("1.2.3.4", "debian", Path("/k/web"), Path("/h/my web")).words
-    assert "'UserKnownHostsFile=/h/my web'" in words
+def test_the_shell_command_is_quoted() -> None:
+    command = SshTarget("1.2.3.4", "debian", Path("/k/web"), Path("/h/my web")).shell_command
+    assert "'UserKnownHostsFile=/h/my web'" in command

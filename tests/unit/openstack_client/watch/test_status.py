@@ -1,4 +1,4 @@
-"""Status: units and queues as the server prints them, drift, and rows for list."""
+"""Status: parsing units and queues, drift, and the rows of `list`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.status import (
-    Inside,
+    Inspection,
     Unit,
     deployments,
     drift,
-    parse_inside,
+    parse_inspection,
     parse_queues,
     parse_units,
     status_json,
@@ -55,17 +55,17 @@ def test_units() -> None:
     assert parse_units("") == ()
 
 
-def test_queues_without_those_of_replies() -> None:
+def test_queues_without_reply_queues() -> None:
     text = '[{"name": "stackserve.jobs", "messages": 3}, {"name": "amq.gen-x", "messages": 9},'
     text += ' {"name": "stackserve.reply.9f42-a1", "messages": 1}]'
     assert parse_queues(text) == {"stackserve.jobs": 3}
     assert parse_queues("") == {} and parse_queues("Error: x") == {}
 
 
-def test_what_came_before_a_timeout_counts() -> None:
-    inside = parse_inside(SHOW + "\n---\n[{", "ssh: too slow")
+def test_output_before_a_timeout_is_used() -> None:
+    inside = parse_inspection(SHOW + "\n---\n[{", "ssh: too slow")
     assert len(inside.units) == 3 and inside.queues == {} and inside.problem == "ssh: too slow"
-    assert parse_inside("Id=half") == Inside((Unit("half", "unknown"),))
+    assert parse_inspection("Id=half") == Inspection((Unit("half", "unknown"),))
 
 
 def test_drift() -> None:
@@ -79,14 +79,14 @@ def test_a_ready_deployment() -> None:
         mine,
         probe=Probe(True, "yes (0.8)", model="m m-1"),
         alive={"code_hash": "new"},
-        inside=Inside(parse_units(SHOW), {"stackserve.jobs": 0}),
+        inside=Inspection(parse_units(SHOW), {"stackserve.jobs": 0}),
         on_disk="new",
     )
     assert content["ready"] and content["drift"] == "none" and content["model"] == "m m-1"
     assert content["units"][1]["healthy"] is False and content["queues"] == {"stackserve.jobs": 0}
 
 
-def test_a_deployment_that_does_not_answer_tells_what_it_was_made_of() -> None:
+def test_a_deployment_that_does_not_answer_shows_its_code() -> None:
     mine = Inventory("web", servers=(SERVER,))
     content = status_json(
         SERVER, mine, probe=Probe(False, "refuses"), alive=None, inside=None, on_disk="new"

@@ -1,4 +1,4 @@
-"""Nova's faults in words; and a watch that hands over the code, to receive.py as on a VM."""
+"""Nova's faults explained, and a watch that delivers code to receive.py, as on a VM."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import ContextualizationError, TimedOut
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.ssh import Way
+from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.wait import ReadyWatch, fault
 from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
-from tests.unit.openstack_client.told import Told
+from tests.unit.openstack_client.recording_display import RecordingDisplay
 
 
 @pytest.mark.parametrize(
-    ("said", "remedy"),
+    ("reason", "remedy"),
     [
         ("No valid host was found. There are not enough hosts available.", "room for flavor 'big'"),
         ("Exceeded maximum number of retries.", "Every hypervisor that Nova tried"),
@@ -28,11 +28,11 @@ from tests.unit.openstack_client.told import Told
         ("", "cloud's operators"),
     ],
 )
-def test_each_fault_has_its_advice(said: str, remedy: str) -> None:
-    error = fault(Server("s1", "x", "ERROR", fault=said, flavor="big", zone="south"))
+def test_each_fault_has_advice(reason: str, remedy: str) -> None:
+    error = fault(Server("s1", "x", "ERROR", fault=reason, flavor="big", zone="south"))
     assert error.exit_code == 6
-    assert "ended in ERROR. Nova says: " in error.what
-    assert (said.rstrip(".") or "Nova tells no reason") in error.what
+    assert "is in ERROR. Nova says: " in error.what
+    assert (reason.rstrip(".") or "no reason given") in error.what
     assert remedy in error.remedy
 
 
@@ -42,13 +42,13 @@ def test_no_valid_host_names_the_zone() -> None:
 
 
 class Console:
-    """As much of a cloud as a watch asks: a server that is there, and its console."""
+    """A minimal cloud: an existing server and its console."""
 
     def __init__(self, *texts: str) -> None:
         self.texts = list(texts)
         self.nova = SimpleNamespace(servers=self)
 
-    def ask(self, service: str, doing: str, call: Callable[[], Any]) -> Any:
+    def request(self, service: str, doing: str, call: Callable[[], Any]) -> Any:
         return call()
 
     def get(self, server_id: str) -> Any:
@@ -67,9 +67,9 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Read
         return ReadyWatch(
             cloud=cloud,
             server=Server("s1", "x", "ACTIVE"),
-            way=Way("127.0.0.1", "debian", None, tmp_path / "known_hosts"),
+            target=SshTarget("127.0.0.1", "debian", None, tmp_path / "known_hosts"),
             payload=PAYLOAD,
-            progress=Progress(Told()),
+            progress=Progress(RecordingDisplay()),
             meanwhile=lambda: None,
             sleep=sleep or (lambda seconds: None),
             port=port,
@@ -88,21 +88,21 @@ def receiver() -> Iterator[Receiver]:
 
 
 def notes(watch: ReadyWatch) -> list[str]:
-    assert isinstance(watch.progress.display, Told)
+    assert isinstance(watch.progress.display, RecordingDisplay)
     return watch.progress.display.notes
 
 
-def test_the_code_is_handed_over_when_the_server_listens(
+def test_the_code_is_delivered_once_the_server_listens(
     watch: Callable[..., ReadyWatch], receiver: Receiver
 ) -> None:
     first = watch(receiver.port)
-    first.until_it_has_its_code(timeout=30)
+    first.wait_until_delivered(timeout=30)
     assert receiver.written() == PAYLOAD
-    assert notes(first) == [f"The code was handed over ({len(PAYLOAD):,} bytes)."]
+    assert notes(first) == [f"Code delivered ({len(PAYLOAD):,} bytes)."]
     assert first.progress.steps["code"].state == "done"
 
 
-def test_a_second_run_finishes_what_a_first_one_left_waiting(
+def test_a_second_run_delivers_what_an_interrupted_one_did_not(
     watch: Callable[..., ReadyWatch], receiver: Receiver
 ) -> None:
 
@@ -110,32 +110,32 @@ def test_a_second_run_finishes_what_a_first_one_left_waiting(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        # Stopped before the server listened on the port that this one asks.
-        watch(1, sleep=stop).until_it_has_its_code(timeout=30)
+        # Interrupted before the server listened.
+        watch(1, sleep=stop).wait_until_delivered(timeout=30)
     assert receiver.waits()
-    watch(receiver.port).until_it_has_its_code(timeout=30)
+    watch(receiver.port).wait_until_delivered(timeout=30)
     assert receiver.written() == PAYLOAD
 
 
-def test_a_server_that_says_it_has_its_code_is_not_asked_again(
+def test_code_is_not_sent_to_a_server_that_already_has_it(
     watch: Callable[..., ReadyWatch],
 ) -> None:
-    told = "STACKSERVE stage=code state=begin t=9.0\nSTACKSERVE stage=code state=done t=9.5\n"
-    followed = watch(1, told)
-    followed.until_it_has_its_code(timeout=0)
+    text = "STACKSERVE stage=code state=begin t=9.0\nSTACKSERVE stage=code state=done t=9.5\n"
+    followed = watch(1, text)
+    followed.wait_until_delivered(timeout=0)
     assert notes(followed) == []
 
 
-def test_a_step_that_fails_before_the_code_came_is_told(watch: Callable[..., ReadyWatch]) -> None:
+def test_a_step_that_fails_before_delivery_is_reported(watch: Callable[..., ReadyWatch]) -> None:
     failed = 'STACKSERVE stage=packages state=failed t=33.0 detail="no such package"\n'
-    with pytest.raises(ContextualizationError, match="'packages' failed on the server, 33 s"):
-        watch(1, failed).until_it_has_its_code(timeout=30)
+    with pytest.raises(ContextualizationError, match="'packages' failed on the server 33 s"):
+        watch(1, failed).wait_until_delivered(timeout=30)
     both = "STACKSERVE stage=code state=done t=9.5\n" + failed
     with pytest.raises(ContextualizationError, match="no such package"):
-        watch(1, both).until_it_has_its_code(timeout=30)
+        watch(1, both).wait_until_delivered(timeout=30)
 
 
 def test_a_server_that_never_listens(watch: Callable[..., ReadyWatch]) -> None:
     begun = "STACKSERVE stage=code state=begin t=9.0\n"
-    with pytest.raises(TimedOut, match=r"The code was not handed over.*code was under way"):
-        watch(1, begun).until_it_has_its_code(timeout=0)
+    with pytest.raises(TimedOut, match=r"Code not delivered.*code in progress"):
+        watch(1, begun).wait_until_delivered(timeout=0)

@@ -1,12 +1,12 @@
-"""A display that keeps what it is told."""
+"""A display for tests that records everything."""
 
 from __future__ import annotations
 
 from openstack_client.watch.progress import Step
 
 
-class Told:
-    """Keeps steps, notes and console lines."""
+class RecordingDisplay:
+    """Records steps, notes and console lines."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
