@@ -145,7 +145,7 @@ def load_settings(**overrides: object) -> Settings:
         name = f"STACKSERVE_{'_'.join(str(part) for part in first['loc']).upper()}"
         raise SettingsError(
             f"the setting {name} is not valid: {first['input']!r}: {first['msg']}",
-            f"Correct it: export {name}=... (see 'Settings' in README.md)",
+            f"Correct it: export {name}=... (see docs/settings.md)",
         ) from error
 
 

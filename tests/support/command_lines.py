@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 
 import click
@@ -51,6 +52,11 @@ def _tests(arguments: list[str]) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def _eval(arguments: list[str]) -> None:
+    (script,) = arguments
+    check(shlex.split(script.removeprefix("$(").removesuffix(")")))
+
+
 PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "stackserve": _stackserve,
     "scripts/run": lambda arguments: _click(launcher, ["deploy", *arguments]),
@@ -58,4 +64,5 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/bench": lambda arguments: _click(BENCH, arguments),
     "scripts/lab": lambda arguments: lab().parse_args(arguments),
     "scripts/test": _tests,
+    "eval": _eval,
 }

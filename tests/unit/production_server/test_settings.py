@@ -21,7 +21,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STACKSERVE_PORT", "many")
     with pytest.raises(SettingsError, match="STACKSERVE_PORT") as caught:
         load_settings()
-    assert "README" in caught.value.remedy
+    assert "docs/settings.md" in caught.value.remedy
 
 
 def test_the_home_holds_models_and_jobs(tmp_path: Path) -> None:
