@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Turns a bare VM into a part of Stackserve: runs the steps and says on the console how each went.
+"""Turn a bare VM into part of Stackserve: run the steps and report each one on the console.
 
-Steps that do not need one another run side by side. The first that fails stops the rest,
-and its last lines go to the console at once, so that nobody waits for a timeout:
+Independent steps run in parallel. The first failure stops the others, and its last lines go to the
+console at once, so that the launcher need not wait for a timeout:
 
     STACKSERVE stage=packages state=begin t=41.20
     STACKSERVE-LOG stage=packages E: Unable to locate package no-such-package
     STACKSERVE stage=packages state=failed t=44.71 detail="E: Unable to locate package ..."
 
-Logs: /var/log/stackserve/<stage>.log. Runs again at the next boot until it has succeeded.
-Only the standard library, for Python 3.10 and later: it runs before anything is installed.
+Logs: /var/log/stackserve/<stage>.log. Until it succeeds, it runs again at the next boot.
+Standard library only, Python 3.10 or later: it runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,14 @@ HERE = Path(__file__).resolve().parent
 LOGS = Path("/var/log/stackserve")
 DONE = Path("/etc/stackserve/contextualized")
 CONSOLE = Path("/dev/console")
-# Ubuntu 22.04's own, for the dependencies; its packages bring a newer one.
+# Ubuntu 22.04's python3 is too old for the dependencies, but a newer one is in its packages.
 PYTHON_IS_OLD = sys.version_info < (3, 11)
 # Seconds that the launcher waits by default; the limits of the steps fit it.
 DEFAULT_TIMEOUT = 1800
 LINES_SHOWN = 12
-TIME_TO_READ = 20  # seconds, before a machine that becomes an image is switched off
+TIME_TO_READ = 20  # seconds until a machine that becomes an image switches off
 LINE_LENGTH = 240
-WORTH_TELLING = re.compile(
-    r"^(E:|error|fatal|.*\b(error|failed|cannot|unable to)\b)", re.IGNORECASE
-)
+ERROR_LINE = re.compile(r"^(E:|error|fatal|.*\b(error|failed|cannot|unable to)\b)", re.IGNORECASE)
 
 
 class Step(NamedTuple):
@@ -87,12 +85,12 @@ def main() -> int:
     if failed:
         return 1
     if environment["ROLE"] == "image":
-        # The launcher reads on the console that all is clean before it takes the image.
+        # Before the launcher takes the image, it must read on the console that cleaning is done.
         time.sleep(TIME_TO_READ)
         subprocess.run(["systemctl", "poweroff"], check=True)
         return 0
     DONE.write_text(f"{time.monotonic() - started:.1f} s\n")
-    # What nobody waits for; see host.sh.
+    # Nothing waits for this; see host.sh.
     subprocess.run(["systemd-run", "--quiet", "--nice=19", "update-ca-certificates"], check=True)
     return 0
 
@@ -103,7 +101,7 @@ def read_settings(path: Path) -> dict[str, str]:
 
 
 def run(plan: list[Step], environment: dict[str, str]) -> bool:
-    """Run all steps in their order; True when one failed, after stopping the others."""
+    """Run all steps in order. True if one failed; the others are stopped then."""
     waiting = list(plan)
     running: list[Running] = []
     done: set[str] = set()
@@ -121,13 +119,13 @@ def run(plan: list[Step], environment: dict[str, str]) -> bool:
             elif code is not None or time.monotonic() > one.until:
                 running.remove(one)
                 stop([one, *running])
-                tell_failure(one.step, code)
+                report_failure(one.step, code)
                 return True
     return False
 
 
 def start(step: Step, environment: dict[str, str]) -> Running:
-    if step.stage != "booting":  # its beginning was told by bootcmd
+    if step.stage != "booting":  # bootcmd has reported that one
         mark(step.stage, "begin")
     with (LOGS / f"{step.stage}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -153,15 +151,15 @@ def stop(running: list[Running]) -> None:
             one.process.wait()
 
 
-def tell_failure(step: Step, code: int | None) -> None:
+def report_failure(step: Step, code: int | None) -> None:
     log = (LOGS / f"{step.stage}.log").read_text("utf-8", "replace")
     lines = [printable(line) for line in log.splitlines() if line.strip()]
     if code is None:
         lines.append(f"{step.program} took more than {step.limit:g} seconds and was stopped")
     for line in lines[-LINES_SHOWN:]:
         say(f"STACKSERVE-LOG stage={step.stage} {line}")
-    telling = [line for line in lines[-LINES_SHOWN:] if WORTH_TELLING.search(line)]
-    last = (telling or lines or [f"{step.program} ended with code {code} and said nothing"])[-1]
+    errors = [line for line in lines[-LINES_SHOWN:] if ERROR_LINE.search(line)]
+    last = (errors or lines or [f"{step.program} exited with code {code} and no output"])[-1]
     mark(step.stage, "failed", last)
 
 
@@ -176,14 +174,14 @@ def mark(stage: str, state: str, detail: str = "") -> None:
 
 
 def show_host_keys() -> None:
-    """So that the launcher can tell this VM from an impostor at the first ssh."""
+    """Let the launcher verify this VM at its first ssh connection."""
     for path in sorted(Path("/etc/ssh").glob("ssh_host_*_key.pub")):
         kind, key = path.read_text().split()[:2]
         say(f"STACKSERVE-HOSTKEY {kind} {key}")
 
 
 def say(line: str) -> None:
-    # A line of its own, even when a login prompt waits on the console.
+    # Start a new line, even after a login prompt.
     with CONSOLE.open("w", encoding="ascii", errors="replace") as console:
         console.write(f"\n{line}\n")
     print(line, flush=True)

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
-"""Fetches uv, which installs the locked dependencies, straight from the package index.
+"""Fetch uv, which installs the locked dependencies, straight from the package index.
 
-No pip and no apt are needed for that, so it need not wait for either. Which file, and its
-SHA-256, are in uv.txt beside this program; a mirror set as UV_DEFAULT_INDEX is asked for the
-file of that name.
+This needs neither pip nor apt, so it waits for neither. uv.txt, beside this program, names the file
+and its SHA-256. If UV_DEFAULT_INDEX names a mirror, the file comes from there.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def main(target: Path) -> None:
     machine = platform.machine()
     address = next((address for address in pins if address.endswith(f"_{machine}.whl")), None)
     if address is None:
-        sys.exit(f"error: there is no uv for this machine's processor, {machine}")
+        sys.exit(f"error: uv has no wheel for this processor, {machine}")
     expected = pins[address]
     if MIRROR:
         page = f"{MIRROR.rstrip('/')}/uv/"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Waits on the service's port for one thing to be delivered, and writes it to stdout.
+"""Wait on the service's port for one delivery, and write it to stdout.
 
-    receive.py payload   the code, from the launcher: only what has the SHA-256 of the user data
-    receive.py password  a worker's password at the broker, from its server
+    receive.py payload   the code, from the launcher; its SHA-256 must be the one in the user data
+    receive.py password  a worker's password for the broker, from its server
 
-Everybody else is told that this machine is being installed. Runs as the service's own
-account, without privileges.
+Other requests get the reply that this machine is being installed. Runs without privileges, as the
+service's account.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ LONGEST_PASSWORD = 100
 
 def payload_expected(path: str, size: int) -> Refusal | None:
     if not path.startswith("/stackserve-payload/"):
-        return HTTPStatus.SERVICE_UNAVAILABLE, "This server waits for its code."
+        return HTTPStatus.SERVICE_UNAVAILABLE, "This server is waiting for its code."
     if path != f"/stackserve-payload/{PAYLOAD}" or size != PAYLOAD_SIZE:
-        return HTTPStatus.CONFLICT, f"This server waits for {PAYLOAD}."
+        return HTTPStatus.CONFLICT, f"This server is waiting for {PAYLOAD}."
     return None
 
 
 def payload_whole(body: bytes) -> Refusal | None:
     if hashlib.sha256(body).hexdigest() != PAYLOAD:
-        return HTTPStatus.BAD_REQUEST, "That arrived damaged; send it again."
+        return HTTPStatus.BAD_REQUEST, "The code arrived damaged; send it again."
     return None
 
 
 def password_expected(path: str, size: int) -> Refusal | None:
     if path != "/stackserve-password":
-        return HTTPStatus.NOT_FOUND, "This worker has its code and waits for its password."
+        return HTTPStatus.NOT_FOUND, "This worker has its code and is waiting for its password."
     if not 0 < size <= LONGEST_PASSWORD:
-        return HTTPStatus.BAD_REQUEST, f"A password has 1 to {LONGEST_PASSWORD} bytes."
+        return HTTPStatus.BAD_REQUEST, f"A password must have 1 to {LONGEST_PASSWORD} bytes."
     return None
 
 
 def password_whole(body: bytes) -> Refusal | None:
     if not re.fullmatch(rb"[A-Za-z0-9_-]+", body):
-        return HTTPStatus.BAD_REQUEST, "A password has letters, digits, _ and - only."
+        return HTTPStatus.BAD_REQUEST, "A password may hold only letters, digits, _ and -."
     return None
 
 
@@ -63,7 +63,7 @@ KINDS: dict[str, tuple[Expected, Whole]] = {
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """PUT delivers; anything else gets a 503."""
+    """PUT delivers; every other request gets a 503."""
 
     timeout = 30
     server_version = "Stackserve"
@@ -79,7 +79,7 @@ class Receiver(BaseHTTPRequestHandler):
             refusal = self.server.whole(body)
             if refusal is None:
                 self.server.take(body)
-                refusal = HTTPStatus.CREATED, "Thank you."
+                refusal = HTTPStatus.CREATED, "Accepted."
         self.answer(*refusal)
 
     def do_GET(self) -> None:
@@ -102,9 +102,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Ends with the first thing that is as expected."""
+    """Ends after the first valid delivery."""
 
-    # An answer that is under way is finished before the process ends.
+    # Finish a response that is under way before the process ends.
     daemon_threads = False
 
     def __init__(self, port: int, expected: Expected, whole: Whole) -> None:

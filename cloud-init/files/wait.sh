@@ -1,5 +1,5 @@
 #!/bin/sh
-# cloud-init ends when the installation has ended, and as it has.
+# Make cloud-init end with the installation, and with the same result.
 unit=contextualize.service
 [ "$(systemctl is-active "$unit")" = failed ] || systemctl start --wait "$unit"
 [ -e /etc/stackserve/contextualized ]

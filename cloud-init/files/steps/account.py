@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the password of the service's own account at RabbitMQ, so that it is in no user data.
+"""Create the service's RabbitMQ account and its password here, so that user data holds no secret.
 
-Made before RabbitMQ is there: the services, which read it, start beside RabbitMQ, not after it.
-On a server from a prepared image that is early in the boot (early-stackserve.service), before
-cloud-init knows anything; what cloud-init brings is added when it is there.
+This runs before RabbitMQ is installed, because the services read the password and start in parallel
+with RabbitMQ. On a server from a prepared image it runs early in the boot, before cloud-init has
+any data (early-stackserve.service), and again once there is some.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from private import SERVICE, SETTINGS, VHOST, broker_url, write
 
 RABBITMQ = Path("/etc/rabbitmq")
 DEFINITIONS = RABBITMQ / "stackserve-definitions.json"
-# What Erlang's nodes know one another by.
+# The secret that Erlang nodes share.
 COOKIE = Path("/var/lib/rabbitmq/.erlang.cookie")
-# What RabbitMQ was started with early in the boot: its configuration's hash.
+# The hash of the configuration that RabbitMQ was started with, early in the boot.
 STARTED_WITH = Path("/run/stackserve-rabbitmq")
 OF_THE_IMAGE = Path(__file__).with_name("settings.env")
 BROKER = re.compile(r"^STACKSERVE_BROKER_URL=amqp://([^:]+):([^@]+)@.*\n", re.MULTILINE)
@@ -36,11 +36,11 @@ def main(early: bool) -> None:
     if early:
         STARTED_WITH.write_text(configuration())
     elif STARTED_WITH.exists() and STARTED_WITH.read_text() != configuration():
-        STARTED_WITH.unlink()  # so that rabbitmq.sh starts it anew
+        STARTED_WITH.unlink()  # so that rabbitmq.sh restarts it
 
 
 def make_settings(settings: str) -> None:
-    """server.env with these settings; the password, once made, stays."""
+    """Write server.env with these settings, and keep the password if there is one."""
     before = SERVICE.read_text() if SERVICE.exists() else ""
     kept = BROKER.search(before)
     broker = kept[0] if kept else broker_url(VHOST, secrets.token_urlsafe(32), "127.0.0.1", 5672)
@@ -49,11 +49,11 @@ def make_settings(settings: str) -> None:
 
 
 def make_definitions() -> None:
-    """What RabbitMQ reads at its first start, if it is installed."""
+    """Write what RabbitMQ reads at its first start, if RabbitMQ is installed."""
     if not any(group.gr_name == "rabbitmq" for group in grp.getgrall()):
         return
     if not COOKIE.exists():
-        # Left to itself on a slow machine, Erlang tries to make it twice, fails and begins anew.
+        # On a slow machine Erlang itself would try to create it twice, fail and start over.
         write(COOKIE, secrets.token_hex(16).upper(), "rabbitmq", "rabbitmq", 0o400)
     if not DEFINITIONS.exists():
         found = BROKER.search(SERVICE.read_text())
@@ -62,7 +62,7 @@ def make_definitions() -> None:
 
 
 def definitions(account: str, password: str) -> dict[str, object]:
-    """One virtual host, one account that may do all in it and nothing elsewhere."""
+    """One virtual host, and one account that may do anything in it and nothing elsewhere."""
     return {
         "vhosts": [{"name": VHOST}],
         "users": [
@@ -80,13 +80,13 @@ def definitions(account: str, password: str) -> dict[str, object]:
 
 
 def password_hash(password: str) -> str:
-    """As RabbitMQ keeps it: four bytes of salt, then SHA-256 of salt and password."""
+    """RabbitMQ's format: four bytes of salt, then the SHA-256 of salt and password."""
     salt = secrets.token_bytes(4)
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def configuration() -> str:
-    """A hash of all that RabbitMQ reads but the account."""
+    """A hash of everything that RabbitMQ reads, except the account."""
     digest = hashlib.sha256()
     files = sorted(path for path in RABBITMQ.rglob("*.conf*") if path.is_file())
     for path in files:

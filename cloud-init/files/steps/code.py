@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Puts the code in its place: the archive that the user data names, and no other."""
+"""Install the code: only the archive whose hash is in the user data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 APP = Path("/opt/stackserve/app")
 BYTECODE = "/var/cache/stackserve/bytecode"
 ACCOUNT = "stackserve"
-# Also where somebody may put the archive by hand (scp), if its port cannot be reached.
+# You can also copy the archive here with scp if the service's port is unreachable.
 ARCHIVE = Path("/opt/stackserve/payload.tar.xz")
 
 
@@ -29,7 +29,7 @@ def main() -> None:
         payload = received()
     found = hashlib.sha256(payload).hexdigest()
     if found != expected:
-        sys.exit(f"error: the code that came has SHA-256 {found}, not {expected}")
+        sys.exit(f"error: the delivered code has SHA-256 {found}, not {expected}")
     ARCHIVE.write_bytes(payload)
     unpack(payload, expected)
 
@@ -45,12 +45,12 @@ def received() -> bytes:
         check=False,
     )
     if done.returncode != 0:
-        sys.exit(f"error: receive.py ended with code {done.returncode}")
+        sys.exit(f"error: receive.py exited with code {done.returncode}")
     return done.stdout
 
 
 def unpack(payload: bytes, name: str) -> None:
-    """Appear whole: unpacked beside, then renamed."""
+    """Unpack into a new folder, then rename it: the code is complete or absent."""
     new = APP.with_name("app.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o755)
@@ -58,7 +58,7 @@ def unpack(payload: bytes, name: str) -> None:
         archive.extractall(new)
     (new / "payload.sha256").write_text(name)
     shutil.rmtree(APP, ignore_errors=True)
-    # Bytecode is taken for current by its source's date and size, and all dates here are the same.
+    # Python compares bytecode with its source by date and size, and all dates here are the same.
     shutil.rmtree(f"{BYTECODE}{APP}", ignore_errors=True)
     new.rename(APP)
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The locked Python packages, each checked against its hash; nothing is built here.
+# Install the locked Python packages, checking each hash. Nothing is built here.
 set -eu
 here=$(dirname "$0")
 code=/opt/stackserve/app/production_server
@@ -8,12 +8,12 @@ stamp=$(sha256sum < "$code/requirements.txt")
 [ "$(cat "$venv/stackserve-lock" 2>/dev/null)" != "$stamp" ] || exit 0
 
 lock=$code/pylock.toml
-# Their files' own addresses spare reading the index; a mirror is asked for them by name.
+# pylock.toml has the URL of each file, which saves reading the index. A mirror needs names instead.
 [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX:-}" ] || lock=$code/requirements.txt
 uv=/opt/stackserve/bin/uv
 
 for python in python3 python3.13 python3.12 python3.11 ''; do
-    [ -n "$python" ] || { echo "error: no Python of 3.11 or later is installed"; exit 1; }
+    [ -n "$python" ] || { echo "error: no Python from 3.11 to 3.13 is installed"; exit 1; }
     python=$(command -v "$python") || continue
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' && break
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
-# From a prepared image RabbitMQ, worker and recorder are on their way already, with what the image
-# knew. For a server with other settings or other code worker and recorder begin anew; a worker VM
-# has no use for any of it, nor for the secrets.
+# On a prepared image RabbitMQ, worker and recorder are already starting, with the image's settings and
+# code. If this server has others, stop worker and recorder, to be started again later. A worker VM
+# needs none of them, nor the secrets.
 #   early.sh SETTINGS   the server.env that they were started with
 set -eu
 before=$1
@@ -17,7 +17,7 @@ elif [ "$before" != "$(cat /etc/stackserve/server.env)" ] ||
     # shellcheck disable=SC2086
     systemctl stop $units
 else
-    # It serves what it should: the web tier may begin, too.
+    # Settings and code are right, so the web tier can start too.
     systemctl start --no-block stackserve-web.service
 fi
 systemctl disable --quiet --no-reload early-stackserve.service

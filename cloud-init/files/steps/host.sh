@@ -1,8 +1,8 @@
 #!/bin/sh
-# The machine itself: folders, swap where memory is small, bounded logs.
+# The machine itself: folders, swap if memory is small, limited logs.
 set -eu
 
-# Nobody waits for cloud-init's last stage: it leaves the processor to the steps.
+# Nothing waits for cloud-init's last stage: let it give way to the steps.
 systemctl set-property --runtime cloud-final.service StartupCPUWeight=1
 
 install -d -m 0755 /opt/stackserve /opt/stackserve/bin
@@ -10,11 +10,11 @@ install -d -m 0750 -o stackserve -g stackserve /var/lib/stackserve
 install -d -m 0755 -o stackserve -g stackserve /var/cache/stackserve
 install -d -m 0755 /etc/stackserve
 
-# The launcher's certificate authorities: into the bundle at once. The rest of what
-# update-ca-certificates does takes long and can wait until the service is up.
+# Add the launcher's certificate authorities to the bundle now. The rest of update-ca-certificates
+# takes long and can wait until the service is up.
 added=/etc/stackserve/certificates-added
 if [ ! -e "$added" ]; then
-    # Its size before, for clean.sh.
+    # The original size, for clean.sh.
     stat -c %s /etc/ssl/certs/ca-certificates.crt > "$added"
     find /usr/local/share/ca-certificates -name 'stackserve-*.crt' -exec cat {} + \
         >> /etc/ssl/certs/ca-certificates.crt
@@ -24,7 +24,7 @@ memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
 size=$SWAP_MB
 if [ "$size" = auto ]; then
     size=0
-    # Two GiB of memory, less what the kernel keeps for itself.
+    # 2 GiB of memory, minus what the kernel reserves.
     [ "$memory_kb" -ge 1900000 ] || size=2048
 fi
 if [ "$size" -gt 0 ] && ! grep -q '^/swap.stackserve ' /proc/swaps; then
@@ -41,9 +41,9 @@ before=$(cat /etc/stackserve/server.env 2>/dev/null || true)
 if [ -d /opt/stackserve/early ]; then
     "$here/early.sh" "$before"
 else
-    # For its bounds, which a prepared image has from the start.
+    # Apply the size limit. A prepared image has it from the start.
     systemctl try-restart systemd-journald.service
 fi
 
-# Should the installation be interrupted, the next boot goes on with it.
+# If the installation is interrupted, the next boot continues it.
 systemctl enable --quiet --no-reload contextualize.service

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A worker's way to its server's RabbitMQ: the server delivers a password made for this worker.
+"""Connect a worker to its server's RabbitMQ, with a password created for this worker.
 
-The broker's address is in the user data, the password never: `stackserve-add-worker` on the
-server makes it and sends it here, over the network that the two share.
+The broker's address is in the user data; the password is not. `stackserve-add-worker` on the server
+creates it and sends it here, over the network that the two share.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def received_password() -> str:
         check=False,
     )
     if done.returncode != 0:
-        sys.exit(f"error: receive.py ended with code {done.returncode}")
+        sys.exit(f"error: receive.py exited with code {done.returncode}")
     return done.stdout.decode("ascii")
 
 

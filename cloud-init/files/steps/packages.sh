@@ -1,9 +1,9 @@
 #!/bin/sh
-# RabbitMQ and what the image lacks; no recommended packages, no upgrade.
+# Install RabbitMQ and other missing packages; no recommended packages, no upgrade.
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 
-# Also on a prepared image: updates come from there later.
+# On a prepared image too: later updates come from the mirror.
 [ -z "${APT_MIRROR:-}${APT_SECURITY_MIRROR:-}" ] || python3 "$(dirname "$0")/sources.py"
 
 wanted=$EXTRA_PACKAGES
@@ -17,12 +17,12 @@ for package in $wanted; do
 done
 [ -n "$missing" ] || exit 0
 
-# apt's proxy, and the sources of some images, are set by cloud-init's next stage: wait for that.
+# cloud-init's next stage sets apt's proxy and, on some images, the sources: wait for it.
 systemctl start cloud-config.service || true
 
 apt() {
-    # Another apt may run at first boot: wait for its lock. Sources and translations are
-    # most of what `update` would fetch, and of no use here.
+    # Wait for another apt's lock at first boot. Skip translations and the indexes of source packages:
+    # they are most of what `update` fetches.
     apt-get -q -y \
         -o DPkg::Lock::Timeout=300 \
         -o Acquire::Retries=3 \
@@ -36,18 +36,18 @@ apt() {
         -o Dpkg::Use-Pty=0 \
         "$@"
 }
-# The installation makes the cache of all packages, for its sources; not the update as well.
+# Installing builds the package cache anyway, so the update need not.
 apt -o pkgCacheFile::Generate=false update
-# Erlang's package asks dpkg for the owner of each service, and each package has systemd read all its
-# units again: more than half of the installation. They find programs that have nothing to say.
-# RabbitMQ is enabled and started by a later step, with epmd; the timer that comes along is so here.
-silent=$(mktemp -d)
+# Erlang's package looks up the owner of every service, and each package makes systemd reload all
+# units: more than half of the installation time. So their systemd helpers do nothing. A later step
+# enables and starts RabbitMQ and epmd; logrotate's timer is started here.
+skipped=$(mktemp -d)
 for program in systemctl deb-systemd-helper deb-systemd-invoke; do
-    ln -s /bin/true "$silent/$program"
+    ln -s /bin/true "$skipped/$program"
 done
 # shellcheck disable=SC2086 # one word a package
-apt --no-install-recommends -o "DPkg::Path=$silent:/usr/sbin:/usr/bin:/sbin:/bin" install $missing
-rm -r "$silent"
+apt --no-install-recommends -o "DPkg::Path=$skipped:/usr/sbin:/usr/bin:/sbin:/bin" install $missing
+rm -r "$skipped"
 if [ -e /lib/systemd/system/logrotate.timer ]; then
     systemctl enable --quiet --no-reload logrotate.timer
     systemctl start logrotate.timer

@@ -1,4 +1,4 @@
-"""Where the service's settings are, and how a file with a secret in it is written."""
+"""The paths of the service's settings, and a way to write files that hold a secret."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import shutil
 from pathlib import Path
 
-# From the user data; then with the broker's address and password, for the services alone.
+# From the user data, and with the broker's address and password, which only the services may read.
 SETTINGS = Path("/etc/stackserve/settings.env")
 SERVICE = Path("/etc/stackserve/server.env")
 VHOST = "stackserve"
 
 
 def broker_url(account: str, password: str, host: str, port: int) -> str:
-    """As the services are told it."""
+    """The setting that tells the services where the broker is."""
     return f"STACKSERVE_BROKER_URL=amqp://{account}:{password}@{host}:{port}/{VHOST}\n"
 
 
 def write(path: Path, text: str, group: str, user: str = "root", mode: int = 0o640) -> None:
-    """Appear whole, readable by its owner and one group alone."""
+    """Write the whole file at once, readable only by its owner and one group."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,18 +1,18 @@
 #!/bin/sh
-# Starts RabbitMQ with the service's own account, whose password account.py made.
-# RabbitMQ reads the definitions file at its first start, so it never has a guest account and
-# needs no command of its own for each setting.
+# Start RabbitMQ with the account that account.py created.
+# RabbitMQ reads it from the definitions file at its first start, so there is never a guest account
+# and no rabbitmqctl command to run.
 set -eu
 unit=rabbitmq-server.service
 
 if [ -e /run/stackserve-rabbitmq ]; then
-    # From a prepared image it has been starting for a while, with the configuration it should have.
+    # On a prepared image it is already starting, with the right configuration.
     systemctl start "$unit"
     exit
 fi
-# The group that may read the definitions came with its package.
+# The package created the group that may read the definitions.
 "$(dirname "$0")/account.py"
-# Not the package's script of old as well, after which systemd reads all units again.
+# Skip the package's old init script, which would make systemd reload all units.
 SYSTEMCTL_SKIP_SYSV=1 systemctl enable --quiet --no-reload "$unit"
-# Its unit says that it has started only when RabbitMQ itself says so.
+# This returns when RabbitMQ itself reports that it has started.
 systemctl restart "$unit"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Be content only when a prediction has come back through the queue, and every unit is active.
+"""Succeed once a prediction has come back through the queue and every unit is active.
 
-It asks the web tier, which asks a worker; on a worker VM, the web tier of its server.
+This asks the web tier, which asks a worker. On a worker VM it asks the server's web tier.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 PAUSE = 0.3
-PATIENCE = 10  # seconds for one answer
-LOOK_EVERY = 10  # seconds
-# A unit that has ended so often will not come up.
-HOPELESS = 4
+PATIENCE = 10  # seconds for one response
+CHECK_UNITS_EVERY = 10  # seconds
+# A unit that has restarted this often will not come up.
+MAX_RESTARTS = 4
 
 
 def main() -> None:
@@ -35,40 +35,40 @@ def main() -> None:
 
 
 def wait(url: str, timeout: float, units: list[str]) -> str:
-    """The model that answers there.
+    """Return the model that answers there.
 
     The launcher waits `timeout` seconds from ACTIVE. The same time from here always ends later, so
     the server never gives up first. It does not count from boot, because a launcher that was
     interrupted delivers the code, and starts its own clock, long after that.
     """
     until = time.monotonic() + timeout
-    next_look = time.monotonic() + LOOK_EVERY
+    next_check = time.monotonic() + CHECK_UNITS_EVERY
     while True:
         body, missing = ask(url)
         if not missing:
             return str(body["version"])
-        if time.monotonic() > next_look:
-            give_up_on_hopeless(units)
-            next_look = time.monotonic() + LOOK_EVERY
+        if time.monotonic() > next_check:
+            give_up_on_restarts(units)
+            next_check = time.monotonic() + CHECK_UNITS_EVERY
         if time.monotonic() > until:
             sys.exit(f"error: not ready after {timeout:.0f} s: {missing}")
         time.sleep(PAUSE)
 
 
-def give_up_on_hopeless(units: list[str]) -> None:
-    """End with a unit's own last words when it ends again and again."""
+def give_up_on_restarts(units: list[str]) -> None:
+    """Exit with a unit's last log lines if it keeps restarting."""
     for unit in units:
         show = ["systemctl", "show", "--property=NRestarts", "--value", unit]
         restarts = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=True).stdout
-        if int(restarts) >= HOPELESS:
+        if int(restarts) >= MAX_RESTARTS:
             journal = ["journalctl", "--no-pager", "--output=cat", "--lines=12", f"--unit={unit}"]
             subprocess.run(journal, check=False)
-            sys.exit(f"error: {unit} has ended {restarts.strip()} times")
+            sys.exit(f"error: {unit} has restarted {restarts.strip()} times")
 
 
 def ask(url: str) -> tuple[dict[str, Any], str]:
-    """What /ready says, and what is missing: nothing, when it is ready."""
-    # A proxy that was given for downloads does not lead to this machine.
+    """The body of /ready, and what is missing; nothing if it is ready."""
+    # The proxy is for downloads, not for this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=PATIENCE) as answer:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Start the service's units. They wait for RabbitMQ themselves.
+# Start the service's units. They wait for RabbitMQ by themselves.
 set -eu
 count=$WORKERS
 if [ "$count" = auto ]; then

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Points the distribution's own package sources at the mirrors that the launcher gave.
+"""Point the distribution's package sources at the launcher's mirrors.
 
-cloud-init is not asked to: Debian's keeps the sources of the image whatever mirror it is given,
-and before version 23.4 it writes its own beside those in sources.list.d. So the
-sources that are there are changed, in either of apt's two forms. Other people's sources, and
-what the given mirrors do not hold, stay as they are.
+cloud-init cannot do this: on Debian it keeps the image's sources whatever the mirror, and before
+version 23.4 it adds its own to those in sources.list.d. So this edits the existing sources, in
+either of apt's two formats. Third-party sources, and whatever the mirrors do not have, stay as they
+are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FIELD = re.compile(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", re.MULTILINE)
 
 
 class Mirrors(NamedTuple):
-    """Of one distribution and release; an empty address: the image's own stays."""
+    """The mirrors of one release. An empty address keeps the image's own."""
 
     distribution: str
     codename: str
@@ -32,7 +32,7 @@ class Mirrors(NamedTuple):
     security: str
 
     def instead(self, suites: list[str], components: list[str], key: str) -> str:
-        """The mirror for a source; empty when it is not the distribution's or has none."""
+        """The mirror for a source; empty if there is none, or the source is a third party's."""
         pockets = "security|updates|backports|proposed|proposed-updates"
         own = re.compile(rf"{re.escape(self.codename)}(-({pockets}))?")
         if not suites or not all(own.fullmatch(suite) for suite in suites):
@@ -44,17 +44,17 @@ class Mirrors(NamedTuple):
 
 
 def mirrors(system: str, archive: str, security: str) -> Mirrors:
-    """For the system that os-release describes."""
+    """The mirrors of the system that os-release describes."""
     values = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', system, re.MULTILINE))
     distribution, codename = values.get("ID", ""), values.get("VERSION_CODENAME", "")
-    # Ubuntu's archive has its security updates too; Debian keeps them elsewhere.
+    # Ubuntu's archive includes the security updates; Debian's does not.
     if distribution == "ubuntu":
         security = security or archive
     return Mirrors(distribution, codename, archive, security)
 
 
 def one_line(text: str, to: Mirrors) -> str:
-    """sources.list with the mirrors in it."""
+    """A sources.list that uses the mirrors."""
 
     def line(found: re.Match[str]) -> str:
         kind, options, uri, gap, suite, components, rest = found.groups(default="")
@@ -66,7 +66,7 @@ def one_line(text: str, to: Mirrors) -> str:
 
 
 def deb822(text: str, to: Mirrors) -> str:
-    """A .sources file with the mirrors in it."""
+    """A .sources file that uses the mirrors."""
 
     def stanza(text: str) -> str:
         fields = {name.lower(): value for name, value in FIELD.findall(text)}
@@ -99,9 +99,9 @@ def main() -> None:
             texts[path] = form(text, to)
             if texts[path] != text:
                 path.write_text(texts[path])
-                print(f"{path} is changed to the given mirrors")
+                print(f"{path} now uses the given mirrors")
     if not any(mirror and mirror in text for mirror in to[2:] for text in texts.values()):
-        sys.exit(f"error: no package source of {to.distribution} {to.codename} in {APT}")
+        sys.exit(f"error: {APT} has no package source of {to.distribution} {to.codename}")
 
 
 if __name__ == "__main__":

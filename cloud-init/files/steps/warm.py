@@ -1,7 +1,7 @@
-"""The model is whole, loads and answers.
+"""Check that the model is intact, loads and answers.
 
-Run with the service's own Python and under its account, this also leaves the compiled model and
-the compiled bytecode where the services find them, while RabbitMQ is still being installed.
+This runs with the service's Python and under its account, while RabbitMQ is being installed. So it
+also leaves the compiled model and bytecode where the services find them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ registry.seed()
 active = registry.active()
 folder = compiled.own_folder(registry.path / compiled.FOLDER)
 if folder and kerasfiles.backend() == "jax":
-    # Here, where there is one processor to spare, rather than in a process beside this one.
+    # In this process, because there is only one processor to spare.
     compiling.main(registry, active, folder / compiled.file_name(registry.card(active)))
 predictor = compiled.load(registry, active)
 row = np.array([[feature.default for feature in predictor.card.features]], dtype=np.float32)
@@ -39,7 +39,7 @@ answer = predictor.predict(row)
 if not np.isfinite(answer).all():
     raise SystemExit(f"error: the model {active} answers {answer.tolist()} to its default values")
 if sys.argv[1] == "image":
-    # Elsewhere the services, which start next, do that themselves.
+    # Elsewhere the services start next and do this themselves.
     for module in PROCESSES:
         importlib.import_module(module)
 print(f"{active} answers {answer.round(4).tolist()} to its default values")

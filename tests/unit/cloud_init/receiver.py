@@ -1,4 +1,4 @@
-"""receive.py as a VM runs it, for tests that deliver something to it."""
+"""receive.py as a VM runs it, for tests that deliver to it."""
 
 from __future__ import annotations
 

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
-# On a VM they all lie in one folder, and import one another from there.
+# On a VM all of them are in one folder and import each other from there.
 sys.path.append(str(FILES / "steps"))
 
 
 def load(name: str) -> Any:
-    """A step program as a module of its own; nothing of it runs."""
+    """Load a program as a module, without running it."""
     title = f"step_{Path(name).stem.replace('-', '_')}"
-    loader = SourceFileLoader(title, str(FILES / name))  # some have no .py in their names
+    loader = SourceFileLoader(title, str(FILES / name))  # some have no .py suffix
     spec = importlib.util.spec_from_loader(title, loader)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # NamedTuple looks its module up
+    sys.modules[spec.name] = module  # NamedTuple looks up its module
     spec.loader.exec_module(module)
     return module

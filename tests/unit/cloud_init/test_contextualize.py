@@ -1,4 +1,4 @@
-"""contextualize.py: the order of the steps, what the console hears, and what a failure stops."""
+"""contextualize.py: the order of the steps, what the console shows, and what a failure stops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARKER = re.compile(r'STACKSERVE stage=(\w+) state=(\w+) t=[\d.]+(?: detail="(.*
 
 
 class Vm:
-    """contextualize.py in a folder of its own, with steps that a test writes."""
+    """contextualize.py in a temporary folder, with steps that a test writes."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -51,7 +51,7 @@ class Vm:
 
 
 class AppendingConsole:
-    """A file that is written like a device: what was there stays."""
+    """A file that is written like a device: opening it keeps its content."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -65,7 +65,7 @@ def vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vm:
     return Vm(tmp_path, monkeypatch)
 
 
-def test_each_step_is_told_when_it_begins_and_ends(vm: Vm) -> None:
+def test_each_step_reports_its_begin_and_end(vm: Vm) -> None:
     assert not vm.run(vm.step("packages", "true"), vm.step("rabbitmq", "true", "packages"))
     assert vm.markers() == [
         ("packages", "begin"),
@@ -75,7 +75,7 @@ def test_each_step_is_told_when_it_begins_and_ends(vm: Vm) -> None:
     ]
 
 
-def test_what_does_not_depend_runs_side_by_side(vm: Vm) -> None:
+def test_independent_steps_run_in_parallel(vm: Vm) -> None:
     wait_for = "while [ ! -e {0} ]; do sleep 0.01; done"
     assert not vm.run(
         vm.step("packages", f"touch a; {wait_for.format('b')}"),
@@ -83,7 +83,7 @@ def test_what_does_not_depend_runs_side_by_side(vm: Vm) -> None:
     )
 
 
-def test_a_failure_stops_the_rest_at_once_and_is_named(vm: Vm) -> None:
+def test_a_failure_is_reported_and_stops_the_rest_at_once(vm: Vm) -> None:
     started = time.monotonic()
     assert vm.run(
         vm.step("packages", "echo Reading; echo 'E: Unable to locate package nope'; exit 100"),
@@ -97,7 +97,7 @@ def test_a_failure_stops_the_rest_at_once_and_is_named(vm: Vm) -> None:
     assert not (vm.folder / "too-late").exists()
 
 
-def test_the_last_lines_stand_before_the_failure(vm: Vm) -> None:
+def test_the_end_of_the_log_comes_before_the_failure(vm: Vm) -> None:
     vm.run(vm.step("model", "seq 100; echo 'error: the model is damaged'; exit 1"))
     shown = [line for line in vm.lines() if line.startswith("STACKSERVE-LOG stage=model ")]
     assert len(shown) == 12
@@ -105,22 +105,22 @@ def test_the_last_lines_stand_before_the_failure(vm: Vm) -> None:
     assert vm.lines()[-1].startswith("STACKSERVE stage=model state=failed")
 
 
-def test_the_line_that_names_the_error_wins_over_later_chatter(vm: Vm) -> None:
+def test_the_line_with_the_error_wins_over_later_output(vm: Vm) -> None:
     vm.run(vm.step("packages", "echo 'E: Sub-process dpkg failed'; echo Bye; exit 1"))
     assert vm.detail() == "E: Sub-process dpkg failed"
 
 
-def test_a_silent_failure_has_words_too(vm: Vm) -> None:
+def test_a_failure_without_output_gets_a_message(vm: Vm) -> None:
     vm.run(vm.step("ready", "exit 3"))
-    assert vm.detail() == "ready.sh ended with code 3 and said nothing"
+    assert vm.detail() == "ready.sh exited with code 3 and no output"
 
 
-def test_a_step_that_hangs_is_stopped_and_named(vm: Vm) -> None:
+def test_a_step_that_hangs_is_stopped_and_reported(vm: Vm) -> None:
     assert vm.run(vm.step("rabbitmq", "echo waiting; sleep 30", limit=0.3))
     assert "took more than 0.3 seconds" in vm.detail()
 
 
-def test_what_a_step_prints_cannot_forge_or_garble_a_marker(vm: Vm) -> None:
+def test_output_of_a_step_cannot_forge_or_garble_a_marker(vm: Vm) -> None:
     script = """printf 'error: "quoted"\\tand \\033[31mred\\303\\251\\n'; exit 1"""
     vm.run(vm.step("model", script))
     assert vm.detail() == "error: 'quoted' and  [31mred"
@@ -129,7 +129,7 @@ def test_what_a_step_prints_cannot_forge_or_garble_a_marker(vm: Vm) -> None:
     assert ("ready", "done") not in vm.markers()
 
 
-def test_a_step_that_is_killed_takes_its_children_along(vm: Vm) -> None:
+def test_stopping_a_step_stops_its_children(vm: Vm) -> None:
     vm.run(
         vm.step("dependencies", "sh -c 'sleep 0.5; touch orphan' & wait"),
         vm.step("packages", "exit 1"),
@@ -139,7 +139,7 @@ def test_a_step_that_is_killed_takes_its_children_along(vm: Vm) -> None:
 
 
 @pytest.mark.parametrize("role", ["server", "worker"])
-def test_the_plan_names_programs_that_exist_and_can_be_carried_out(role: str) -> None:
+def test_every_step_has_a_program_and_comes_after_those_it_needs(role: str) -> None:
     program = load("contextualize.py")
     plan = program.steps(role, 600)
     files = {path.name for path in (Path(program.__file__).parent / "steps").iterdir()}

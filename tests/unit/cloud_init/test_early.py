@@ -1,4 +1,4 @@
-"""What a prepared image's early start comes to when the user data is known; and being ready."""
+"""early.sh, which adjusts a prepared image's early start to the user data; and ready.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.openstack_client.userdata.contexts import context
 
 
 class Server:
-    """early.sh in a folder of its own, with a systemctl that notes what it is asked."""
+    """early.sh in a temporary folder, with a systemctl that records its calls."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,14 +56,14 @@ def server(tmp_path: Path) -> Server:
     return Server(tmp_path)
 
 
-def test_a_server_of_the_image_goes_on_and_starts_its_web_tier(server: Server) -> None:
+def test_a_server_like_its_image_continues_and_starts_its_web_tier(server: Server) -> None:
     asked = server.run("server")
     assert asked[0] == "start --no-block stackserve-web.service"
     assert not any(line.startswith("stop") for line in asked)
 
 
 @pytest.mark.parametrize("values", [{"payload": "other"}, {"before": "A=0"}], ids=["code", "env"])
-def test_with_other_code_or_settings_they_begin_anew(
+def test_with_other_code_or_settings_they_are_stopped(
     server: Server, values: dict[str, str]
 ) -> None:
     asked = server.run("server", **values)
@@ -72,7 +72,7 @@ def test_with_other_code_or_settings_they_begin_anew(
     assert server.secrets()
 
 
-def test_a_worker_has_no_use_for_it_nor_for_the_secrets(server: Server) -> None:
+def test_a_worker_disables_them_and_deletes_the_secrets(server: Server) -> None:
     asked = server.run("worker")
     assert asked[0].startswith("disable --quiet --now ")
     assert "rabbitmq-server.service" in asked[0]
@@ -80,7 +80,7 @@ def test_a_worker_has_no_use_for_it_nor_for_the_secrets(server: Server) -> None:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """/ready, with what a test put there."""
+    """/ready, with the response that a test sets."""
 
     told: tuple[int, Any] = (200, {})
 
@@ -91,7 +91,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Clock:
@@ -119,11 +119,11 @@ class TestReady:
             answering.shutdown()
             thread.join()
 
-    def test_says_which_model_answers(self, url: str) -> None:
+    def test_returns_the_model_that_answers(self, url: str) -> None:
         Answers.told = 200, {"ready": True, "version": "diabetes-1"}
         assert load("steps/ready.py").wait(url, 1, []) == "diabetes-1"
 
-    def test_says_what_is_missing(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_reports_what_is_missing(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         checks = {"broker": {"ok": True}, "worker": {"ok": False, "reason": "none answered"}}
         Answers.told = 503, {"ready": False, "checks": checks}
         program = load("steps/ready.py")
@@ -131,21 +131,19 @@ class TestReady:
         with pytest.raises(SystemExit, match=r"error: not ready after 0 s: worker \(none answer"):
             program.wait(url, 0.05, [])
 
-    def test_says_when_nobody_answers(self) -> None:
+    def test_reports_a_web_tier_that_does_not_answer(self) -> None:
         with pytest.raises(SystemExit, match="the web tier does not answer"):
             load("steps/ready.py").wait("http://127.0.0.1:9/ready", 0, [])
 
-    def test_a_unit_that_ends_again_and_again_is_named(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_reports_a_unit_that_keeps_restarting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         program = load("steps/ready.py")
 
         def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
             return subprocess.CompletedProcess(command, 0, "5\n" if "worker" in command[-1] else "")
 
         monkeypatch.setattr(program.subprocess, "run", run)
-        with pytest.raises(SystemExit, match="has ended 5 times"):
-            program.give_up_on_hopeless(["stackserve-worker@1.service"])
+        with pytest.raises(SystemExit, match="has restarted 5 times"):
+            program.give_up_on_restarts(["stackserve-worker@1.service"])
 
     @pytest.mark.parametrize("timeout", [600, 1800, 3600])
     def test_gives_up_after_the_given_time_and_not_before(

@@ -1,4 +1,4 @@
-"""A machine that becomes an image: its steps, what is cleaned, and what its servers do again."""
+"""A machine that becomes an image: its steps, what is cleaned, and what its servers repeat."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.unit.cloud_init.steps import FILES, load
 CLEAN = (FILES / "steps" / "clean.sh").read_text()
 
 
-def test_it_starts_no_service_and_makes_no_account() -> None:
+def test_it_starts_no_service_and_creates_no_account() -> None:
     steps = {step.stage: step for step in load("contextualize.py").steps("image", 600)}
     assert set(steps) == {"booting", "packages", "dependencies", "code", "model", "clean"}
     assert set(steps["clean"].after) == {"packages", "model"}
 
 
-def test_servers_and_workers_do_as_before() -> None:
+def test_servers_and_workers_connect_to_rabbitmq_and_get_ready() -> None:
     for role, program in (("server", "rabbitmq.sh"), ("worker", "join.py")):
         steps = {step.stage: step.program for step in load("contextualize.py").steps(role, 600)}
         assert steps["rabbitmq"] == program
@@ -43,20 +43,20 @@ def test_servers_and_workers_do_as_before() -> None:
         "/var/lib/apt/lists",
     ],
 )
-def test_what_belongs_to_one_machine_is_cleaned(what: str) -> None:
+def test_everything_specific_to_one_machine_is_cleaned(what: str) -> None:
     assert any(word in CLEAN for word in what.split("|"))
 
 
-def test_the_machine_is_not_told_that_it_boots_for_the_first_time() -> None:
-    """systemd would enable every unit that is installed, RabbitMQ's among them."""
+def test_the_next_boot_does_not_count_as_the_first() -> None:
+    """Otherwise systemd would enable every installed unit, including RabbitMQ's."""
     assert "truncate -s 0 /etc/machine-id" in CLEAN
 
 
 @pytest.mark.parametrize(
-    ("baked_with", "tried_again"), [("this", False), ("other", True), (None, True)]
+    ("baked_with", "tested_again"), [("this", False), ("other", True), (None, True)]
 )
-def test_a_model_that_was_tried_on_the_image_is_not_tried_again(
-    tmp_path: Path, baked_with: str | None, tried_again: bool
+def test_a_model_that_was_tested_on_the_image_is_not_tested_again(
+    tmp_path: Path, baked_with: str | None, tested_again: bool
 ) -> None:
     script = (FILES / "steps" / "model.sh").read_text()
     for place in ("/opt/stackserve/warmed", "/var/lib/stackserve/models"):
@@ -66,15 +66,15 @@ def test_a_model_that_was_tried_on_the_image_is_not_tried_again(
     (tmp_path / "models").mkdir()
     (tmp_path / "services.sh").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     (tmp_path / "services.sh").chmod(0o755)
-    (tmp_path / "systemd-run").write_text(f"#!/bin/sh\ntouch {tmp_path}/tried\n")
+    (tmp_path / "systemd-run").write_text(f"#!/bin/sh\ntouch {tmp_path}/tested\n")
     (tmp_path / "systemd-run").chmod(0o755)
     if baked_with:
         (tmp_path / "warmed").write_text(f"{baked_with}\n")
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PAYLOAD_SHA256": "this"}
     environment["ROLE"] = "server"
     subprocess.run(["sh", str(tmp_path / "model.sh")], env=environment, check=True)
-    assert (tmp_path / "tried").exists() is tried_again
-    # The image's own model stays only with the code that it came with.
+    assert (tmp_path / "tested").exists() is tested_again
+    # The image's model stays only if the code is the image's too.
     assert (tmp_path / "models").exists() is (baked_with != "other")
     assert not (tmp_path / "warmed").exists()
     assert (tmp_path / "started").exists()

@@ -1,4 +1,4 @@
-"""The other programs that a VM runs: RabbitMQ's account, fetching uv, the shell steps' grammar."""
+"""The other programs that a VM runs: RabbitMQ's account, fetching uv, the syntax of shell steps."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_shellcheck_finds_nothing(script: Path, needs: Callable[[object, str], N
     assert done.stdout == ""
 
 
-def test_what_is_warmed_is_what_the_units_run() -> None:
-    """warm.py imports the modules of the service's processes; they must still be there."""
+def test_warm_imports_the_modules_that_the_units_run() -> None:
+    """warm.py imports the modules of the service's processes by name; they must exist."""
     source = (FILES / "steps" / "warm.py").read_text()
     modules = re.findall(r'"(production_server\.[a-z_.]+)"', source)
     assert len(modules) == 4
@@ -57,7 +57,7 @@ def test_what_is_warmed_is_what_the_units_run() -> None:
 
 
 class TestAccount:
-    """steps/account.py and what it writes with."""
+    """steps/account.py and steps/private.py."""
 
     @pytest.fixture
     def program(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -82,7 +82,7 @@ class TestAccount:
         groups = [SimpleNamespace(gr_name="rabbitmq")]
         monkeypatch.setattr(program.grp, "getgrall", lambda: groups)
 
-    def test_password_is_kept_as_rabbitmq_hashes_it(self, program: Any) -> None:
+    def test_password_is_hashed_as_rabbitmq_does_it(self, program: Any) -> None:
         kept = base64.b64decode(program.password_hash("pass word"))
         salt, digest = kept[:4], kept[4:]
         assert digest == hashlib.sha256(salt + b"pass word").digest()
@@ -107,7 +107,7 @@ class TestAccount:
         assert owners == [("root", "stackserve")]
         assert [path.name for path in tmp_path.iterdir()] == ["server.env"]
 
-    def test_rabbitmq_is_told_of_the_account_that_the_services_use(
+    def test_rabbitmq_gets_the_account_that_the_services_use(
         self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         program.main(early=False)
@@ -118,7 +118,7 @@ class TestAccount:
             first,
         )
         assert found
-        # RabbitMQ, and the group that may read its file, are installed later.
+        # RabbitMQ and the group that may read its file are installed later.
         assert not (tmp_path / "definitions").exists()
         self.installed(program, monkeypatch)
         program.main(early=False)
@@ -129,7 +129,7 @@ class TestAccount:
         kept = base64.b64decode(user["password_hash"])
         assert kept[4:] == hashlib.sha256(kept[:4] + found[1].encode()).digest()
 
-    def test_what_was_made_early_keeps_its_password_and_gets_the_settings(
+    def test_an_early_account_keeps_its_password_and_gets_the_settings(
         self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.installed(program, monkeypatch)
@@ -144,7 +144,7 @@ class TestAccount:
         assert (tmp_path / "definitions").read_text() == account
 
     @pytest.mark.parametrize("changed", [False, True])
-    def test_rabbitmq_starts_anew_only_with_another_configuration(
+    def test_rabbitmq_restarts_only_if_its_configuration_changed(
         self, program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
     ) -> None:
         self.installed(program, monkeypatch)
@@ -158,7 +158,7 @@ class TestAccount:
 
 @pytest.mark.parametrize("early", [False, True])
 def test_rabbitmq_gets_its_account_and_starts(tmp_path: Path, early: bool) -> None:
-    """steps/rabbitmq.sh, with a systemctl and an account.py that note what they are asked."""
+    """steps/rabbitmq.sh, with a systemctl and an account.py that record their calls."""
     script = (FILES / "steps" / "rabbitmq.sh").read_text()
     mark = str(load("steps/account.py").STARTED_WITH)
     assert mark in script
@@ -180,7 +180,7 @@ def test_rabbitmq_gets_its_account_and_starts(tmp_path: Path, early: bool) -> No
 
 
 @pytest.mark.parametrize("there", [None, "other", "this"])
-def test_the_code_is_waited_for_only_if_it_is_not_there(tmp_path: Path, there: str | None) -> None:
+def test_code_sh_waits_only_for_code_that_is_missing(tmp_path: Path, there: str | None) -> None:
     script = (FILES / "steps" / "code.sh").read_text()
     stamp = "/opt/stackserve/app/payload.sha256"
     assert stamp in script
@@ -206,7 +206,7 @@ def wheel() -> bytes:
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ class TestFetchUv:
         pin = f"# why\n{address}/{NAME} {hashlib.sha256(content).hexdigest()}\n"
         program.PINS.write_text(pin)
 
-    def test_from_its_own_address(self, program: Any, index: str, tmp_path: Path) -> None:
+    def test_from_its_pinned_url(self, program: Any, index: str, tmp_path: Path) -> None:
         self.pin(program, index, wheel())
         program.main(tmp_path / "uv")
         run = subprocess.run([tmp_path / "uv"], capture_output=True, text=True, check=True)
@@ -252,7 +252,9 @@ class TestFetchUv:
         program.main(tmp_path / "uv")
         assert (tmp_path / "uv").stat().st_mode & 0o111
 
-    def test_another_content_is_not_used(self, program: Any, index: str, tmp_path: Path) -> None:
+    def test_a_wheel_with_another_hash_is_refused(
+        self, program: Any, index: str, tmp_path: Path
+    ) -> None:
         self.pin(program, index, b"the real one")
         with pytest.raises(SystemExit, match="has SHA-256"):
             program.main(tmp_path / "uv")
@@ -279,7 +281,7 @@ class TestFetchUv:
         with pytest.raises(SystemExit, match="riscv64"):
             program.main(tmp_path / "uv")
 
-    def test_the_real_pins_are_whole(self) -> None:
+    def test_the_real_pins_are_complete(self) -> None:
         lines = [
             line for line in (FILES / "uv.txt").read_text().splitlines() if not line.startswith("#")
         ]
@@ -297,7 +299,7 @@ class TestAddWorker:
     def program(self) -> Any:
         return load("bin/stackserve-add-worker")
 
-    def test_sends_the_code_and_goes_on_where_a_worker_has_it(
+    def test_sends_the_code_unless_the_worker_has_it(
         self, program: Any, receiver: Callable[..., Receiver]
     ) -> None:
         path = f"/stackserve-payload/{hashlib.sha256(PAYLOAD).hexdigest()}"
@@ -305,7 +307,7 @@ class TestAddWorker:
         for vm in (receiver("payload"), receiver("password")):
             program.send("127.0.0.1", vm.port, path, PAYLOAD, good, time.monotonic() + 10)
 
-    def test_a_worker_that_wants_other_code_is_named(
+    def test_reports_a_worker_that_expects_other_code(
         self, program: Any, receiver: Callable[..., Receiver]
     ) -> None:
         with pytest.raises(SystemExit, match="other code than this server runs"):
@@ -318,11 +320,11 @@ class TestAddWorker:
                 time.monotonic() + 10,
             )
 
-    def test_a_worker_that_never_answers_is_named(self, program: Any) -> None:
-        with pytest.raises(SystemExit, match=r"127\.0\.0\.1 port 9 took nothing"):
+    def test_reports_a_worker_that_never_answers(self, program: Any) -> None:
+        with pytest.raises(SystemExit, match=r"127\.0\.0\.1 port 9 accepted nothing"):
             program.send("127.0.0.1", 9, "/x", b"", (201,), time.monotonic() + 0.2)
 
-    def test_an_account_that_is_there_gets_a_new_password(
+    def test_an_existing_account_gets_a_new_password(
         self, program: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         asked: list[tuple[tuple[str, ...], str]] = []
@@ -336,7 +338,7 @@ class TestAddWorker:
         commands = [arguments[:2] for arguments, _ in asked]
         assert ("change_password", "worker-w1") in commands
         assert ("add_user", "worker-w2") in commands
-        # By standard input alone: arguments can be read by everybody on the server.
+        # Only on standard input: every user of the server can read arguments.
         assert not any(old in arguments or new in arguments for arguments, _ in asked)
         assert {old, new} <= {given for _, given in asked}
 

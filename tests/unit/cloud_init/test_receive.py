@@ -17,13 +17,13 @@ from tests.support.guest import free_ports
 from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 
 
-def test_what_is_delivered_is_what_arrives(receiver: Callable[..., Receiver]) -> None:
+def test_the_code_arrives_unchanged(receiver: Callable[..., Receiver]) -> None:
     vm = receiver()
     assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
     assert vm.written() == PAYLOAD
 
 
-def test_other_code_is_refused_and_the_right_one_still_taken(
+def test_other_code_is_refused_and_the_right_code_still_accepted(
     receiver: Callable[..., Receiver],
 ) -> None:
     vm = receiver()
@@ -32,7 +32,7 @@ def test_other_code_is_refused_and_the_right_one_still_taken(
     assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
 
 
-def test_right_name_with_wrong_content_is_refused(receiver: Callable[..., Receiver]) -> None:
+def test_the_right_name_with_wrong_content_is_refused(receiver: Callable[..., Receiver]) -> None:
     vm = receiver()
     path = f"/stackserve-payload/{hashlib.sha256(PAYLOAD).hexdigest()}"
     assert vm.ask("PUT", path, bytes(len(PAYLOAD)))[0] == 400
@@ -41,7 +41,7 @@ def test_right_name_with_wrong_content_is_refused(receiver: Callable[..., Receiv
     assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
 
 
-def test_everybody_else_hears_that_it_is_being_installed(
+def test_other_requests_get_a_503(
     receiver: Callable[..., Receiver],
 ) -> None:
     vm = receiver()
@@ -51,19 +51,19 @@ def test_everybody_else_hears_that_it_is_being_installed(
     assert vm.waits()
 
 
-def test_a_slow_stranger_does_not_keep_the_launcher_out(
+def test_a_slow_client_does_not_block_the_launcher(
     receiver: Callable[..., Receiver],
 ) -> None:
     vm = receiver()
-    stranger = http.client.HTTPConnection("127.0.0.1", vm.port)
-    stranger.connect()
-    stranger.send(b"PUT /stackserve-payload/")
+    client = http.client.HTTPConnection("127.0.0.1", vm.port)
+    client.connect()
+    client.send(b"PUT /stackserve-payload/")
     assert vm.deliver(PAYLOAD) is Delivery.DELIVERED
-    stranger.close()
+    client.close()
     assert vm.written() == PAYLOAD
 
 
-def test_nobody_there_is_not_yet() -> None:
+def test_no_server_yet() -> None:
     assert deliver("127.0.0.1", free_ports(1)[0], PAYLOAD) is Delivery.NOT_YET
 
 
@@ -75,7 +75,7 @@ def service(status: int) -> Iterator[int]:
             self.send_error(status)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Service) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -89,12 +89,12 @@ def service(status: int) -> Iterator[int]:
     ("status", "result"),
     [(404, Delivery.NOT_WANTED), (405, Delivery.NOT_WANTED), (503, Delivery.NOT_YET)],
 )
-def test_a_service_that_runs_already_wants_nothing(status: int, result: Delivery) -> None:
+def test_a_running_service_needs_no_code(status: int, result: Delivery) -> None:
     with service(status) as port:
         assert deliver("127.0.0.1", port, PAYLOAD) is result
 
 
-def test_a_worker_takes_its_password_and_no_nonsense(receiver: Callable[..., Receiver]) -> None:
+def test_a_worker_accepts_only_a_valid_password(receiver: Callable[..., Receiver]) -> None:
     vm = receiver("password")
     assert vm.ask("PUT", "/stackserve-password", b"x" * 101)[0] == 400
     assert vm.ask("PUT", "/stackserve-password", b"amqp://evil@host")[0] == 400

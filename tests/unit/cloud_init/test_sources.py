@@ -20,14 +20,14 @@ DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_CODENAME=bookwor
 JAMMY = 'NAME="Ubuntu"\nVERSION_ID="22.04"\nVERSION_CODENAME=jammy\nID=ubuntu\nID_LIKE=debian\n'
 NOBLE = 'NAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian\n'
 
-# As mmdebstrap and debootstrap leave it.
+# From mmdebstrap and debootstrap.
 DEBIAN_LIST = """\
 deb http://deb.debian.org/debian bookworm main
 deb http://deb.debian.org/debian bookworm-updates main contrib # a note
 deb-src http://deb.debian.org/debian bookworm main
 deb http://deb.debian.org/debian-security bookworm-security main
 """
-# As Debian's official cloud images have it: the addresses are in files of their own.
+# From Debian's official cloud images: the addresses are in separate files.
 DEBIAN_SOURCES = """\
 Types: deb deb-src
 URIs: mirror+file:///etc/apt/mirrors/debian.list
@@ -82,7 +82,7 @@ Signed-By:
  -----END PGP PUBLIC KEY BLOCK-----
 """
 
-# system, file, text -> what becomes of it with both mirrors
+# system, file, text -> the addresses with both mirrors
 IMAGES: dict[str, tuple[str, str, str, list[str]]] = {
     "Debian, one line": (DEBIAN, "sources.list", DEBIAN_LIST, [MIRROR, MIRROR, MIRROR, SECURITY]),
     "Debian, official": (
@@ -98,7 +98,7 @@ each_image = pytest.mark.parametrize("name", IMAGES)
 
 
 class Machine:
-    """A folder in the place of /etc/apt, and an os-release."""
+    """A folder that stands in for /etc/apt, and an os-release."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.apt = folder / "apt"
@@ -125,7 +125,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def addresses(text: str) -> list[str]:
-    """Of every source that is in force, in their order."""
+    """The addresses of all active sources, in order."""
     found = []
     for line in text.splitlines():
         if line.startswith("URIs:"):
@@ -136,7 +136,7 @@ def addresses(text: str) -> list[str]:
 
 
 @each_image
-def test_every_source_of_the_image_leads_to_the_mirrors(name: str, machine: Machine) -> None:
+def test_every_source_of_the_image_uses_the_mirrors(name: str, machine: Machine) -> None:
     system, file, text, expected = IMAGES[name]
     path = machine.become(system, file, text)
     machine.point()
@@ -144,19 +144,19 @@ def test_every_source_of_the_image_leads_to_the_mirrors(name: str, machine: Mach
 
 
 @each_image
-def test_nothing_but_the_addresses_is_changed(name: str, machine: Machine) -> None:
+def test_only_the_addresses_change(name: str, machine: Machine) -> None:
     system, file, text, _ = IMAGES[name]
     path = machine.become(system, file, text)
     machine.point()
     changed = path.read_text()
-    # The longer first: one begins like the other.
+    # The longer first, because one is a prefix of the other.
     for address in sorted([MIRROR, SECURITY, *addresses(text)], key=len, reverse=True):
         changed, text = changed.replace(address, "@"), text.replace(address, "@")
     assert changed == text
 
 
 @each_image
-def test_a_second_time_changes_nothing(name: str, machine: Machine) -> None:
+def test_a_second_run_changes_nothing(name: str, machine: Machine) -> None:
     system, file, text, _ = IMAGES[name]
     path = machine.become(system, file, text)
     machine.point()
@@ -166,10 +166,10 @@ def test_a_second_time_changes_nothing(name: str, machine: Machine) -> None:
 
 
 @each_image
-def test_apt_reads_the_same_there(
+def test_apt_would_fetch_from_the_mirrors(
     name: str, machine: Machine, needs: Callable[[object, str], None]
 ) -> None:
-    """By apt itself: what it would fetch, and from where."""
+    """Asks apt itself."""
     needs(shutil.which("apt-get"), "apt-get is missing: this is no Debian or Ubuntu")
     system, file, text, expected = IMAGES[name]
     machine.become(system, file, text)
@@ -193,7 +193,7 @@ def test_apt_reads_the_same_there(
     assert found == set(expected)
 
 
-def test_other_peoples_sources_stay(machine: Machine) -> None:
+def test_third_party_sources_stay(machine: Machine) -> None:
     machine.become(DEBIAN, "sources.list", DEBIAN_LIST)
     lines = machine.become(DEBIAN, "sources.list.d/others.list", OTHERS_LIST)
     stanzas = machine.become(DEBIAN, "sources.list.d/others.sources", OTHERS_SOURCES)
@@ -202,13 +202,13 @@ def test_other_peoples_sources_stay(machine: Machine) -> None:
     assert stanzas.read_text() == OTHERS_SOURCES
 
 
-def test_debians_archive_does_not_hold_its_security_updates(machine: Machine) -> None:
+def test_debians_archive_has_no_security_updates(machine: Machine) -> None:
     path = machine.become(DEBIAN, "sources.list", DEBIAN_LIST)
     machine.point(security="")
     assert addresses(path.read_text())[-1] == "http://deb.debian.org/debian-security"
 
 
-def test_ubuntus_archive_does(machine: Machine) -> None:
+def test_ubuntus_archive_has_them(machine: Machine) -> None:
     path = machine.become(NOBLE, "sources.list.d/ubuntu.sources", NOBLE_SOURCES)
     machine.point(security="")
     assert addresses(path.read_text()) == [MIRROR, MIRROR]
@@ -220,7 +220,7 @@ def test_a_security_mirror_alone(machine: Machine) -> None:
     assert addresses(path.read_text()) == ["http://deb.debian.org/debian"] * 3 + [SECURITY]
 
 
-def test_an_image_without_sources_of_its_system_is_named(machine: Machine) -> None:
+def test_reports_an_image_without_sources_of_its_system(machine: Machine) -> None:
     machine.become(DEBIAN, "sources.list", OTHERS_LIST)
-    with pytest.raises(SystemExit, match="no package source of debian bookworm"):
+    with pytest.raises(SystemExit, match="has no package source of debian bookworm"):
         machine.point()

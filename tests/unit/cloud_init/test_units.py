@@ -24,13 +24,13 @@ SERVICES = [
     "stackserve-worker@1.service",
     "contextualize.service",
 ]
-# Not on this machine, and known to newer systemds alone.
+# Programs that this machine lacks, and settings that only newer versions of systemd know.
 EXPECTED = re.compile(r"is not executable: No such file|RestartSteps|RestartMaxDelaySec|Unit epmd")
 
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """A folder of units as a VM has it."""
+    """The units in a folder, as on a VM."""
     for path in UNITS.glob("*.service"):
         shutil.copy(path, tmp_path)
     (tmp_path / "stackserve-.service.d").mkdir()
@@ -38,7 +38,7 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_systemd_finds_nothing_wrong(units: Path, needs: Callable[[object, str], None]) -> None:
+def test_systemd_accepts_the_units(units: Path, needs: Callable[[object, str], None]) -> None:
     needs(shutil.which("systemd-analyze"), "systemd-analyze is missing: apt-get install systemd")
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *(f"./{name}" for name in SERVICES)],
@@ -53,7 +53,7 @@ def test_systemd_finds_nothing_wrong(units: Path, needs: Callable[[object, str],
 
 @pytest.mark.parametrize("name", SERVICES[:5])
 def test_nothing_early_waits_for_cloud_init(name: str) -> None:
-    """sysinit.target, which units wait for unless they say otherwise, comes after cloud-init."""
+    """By default units wait for sysinit.target, which comes after cloud-init."""
     text = (UNITS / name.replace("@1", "@")).read_text()
     if name.startswith("stackserve-"):
         text += (UNITS / "stackserve-common.conf").read_text()
@@ -61,7 +61,7 @@ def test_nothing_early_waits_for_cloud_init(name: str) -> None:
     assert not re.search(r"^After=.*(network|sysinit|basic|multi-user|cloud)", text, re.MULTILINE)
 
 
-def test_nothing_that_can_be_reached_starts_before_the_user_data_is_known() -> None:
+def test_nothing_reachable_starts_before_the_user_data_is_known() -> None:
     enabled = (
         (FILES / "steps" / "clean.sh").read_text().split("systemctl enable")[1].split("\nfind")
     )
@@ -69,12 +69,12 @@ def test_nothing_that_can_be_reached_starts_before_the_user_data_is_known() -> N
     assert "stackserve-worker@1.service" in enabled[0]
 
 
-def test_rabbitmq_starts_quickly_by_the_file_that_user_data_writes() -> None:
+def test_rabbitmq_is_started_with_the_quick_start_file() -> None:
     line = next(
         line
         for line in (UNITS / "rabbitmq-server.service").read_text().splitlines()
         if line.startswith("Environment=")
     )
-    told = shlex.split(line.removeprefix("Environment="))
-    assert told == ["ERL_AFLAGS=-eval 'file:eval(\"/etc/rabbitmq/quick-start.erl\")'"]
+    words = shlex.split(line.removeprefix("Environment="))
+    assert words == ["ERL_AFLAGS=-eval 'file:eval(\"/etc/rabbitmq/quick-start.erl\")'"]
     assert 'installed("/etc/rabbitmq/quick-start.erl"' in (TEMPLATES / "parts.yaml.j2").read_text()
