@@ -44,6 +44,16 @@ class Verbs(click.Group):
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="stackserve", message="%(prog)s %(version)s")
+def group() -> None:
+    """Serve, train and manage the models of Stackserve."""
+
+
+class Reporting(Verbs):
+    """The same verbs for a terminal, where an error is a line and not a traceback."""
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; the errors we know become one line and what to do next."""
         try:
@@ -55,12 +65,16 @@ class Verbs(click.Group):
             ctx.exit(USER_ERROR)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="stackserve", message="%(prog)s %(version)s")
-def group() -> None:
-    """Serve, train and manage the models of Stackserve."""
+# What `stackserve server` runs.
+command = Reporting(
+    name=group.name,
+    callback=group.callback,
+    params=group.params,
+    help=group.help,
+    context_settings=group.context_settings,
+)
 
 
 def main() -> None:
-    """`python3 -m production_server`; `stackserve server` runs the same group."""
-    group.main(prog_name="python3 -m production_server")
+    """Run `python3 -m production_server`."""
+    command.main(prog_name="python3 -m production_server")

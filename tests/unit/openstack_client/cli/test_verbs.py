@@ -24,7 +24,7 @@ HEAVY = ("openstack", "keystoneauth1", "novaclient", "pydantic", "rich", "produc
 @pytest.fixture
 def with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that the wheel is installed."""
-    server = EntryPoint("server", "production_server.cli:group", verbs.ADDED)
+    server = EntryPoint("server", "production_server.cli:command", verbs.ADDED)
 
     def entry_points(*, group: str, name: str = "server") -> EntryPoints:
         assert group == verbs.ADDED
