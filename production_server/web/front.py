@@ -21,10 +21,17 @@ from production_server.errors import QueueError
 from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer
-from production_server.web.jobs_api import DISCONNECTED
+from production_server.web.endpoints import (
+    UNAVAILABLE,
+    json_answer,
+    json_content,
+    operation,
+    responses,
+)
 from production_server.web.problems import Problem
 from production_server.web.rows import Rows
 from production_server.web.services import Pinned, Services
+from production_server.web.uploads import DISCONNECTED
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -216,3 +223,42 @@ async def respond(
         {"type": "http.response.start", "status": status, "headers": lines + (headers or [])}
     )
     await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def openapi_paths(pinned: Pinned) -> dict[str, Any]:
+    """The route above for the OpenAPI document."""
+    row = {"$ref": "#/components/schemas/Row"}
+    fields = pinned.schema.one.json_schema()["properties"]
+    many = {"type": "array", "items": row, "minItems": 1, "maxItems": pinned.schema.max_rows}
+    refused = {
+        400: "The request cannot be read",
+        422: "A value is missing, not a number, not finite or impossible, or a name is unknown",
+        429: "Too many requests wait",
+        **UNAVAILABLE,
+    }
+    refused_body = {
+        413: "Too many rows or bytes for an answer now",
+        415: "Not application/json",
+    }
+    return {
+        PREDICT: {
+            "get": operation(
+                "predict_one",
+                "Predict one row now",
+                responses({200: json_answer("The prediction")}, refused),
+                parameters=[
+                    {"name": name, "in": "query", "required": True, "schema": schema}
+                    for name, schema in fields.items()
+                ],
+            ),
+            "post": operation(
+                "predict",
+                "Predict one row or a list of rows now",
+                responses(
+                    {200: json_answer("A prediction for each row, in order")},
+                    {**refused, **refused_body},
+                ),
+                body=json_content({"anyOf": [row, many]}),
+            ),
+        }
+    }

@@ -14,6 +14,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import StackserveError
+from production_server.web.endpoints import JSON, json_answer, operation, responses, text_answer
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
@@ -22,7 +23,7 @@ LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
 
 def as_json(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(body), status, headers, content_type="application/json")
+    return Response(orjson.dumps(body), status, headers, content_type=JSON)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -74,6 +75,27 @@ def blueprint(services: Services) -> Blueprint:
         return Response(text, content_type=kind)
 
     return routes
+
+
+def openapi_paths() -> dict[str, Any]:
+    """The routes above for the OpenAPI document."""
+
+    def as_object(name: str, summary: str, more: dict[int, Any] | None = None) -> dict[str, Any]:
+        answers = responses({200: json_answer(summary), **(more or {})})
+        return {"get": operation(name, summary, answers)}
+
+    def as_text(name: str, summary: str) -> dict[str, Any]:
+        return {"get": operation(name, summary, responses({200: text_answer(summary)}))}
+
+    not_ready = {503: json_answer("Some part does not answer; the body says which")}
+    return {
+        "/accuracy": as_object("accuracy", "How good the model is on held-out rows"),
+        "/models": as_object("models", "The versions in the registry"),
+        "/alive": as_object("alive", "The process, its memory, model and versions"),
+        "/ready": as_object("ready", "Broker, worker and store answer", not_ready),
+        "/ping": as_text("ping", "pong"),
+        "/metrics": as_text("metrics", "Counters for Prometheus"),
+    }
 
 
 def alive_body(services: Services) -> dict[str, Any]:

@@ -22,6 +22,15 @@ from production_server.errors import QueueError
 from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
+from production_server.web.endpoints import (
+    ANY_OBJECT,
+    UNAVAILABLE,
+    json_content,
+    operation,
+    responses,
+    text_answer,
+    text_content,
+)
 from production_server.web.problems import Problem
 from production_server.web.rows import Warnings
 from production_server.web.services import Pinned, Services
@@ -82,6 +91,25 @@ def blueprint(services: Services) -> Blueprint:
         return Response(text.getvalue(), mimetype="text/csv")
 
     return pages
+
+
+def openapi_paths() -> dict[str, Any]:
+    """The routes above for the OpenAPI document, but for the welcome page."""
+    content = text_content("text/html") | json_content(ANY_OBJECT)
+    page_or_data = {"description": "The page, or its data", "content": content}
+    summary = "Synthetic rows, for POST /jobs"
+    return {
+        "/predictions": {
+            "get": operation(
+                "predictions",
+                "The sample cohort's predictions",
+                responses({200: page_or_data}, UNAVAILABLE),
+            )
+        },
+        "/predictions/sample.csv": {
+            "get": operation("sample", summary, responses({200: text_answer(summary, "text/csv")}))
+        },
+    }
 
 
 def page(

@@ -8,12 +8,25 @@ from http import HTTPStatus
 import orjson
 from flask import Flask, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from production_server.errors import QueueError, StackserveError
+from production_server.errors import (
+    JobError,
+    KeyReused,
+    QueueError,
+    QueueFull,
+    RowsRefused,
+    StackserveError,
+    UploadMalformed,
+    UploadTooLarge,
+)
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+# How soon a client may try again when jobs or their store are the reason.
+RETRY_SECONDS = 10
+JOB_STATUS = {UploadMalformed: 400, UploadTooLarge: 413, KeyReused: 409, QueueFull: 429}
 
 
 class FieldProblem(BaseModel):
@@ -94,6 +107,28 @@ def of_service(error: StackserveError) -> Problem:
     return Problem(503, "unavailable", str(error), error.remedy, headers={"Retry-After": "5"})
 
 
+def of_job(error: JobError) -> Problem:
+    """An upload that cannot become a job."""
+    detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    if isinstance(error, RowsRefused):
+        more: dict[str, object] = {"errors": error.errors, "error_count": error.count}
+        return Problem(422, error.code, detail, error.remedy, more=more)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, QueueFull) else {}
+    return Problem(JOB_STATUS[type(error)], error.code, detail, error.remedy, headers=headers)
+
+
+def of_store(error: SQLAlchemyError) -> Problem:
+    """The database is locked, full or away."""
+    log.error("the store does not answer", exc_info=error)
+    return Problem(
+        503,
+        "store_unavailable",
+        "The store of the jobs does not answer.",
+        "Try again; on the server, look whether its disk is full or its database is down.",
+        headers={"Retry-After": str(RETRY_SECONDS)},
+    )
+
+
 def of_http(error: HTTPException) -> Problem:
     """What the router found: 404, 405, 413 and their like."""
     status = error.code or 500
@@ -123,14 +158,16 @@ def of_internal(error: BaseException) -> Problem:
     )
 
 
+def answer(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
+
+
 def install(app: Flask) -> None:
     """Make Flask answer every error as a problem."""
-
-    def answer(problem: Problem) -> Response:
-        return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
-
     app.register_error_handler(Problem, answer)
     app.register_error_handler(QueueError, lambda error: answer(of_queue(error)))
+    app.register_error_handler(JobError, lambda error: answer(of_job(error)))
+    app.register_error_handler(SQLAlchemyError, lambda error: answer(of_store(error)))
     app.register_error_handler(HTTPException, lambda error: answer(of_http(error)))
     app.register_error_handler(StackserveError, lambda error: answer(of_service(error)))
     app.register_error_handler(Exception, lambda error: answer(of_internal(error)))

@@ -20,7 +20,7 @@ from production_server.jobs.tables import open_engine
 from production_server.model.registry import SHIPPED, Registry
 from production_server.settings import Settings
 from production_server.web import jobs_api, problems
-from production_server.web.jobs_api import DISCONNECTED, MOST_UPLOADS
+from production_server.web.uploads import DISCONNECTED, MOST_UPLOADS
 
 CSV = "text/csv"
 
