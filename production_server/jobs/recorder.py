@@ -8,7 +8,7 @@ from production_server.jobs.dispatcher import Dispatcher
 from production_server.jobs.recording import publisher, queue_length, register_recording
 from production_server.jobs.store import Store
 from production_server.messaging.app import RESULTS_QUEUE, create_app
-from production_server.messaging.consuming import start_consuming
+from production_server.messaging.celery_worker import run_celery_worker
 from production_server.settings import Settings
 
 
@@ -47,6 +47,6 @@ def run_recorder(settings: Settings) -> None:
     recorder.register_tasks()
     recorder.start()
     try:
-        start_consuming(app, "recorder", [RESULTS_QUEUE])
+        run_celery_worker(app, "recorder", [RESULTS_QUEUE])
     finally:
         recorder.stop()

@@ -20,7 +20,7 @@ from production_server.local.console import Console
 from production_server.local.readiness import announce
 from production_server.local.signals import stop_signals
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
-from production_server.messaging.consuming import start_consuming
+from production_server.messaging.celery_worker import run_celery_worker
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
 from production_server.web.server import server_config
@@ -65,7 +65,7 @@ class OneServer(uvicorn.Server):
 
 
 def _consume(app: Celery) -> None:
-    start_consuming(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
+    run_celery_worker(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
 
 
 async def _serve(server: OneServer, settings: Settings, console: Console) -> None:

@@ -1,1 +1,1 @@
-"""The queues between the web process and the workers: tasks, frames, batches and the lane."""
+"""Messaging between the web tier, the workers and the recorder, through RabbitMQ."""

@@ -1,4 +1,4 @@
-"""The Celery application: queues and the settings that make them safe."""
+"""The Celery application: its queues and its settings."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ PREDICT = "stackserve.predict"
 PREDICT_CHUNK = "stackserve.predict_chunk"
 RECORD_CHUNK = "stackserve.record_chunk"
 
-# RabbitMQ closes the channel of a message that is unacknowledged for 30 minutes.
-# A chunk takes milliseconds; this only bounds how long a hung connection goes unseen.
+# Seconds. Detects a hung connection: RabbitMQ itself only closes a channel once a message has
+# been unacknowledged for 30 minutes.
 HEARTBEAT = 30
 RETRY_SECONDS = 0.5
 
-# Messages that a process holds ahead. One chunk only: RabbitMQ counts each delivery of a chunk,
-# and those held behind one that kills its worker would be blamed for its deaths.
+# Messages prefetched by each process. Only one chunk: RabbitMQ counts the deliveries of each chunk,
+# so chunks prefetched behind one that kills its worker would look guilty too.
 PREFETCH = {PREDICT_QUEUE: 4, JOBS_QUEUE: 1, RESULTS_QUEUE: 16}
 
 
-# Celery warns when root runs a worker, for the sake of pickle, which is not accepted here.
+# Celery warns when root runs a worker because of pickle, which this application does not accept.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
-def _leave_logging_alone(**_: object) -> None:
-    """The process that runs us decides how it logs."""
+def _keep_logging(**_: object) -> None:
+    """Stop Celery from configuring logging: the process has done so already."""
 
 
 def create_app(settings: Settings) -> Celery:
-    """An application for one process of the service."""
+    """Create the application of one process."""
     app = Celery("stackserve", set_as_current=False)
     app.conf.update(
         broker_url="memory://localhost//" if settings.embedded else settings.broker_url,
@@ -87,16 +87,16 @@ def create_app(settings: Settings) -> Celery:
 
 def _transport_options(settings: Settings) -> dict[str, object]:
     if settings.embedded:
-        # The in-memory queue is polled: this is the delay it adds, against an idle core's percent.
+        # The in-memory queue is polled. This interval trades latency for the load of an idle core.
         return {"polling_interval": 0.003}
-    # Whoever finds no broker tries again soon; the default is after 2 s, then after 4 more.
+    # Reconnect quickly: by default, retries start after 2 s and slow down from there.
     pauses = {"interval_start": RETRY_SECONDS, "interval_step": 0, "interval_max": RETRY_SECONDS}
     return {"confirm_publish": True, **pauses}
 
 
 def _queues() -> list[Queue]:
-    # What waits in `predict` has somebody waiting for it, so it need not be copied to disk as
-    # a quorum queue does; jobs must outlive anything, and count their deliveries.
+    # Jobs must survive a crash, and need the delivery counts that only quorum queues keep. The
+    # predict queue needs neither: its clients are waiting and would retry.
     quorum = {"x-queue-type": "quorum"}
     return [
         _queue(PREDICT_QUEUE, None),
@@ -111,35 +111,38 @@ def _queue(name: str, arguments: dict[str, str] | None) -> Queue:
 
 
 class PacedQueue(Queue):  # type: ignore[misc]
-    """A queue with a prefetch count of its own; Celery has one for all."""
+    """A queue with its own prefetch count; Celery has a single one for all queues."""
 
     def consume(self, *arguments: object, **more: object) -> object:
-        # It holds for consumers that are begun after it on this channel, until it is set again.
+        # The count applies to consumers that start on this channel from now on.
         self.channel.basic_qos(0, PREFETCH[self.name], False)
         return super().consume(*arguments, **more)
 
 
-def unconfirmed(connection: Connection) -> Connection:
-    """For what is asked again when it is lost: the broker's word would double its time."""
+def disable_confirms(connection: Connection) -> Connection:
+    """Disable publisher confirms, for messages that are sent again if they get lost.
+
+    Waiting for a confirm would double the time of a prediction.
+    """
     connection.transport_options = {**connection.transport_options, "confirm_publish": False}
     return connection
 
 
 class ReplyBackend(RPCBackend):  # type: ignore[misc]
-    """Answers go to the queue that the sender named; the sender declared it once, not per call."""
+    """Sends results to the reply queue named in the task."""
 
     def on_task_call(self, producer: object, task_id: str) -> None:
-        """Nothing to declare."""
+        """Declare nothing: the sender has declared its reply queue once, not for each call."""
 
 
 class LeanConsumer(Consumer):  # type: ignore[misc]
-    """A worker's consumer that acknowledges at once, and makes no queue that nobody uses."""
+    """A worker's consumer that acknowledges at once and declares no unused queues."""
 
     def call_soon_ack(self, acknowledge: Callable[..., None], *arguments: object) -> None:
-        """Celery would leave it to the event loop's next round, which may first wait for a message:
+        """Acknowledge now instead of in the event loop's next iteration.
 
-        with the solo pool perhaps for one that RabbitMQ holds back until it sees this
-        acknowledgement. The worker would idle until the next heartbeat.
+        That iteration may block until a message arrives, and RabbitMQ may hold back that message
+        until it gets this acknowledgement. The worker would idle until the next heartbeat.
         """
         acknowledge(*arguments)
 
@@ -150,31 +153,31 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         return connection
 
     def connection_for_read(self, heartbeat: float | None = None) -> Connection:
-        """Also answers leave by it."""
+        """Disable confirms: the predict task replies on this connection too."""
         connection = self.app.connection_for_read(heartbeat=heartbeat)
-        return self.ensure_connected(unconfirmed(connection))
+        return self.ensure_connected(disable_confirms(connection))
 
     def ensure_connected(self, connection: Connection) -> Connection:
-        """Try once a second, however long: Celery's own pauses grow to half a minute.
+        """Retry every second, for ever; Celery's own pauses grow to half a minute.
 
-        RabbitMQ takes its time to start, and the workers start beside it.
+        The workers start together with RabbitMQ, which takes longer.
         """
-        told = False
+        logged = False
 
-        def refused(error: Exception, _pause: float) -> None:
-            nonlocal told
-            if not told:
+        def log_once(error: Exception, _pause: float) -> None:
+            nonlocal logged
+            if not logged:
                 log.warning("waiting for RabbitMQ: %s", error)
-            told = True
+            logged = True
 
         connection.ensure_connection(
-            refused, interval_start=1, interval_step=0, interval_max=1, callback=maybe_shutdown
+            log_once, interval_start=1, interval_step=0, interval_max=1, callback=maybe_shutdown
         )
         self.first_connection_attempt = False
         return connection
 
     class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
-        """Without the step of the 28 queues that only delayed tasks would need."""
+        """Skips the step that declares 28 queues for delayed tasks, which we do not use."""
 
         default_steps = [  # noqa: RUF012
             step

@@ -1,4 +1,4 @@
-"""Rows that wait for an answer, and the batches they travel in: plain values, nothing that acts."""
+"""Requests for a prediction and the batches that carry them. Nothing here does I/O."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from production_server.batch_sizes import LARGEST_BATCH
 from production_server.errors import QueueError
 
-NO_BROKER = "the queue's broker cannot be reached"
-CHECK_BROKER = "Wait a moment and try again; on the server: systemctl status rabbitmq-server"
-CHECK_WORKERS = "Try again; if it stays so, look whether a worker runs: GET /alive"
+NO_BROKER = "cannot connect to RabbitMQ"
+NO_ANSWER = "no worker answered in time"
+CHECK_BROKER = "Try again in a moment. If it persists, check: systemctl status rabbitmq-server"
+CHECK_WORKERS = "Try again in a moment. If it persists, check that workers are running: GET /alive"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said: float32 outputs, `width` numbers a row, all by one version."""
+    """The outputs of one model version: float32, `width` numbers per row."""
 
     version: str
     outputs: bytes
@@ -40,7 +41,7 @@ Outcome = Answer | QueueError
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Rows of one asker (float32, row-major) and whom to tell."""
+    """The rows of one request (float32, row-major) and the callback for their outcome."""
 
     version: str
     rows: bytes
@@ -51,7 +52,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Batch:
-    """Asks of one version that travel as one task."""
+    """Requests for one version that are sent as one task."""
 
     asks: list[Ask]
     task: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -74,6 +75,7 @@ class Batch:
         return max([ask.until for ask in self.asks])
 
     def resolve(self, outcome: Outcome) -> None:
+        """Give each request its own rows of the answer, or the error."""
         first = 0
         for ask in self.asks:
             if isinstance(outcome, Answer):
@@ -84,7 +86,11 @@ class Batch:
 
 
 def take_batches(waiting: deque[Ask], now: float) -> Iterator[Batch]:
-    """Empty `waiting` into batches: one version each, at most LARGEST_BATCH unless one ask is."""
+    """Empty `waiting` into batches of one version each.
+
+    A batch has at most LARGEST_BATCH rows, unless a single request has more. Requests past their
+    deadline get an error.
+    """
     while waiting:
         asks = [waiting.popleft()]
         count = asks[0].count
@@ -95,18 +101,18 @@ def take_batches(waiting: deque[Ask], now: float) -> Iterator[Batch]:
         ):
             asks.append(waiting.popleft())
             count += asks[-1].count
-        alive = [ask for ask in asks if ask.until > now]
+        in_time = [ask for ask in asks if ask.until > now]
         for ask in asks:
             if ask.until <= now:
-                ask.done(QueueError("no answer came in time", CHECK_WORKERS))
-        if alive:
-            yield Batch(alive)
+                ask.done(QueueError(NO_ANSWER, CHECK_WORKERS))
+        if in_time:
+            yield Batch(in_time)
 
 
 def outcome_of(meta: dict[str, object]) -> Outcome:
-    """The reply message of a task as an answer or an error."""
+    """Turn a task's reply message into an answer or an error."""
     result = meta.get("result")
     if meta.get("status") == "SUCCESS" and isinstance(result, dict):
         return Answer(result["version"], result["outputs"], result["width"], result["seconds"])
     message = str(result.get("exc_message", result)) if isinstance(result, dict) else str(result)
-    return QueueError(f"the worker could not answer: {message}", CHECK_WORKERS)
+    return QueueError(f"the worker failed: {message}", CHECK_WORKERS)

@@ -1,6 +1,6 @@
-"""Reads whatever has arrived from RabbitMQ with one system call.
+"""Reads everything that has arrived from RabbitMQ with one system call.
 
-py-amqp makes some fifteen for each message; at a message a request that is a third of its time.
+py-amqp makes about fifteen system calls for each message, a third of the time of a request.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from collections.abc import Callable
 from typing import Any
 
 CHUNK_BYTES = 256 * 1024
-# type, channel, size of the payload; a frame ends with one more byte
+# Frame type, channel, payload size. One END byte follows the payload.
 HEADER = struct.Struct(">BHI")
 END = 0xCE
 
 
 def reader(connection: Any) -> Callable[[], None]:
-    """What an event loop shall call when the socket of this py-amqp connection is readable."""
-    # The loop brings all news; py-amqp need not look for some before it publishes, and find the
-    # next task there, in the middle of this one.
+    """The callback for an event loop that watches the socket of a py-amqp connection."""
+    # With `connection.blocked`, py-amqp reads from the socket before it publishes, and could start
+    # the next task in the middle of this one. The event loop does all reading instead.
     capabilities = {**connection.client_properties["capabilities"], "connection.blocked": False}
     connection.client_properties = {**connection.client_properties, "capabilities": capabilities}
     transport = connection.transport
     sock = transport.sock
-    # A TLS socket may hold bytes that no loop would hear of.
+    # A TLS socket may buffer bytes that do not make it readable.
     pending: Callable[[], int] = getattr(sock, "pending", lambda: 0)
 
     def read() -> None:
@@ -32,7 +32,7 @@ def reader(connection: Any) -> Callable[[], None]:
             data += sock.recv(CHUNK_BYTES)
         if not data:
             raise ConnectionResetError("RabbitMQ closed the connection")
-        # py-amqp's own place for bytes that it has not used yet: it may read between two frames.
+        # This is py-amqp's own buffer: py-amqp may read from the socket between two frames.
         transport._read_buffer += data
         while (frame := take_frame(transport)) is not None:
             connection.on_inbound_frame(frame)
@@ -41,7 +41,7 @@ def reader(connection: Any) -> Callable[[], None]:
 
 
 def take_frame(transport: Any) -> tuple[int, int, bytes] | None:
-    """The next whole frame of the buffer as (type, channel, payload)."""
+    """Remove the next complete frame from the buffer: (type, channel, payload)."""
     buffer: bytes = transport._read_buffer
     if len(buffer) < HEADER.size:
         return None
@@ -50,6 +50,6 @@ def take_frame(transport: Any) -> tuple[int, int, bytes] | None:
     if len(buffer) <= end:
         return None
     if buffer[end] != END:
-        raise ConnectionResetError("RabbitMQ sent something that is no AMQP frame")
+        raise ConnectionResetError("RabbitMQ sent an invalid AMQP frame")
     transport._read_buffer = buffer[end + 1 :]
     return kind, channel, buffer[HEADER.size : end]

@@ -1,8 +1,8 @@
-"""The lane: many askers' rows become few tasks, and each asker gets its own rows' answers.
+"""The lane joins the rows of many requests into few tasks, and splits the answers again.
 
-It takes whatever came in during one turn of the event loop (no timer: alone, a request is sent at
-once; under load, batches form by themselves) and sends one task for all of it. A batch never mixes
-model versions. All of it happens on the loop; other threads `ask()`.
+One task carries everything that arrived during one iteration of the event loop. There is no timer:
+a lone request is sent at once, and under load batches form by themselves. A batch never mixes model
+versions. Everything happens on the event loop; other threads call `ask()`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from production_server.errors import QueueError
 from production_server.messaging.batches import (
     CHECK_BROKER,
     CHECK_WORKERS,
+    NO_ANSWER,
     NO_BROKER,
     Answer,
     Ask,
@@ -28,30 +29,32 @@ from production_server.messaging.batches import (
     outcome_of,
     take_batches,
 )
-from production_server.messaging.link import CONNECTION_ERRORS, Link, Meta, opened
+from production_server.messaging.link import CONNECTION_ERRORS, Link, Meta, open_link
 
 RECONNECT_PAUSE = 0.5
 TICK_SECONDS = 0.25
 
 
 class Observer(Protocol):
-    """Who wants to know how batches fare."""
+    """Collects metrics."""
 
-    def batch(self, rows: int, waited: float, inference: float) -> None: ...
+    def batch(self, rows: int, waited: float, inference: float) -> None:
+        """A batch was answered."""
 
-    def waiting(self, requests: int) -> None: ...
+    def waiting(self, requests: int) -> None:
+        """So many requests have no answer yet."""
 
 
 class Lane:
-    """The way from this process to the workers and back."""
+    """Sends rows from this process to the workers and returns their answers."""
 
     def __init__(
         self, app: Celery, deadline: float, *, window: int = 4, observer: Observer | None = None
     ) -> None:
         self._app = app
         self.deadline = deadline
-        # How many batches may be under way: while they are, the next ones grow. It also bounds
-        # what is written to the broker's socket, so that writing never blocks the loop.
+        # Batches in flight. While this many are, new rows join the next batch. The limit also keeps
+        # the socket's send buffer from filling up, so that sending never blocks the loop.
         self._window = window
         self._observer = observer
         self._waiting: deque[Ask] = deque()
@@ -64,7 +67,7 @@ class Lane:
         self._lost = asyncio.Event()
 
     def start(self) -> None:
-        """Run on this thread's event loop, or else on one in a thread of its own."""
+        """Run on this thread's event loop; without one, start a thread with a loop."""
         try:
             self._run_on(asyncio.get_running_loop())
         except RuntimeError:
@@ -85,14 +88,14 @@ class Lane:
         return self._link is not None
 
     def submit(self, ask: Ask) -> None:
-        """Send it with whatever else comes in this turn; only on the loop."""
+        """Send it with everything else that arrives in this iteration. Call it on the loop only."""
         self._waiting.append(ask)
         if not self._flush_is_due and self._loop is not None:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
     def ask(self, version: str, rows: bytes, count: int, deadline: float | None = None) -> Answer:
-        """Ask and wait, for callers with a thread of their own."""
+        """Send rows and wait for the answer. Call it from any thread but the loop's."""
         if self._loop is None:
             raise QueueError("the web tier is starting", "Try again in a second.")
         patience = deadline or self.deadline
@@ -108,7 +111,7 @@ class Lane:
 
     def _run_on(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._tasks = [loop.create_task(self._keep_linked()), loop.create_task(self._tick())]
+        self._tasks = [loop.create_task(self._keep_connected()), loop.create_task(self._tick())]
 
     def _stop(self) -> None:
         for task in self._tasks:
@@ -119,28 +122,28 @@ class Lane:
         if self._thread is not None and self._loop is not None:
             self._loop.call_soon(self._loop.stop)
 
-    async def _keep_linked(self) -> None:
+    async def _keep_connected(self) -> None:
         while True:
             try:
-                link = await asyncio.to_thread(opened, self._app)
+                link = await asyncio.to_thread(open_link, self._app)
             except CONNECTION_ERRORS:
                 await asyncio.sleep(RECONNECT_PAUSE)
                 continue
             self._lost.clear()
-            link.watch(asyncio.get_running_loop(), self._heard, self._on_lost)
+            link.watch(asyncio.get_running_loop(), self._on_answers, self._on_lost)
             self._link = link
             self._flush()
             await self._lost.wait()
 
     async def _tick(self) -> None:
-        """Keep deadlines, and the connection's heartbeat."""
+        """Enforce deadlines and keep the connection's heartbeat."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._tell_waiting()
+            self._report_waiting()
             self._expire(time.monotonic())
             if self._link is not None:
                 try:
-                    self._link.beat()
+                    self._link.check_heartbeat()
                 except CONNECTION_ERRORS as error:
                     self._link.close()
                     self._on_lost(error)
@@ -165,11 +168,11 @@ class Lane:
             return False
         return True
 
-    def _heard(self, answers: list[Meta]) -> None:
+    def _on_answers(self, answers: list[Meta]) -> None:
         for meta in answers:
             batch = self._outstanding.pop(str(meta["task_id"]), None)
             if batch is None:
-                continue  # answered twice (redelivered after a lost connection), or too late
+                continue  # too late, or a duplicate after a redelivery
             outcome = outcome_of(meta)
             if isinstance(outcome, Answer) and self._observer is not None:
                 waited = time.monotonic() - batch.sent
@@ -178,14 +181,14 @@ class Lane:
         self._flush()
 
     def _on_lost(self, _error: Exception) -> None:
-        """Answers on the lost connection will never come: ask again, within the deadlines."""
+        """Send everything again that was in flight: answers cannot arrive on a new connection."""
         self._link = None
         for batch in reversed(self._outstanding.values()):
             self._waiting.extendleft(reversed(batch.asks))
         self._outstanding.clear()
         self._lost.set()
 
-    def _tell_waiting(self) -> None:
+    def _report_waiting(self) -> None:
         if self._observer is not None:
             sent = sum(len(batch.asks) for batch in self._outstanding.values())
             self._observer.waiting(sent + len(self._waiting))
@@ -194,7 +197,7 @@ class Lane:
         late = [batch for batch in self._outstanding.values() if batch.until <= now]
         for batch in late:
             del self._outstanding[batch.task]
-            batch.resolve(QueueError("no worker answered in time", CHECK_WORKERS))
+            batch.resolve(QueueError(NO_ANSWER, CHECK_WORKERS))
         if self._link is None:
             expired = [ask for ask in self._waiting if ask.until <= now]
             self._waiting = deque(ask for ask in self._waiting if ask.until > now)

@@ -1,7 +1,7 @@
-"""The link: one connection to the broker that sends predict tasks and hears their answers.
+"""The link: one connection to the broker that sends predict tasks and receives the answers.
 
-It is driven by an event loop, not by threads: a thread that wants to hand over an answer would
-wait for the interpreter for longer than the model takes to give it.
+It runs on an event loop, not in a thread of its own: waiting for the interpreter lock to hand over
+an answer would take longer than the prediction itself.
 """
 
 from __future__ import annotations
@@ -17,34 +17,37 @@ from kombu.exceptions import OperationalError
 from kombu.serialization import dumps
 
 from production_server.messaging import frames
-from production_server.messaging.app import PREDICT, PREDICT_QUEUE, unconfirmed
+from production_server.messaging.app import PREDICT, PREDICT_QUEUE, disable_confirms
 from production_server.messaging.batches import Batch
 
 CONNECTION_ERRORS = (OSError, AMQPError, OperationalError)
-# The in-memory queue has no socket that would tell of an answer.
+# The in-memory queue has no socket to watch, so it is polled.
 POLL_SECONDS = 0.002
 
 Meta = dict[str, object]
 
 
 class Link:
-    """Opened in any thread, then used on one loop until it fails with CONNECTION_ERRORS."""
+    """Open it in any thread, then use it on one event loop until it fails.
+
+    Failures are any of CONNECTION_ERRORS.
+    """
 
     def __init__(self, app: Celery) -> None:
-        self._connection = unconfirmed(app.connection_for_write())
+        self._connection = disable_confirms(app.connection_for_write())
         self._queue: Queue = app.amqp.queues[PREDICT_QUEUE]
         self._reply = Queue(
             f"stackserve.reply.{uuid.uuid4()}", exclusive=True, auto_delete=True, durable=False
         )
         message = app.amqp.create_task_message("", PREDICT, (), {})
-        # What a worker takes for granted need not travel with each task.
+        # Send only the headers that the worker reads.
         self._headers = {name: message.headers[name] for name in ("lang", "task", "timelimit")}
         self._embed = message.body[2]
         self._answers: list[Meta] = []
         self._unwatch: Callable[[], object] = lambda: None
 
     def open(self) -> None:
-        """Connect and listen for answers; this blocks."""
+        """Connect and subscribe to answers. This blocks."""
         channel = self._connection.default_channel
         self._queue(channel).declare()
         consumer = Consumer(
@@ -60,41 +63,41 @@ class Link:
     def watch(
         self,
         loop: asyncio.AbstractEventLoop,
-        heard: Callable[[list[Meta]], None],
-        failed: Callable[[Exception], None],
+        on_answers: Callable[[list[Meta]], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
-        """Call `heard` with the answers as they come; `failed` once, when it is lost."""
+        """Call `on_answers` as answers arrive, and `on_failure` once if the connection breaks."""
         inner = self._connection.connection
         sock = getattr(inner, "sock", None)
         read = self._poll if sock is None else frames.reader(inner)
 
-        def look() -> None:
-            lost = None
+        def receive() -> None:
+            failure = None
             try:
                 read()
             except CONNECTION_ERRORS as error:
-                lost = error
-            # What came before the connection broke counts.
+                failure = error
+            # Deliver answers that arrived before the connection broke.
             answers, self._answers = self._answers, []
             if answers:
-                heard(answers)
-            if lost is not None:
+                on_answers(answers)
+            if failure is not None:
                 self.close()
-                failed(lost)
+                on_failure(failure)
 
         def poll() -> None:
             handles[0] = loop.call_later(POLL_SECONDS, poll)
-            look()
+            receive()
 
         if sock is None:
             handles = [loop.call_soon(poll)]
-            self._unwatch = lambda: handles[0].cancel()  # noqa: PLW0108 - of the moment
+            self._unwatch = lambda: handles[0].cancel()  # noqa: PLW0108 - the handle changes
         else:
-            loop.add_reader(sock, look)
+            loop.add_reader(sock, receive)
             self._unwatch = lambda: loop.remove_reader(sock)
 
     def send(self, batch: Batch, seconds: float) -> None:
-        """Send a batch as one task that is dropped if no worker takes it in time."""
+        """Send a batch as one task that expires after `seconds` if no worker takes it."""
         body: tuple[object, ...] = ((batch.version, batch.rows, batch.count), {}, self._embed)
         content_type, encoding, payload = dumps(body, "msgpack")
         message = self._channel.prepare_message(
@@ -113,8 +116,8 @@ class Link:
             message, exchange=self._queue.exchange.name, routing_key=self._queue.routing_key
         )
 
-    def beat(self) -> None:
-        """To be called about once a second: heartbeats both ways."""
+    def check_heartbeat(self) -> None:
+        """Send a heartbeat if one is due, and check the broker's. Call it about once a second."""
         self._connection.heartbeat_check()
 
     def close(self) -> None:
@@ -130,7 +133,8 @@ class Link:
             pass
 
 
-def opened(app: Celery) -> Link:
+def open_link(app: Celery) -> Link:
+    """A link that is connected. This blocks."""
     link = Link(app)
     try:
         link.open()

@@ -8,7 +8,7 @@ from celery import Celery
 from celery.worker.control import inspect_command
 
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, create_app
-from production_server.messaging.consuming import start_consuming
+from production_server.messaging.celery_worker import run_celery_worker
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.worker.chunk_task import register_chunks
@@ -46,4 +46,4 @@ def run_worker(settings: Settings, number: int) -> None:
     app = create_app(settings)
     register_tasks(app, make_cache(settings))
     gc.freeze()  # libraries and model stay; scanning them again takes 50 ms
-    start_consuming(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])
+    run_celery_worker(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])

@@ -1,4 +1,4 @@
-"""The worker's consumer on Celery's own event loop."""
+"""The worker's consumer, on Celery's own event loop."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from kombu.asynchronous import Hub
 from production_server.messaging.app import LeanConsumer
 
 
-def test_a_task_is_acknowledged_before_the_loop_waits_for_the_next(
+def test_a_task_is_acknowledged_before_the_loop_blocks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """RabbitMQ may hold the next task back until then: the wait would last until a heartbeat.
+    """RabbitMQ may hold back the next task until then, so the worker would wait for a heartbeat.
 
-    Celery takes a worker's first tasks in a callback of the loop, as it is done here. What they
-    leave to its next turn is done after the wait.
+    Celery runs a worker's first tasks in a callback of the loop, as this test does. Whatever they
+    schedule for the next iteration runs only after the loop has blocked.
     """
     consumer = LeanConsumer.__new__(LeanConsumer)
     consumer.hub = hub = Hub()
     acknowledged: list[str] = []
-    when_it_waits: list[list[str]] = []
+    acknowledged_at_poll: list[list[str]] = []
     hub.call_soon(consumer.call_soon_ack, acknowledged.append, "the task")
 
     def poll(_timeout: float) -> list[object]:
-        when_it_waits.append(list(acknowledged))
+        acknowledged_at_poll.append(list(acknowledged))
         return []
 
     monkeypatch.setattr(hub.poller, "poll", poll)
@@ -34,4 +34,4 @@ def test_a_task_is_acknowledged_before_the_loop_waits_for_the_next(
         hub.add_reader(here, here.recv, 1)
         next(hub.create_loop())
         hub.close()
-    assert when_it_waits == [["the task"]]
+    assert acknowledged_at_poll == [["the task"]]

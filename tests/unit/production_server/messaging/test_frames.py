@@ -1,4 +1,4 @@
-"""Frames are taken whole, whatever pieces the network delivers them in."""
+"""Frames are read whole, however the network splits them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def encoded(frames: list[Frame]) -> bytes:
 
 
 class Connection:
-    """What the reader uses of py-amqp's connection, over one end of a socket pair."""
+    """The parts of py-amqp's connection that the reader uses, over one end of a socket pair."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.transport = SimpleNamespace(sock=sock, _read_buffer=b"")
@@ -48,7 +48,7 @@ def test_frames_arrive_whole_and_in_order(size: int) -> None:
         assert connection.transport._read_buffer == b""
 
 
-def test_what_is_left_of_a_frame_stays_where_py_amqp_looks_for_it() -> None:
+def test_the_rest_of_a_frame_stays_in_py_amqps_buffer() -> None:
     whole = encoded(FRAMES[:1])
     transport = SimpleNamespace(_read_buffer=whole + whole[:5])
     assert take_frame(transport) == FRAMES[0]
@@ -65,13 +65,13 @@ def test_a_closed_connection_is_an_error() -> None:
             read()
 
 
-def test_bytes_that_are_no_frame_are_an_error() -> None:
+def test_an_invalid_frame_is_an_error() -> None:
     transport = SimpleNamespace(_read_buffer=encoded(FRAMES[:1])[:-1] + b"\x00")
     with pytest.raises(ConnectionResetError):
         take_frame(transport)
 
 
-def test_publishing_does_not_look_for_news_any_more() -> None:
+def test_publishing_does_not_read_from_the_socket() -> None:
     here, there = socket.socketpair()
     with here, there:
         connection = Connection(here)
@@ -81,4 +81,6 @@ def test_publishing_does_not_look_for_news_any_more() -> None:
             "connection.blocked": False,
             "other": True,
         }
-        assert before["capabilities"]["connection.blocked"], "other connections share this"
+        assert before["capabilities"]["connection.blocked"], (
+            "other connections share this dictionary"
+        )

@@ -1,4 +1,4 @@
-"""How waiting requests become batches, and how answers find back."""
+"""How requests become batches, and how answers get back to their requests."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from production_server.messaging.batches import (
 
 
 def ask(
-    version: str = "m-1", count: int = 1, until: float = 10.0, told: list[Outcome] | None = None
+    version: str = "m-1", count: int = 1, until: float = 10.0, outcomes: list[Outcome] | None = None
 ) -> Ask:
-    return Ask(version, b"\0" * 4 * count, count, ([] if told is None else told).append, until)
+    done = ([] if outcomes is None else outcomes).append
+    return Ask(version, b"\0" * 4 * count, count, done, until)
 
 
-def test_what_waits_goes_together() -> None:
+def test_waiting_requests_share_a_batch() -> None:
     waiting = deque([ask(), ask(count=3), ask()])
     assert [batch.count for batch in take_batches(waiting, now=0)] == [5]
     assert not waiting
@@ -41,7 +42,7 @@ def test_a_batch_never_mixes_versions() -> None:
     ]
 
 
-def test_a_batch_is_bounded_but_one_request_is_never_split() -> None:
+def test_a_batch_has_a_maximum_size_but_a_request_is_never_split() -> None:
     waiting = deque([ask(count=LARGEST_BATCH - 1), ask(count=2), ask(count=LARGEST_BATCH * 2)])
     assert [batch.count for batch in take_batches(waiting, now=0)] == [
         LARGEST_BATCH - 1,
@@ -50,17 +51,17 @@ def test_a_batch_is_bounded_but_one_request_is_never_split() -> None:
     ]
 
 
-def test_a_request_past_its_deadline_is_told_so_and_not_sent() -> None:
-    told: list[Outcome] = []
-    waiting = deque([ask(until=1.0, told=told), ask(until=9.0)])
+def test_a_request_past_its_deadline_gets_an_error_and_is_not_sent() -> None:
+    outcomes: list[Outcome] = []
+    waiting = deque([ask(until=1.0, outcomes=outcomes), ask(until=9.0)])
     assert [batch.count for batch in take_batches(waiting, now=2.0)] == [1]
-    assert [type(outcome) for outcome in told] == [QueueError]
+    assert [type(outcome) for outcome in outcomes] == [QueueError]
 
 
-def test_each_asker_gets_its_own_rows() -> None:
+def test_each_request_gets_its_own_rows() -> None:
     first: list[Outcome] = []
     second: list[Outcome] = []
-    batch = Batch([ask(count=2, told=first), ask(count=1, told=second)])
+    batch = Batch([ask(count=2, outcomes=first), ask(count=1, outcomes=second)])
     batch.resolve(Answer("m-1", array("f", [1, 2, 3, 4, 5, 6]).tobytes(), 2, 0.0))
     assert [a.rows() for a in first if isinstance(a, Answer)] == [[[1, 2], [3, 4]]]
     assert [a.rows() for a in second if isinstance(a, Answer)] == [[[5, 6]]]

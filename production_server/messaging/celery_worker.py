@@ -1,4 +1,4 @@
-"""Takes messages from queues as a Celery worker, in the thread that asks for it."""
+"""Runs a Celery worker in the calling thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from celery import Celery, bootsteps
 
 
 class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Lets a signal end the wait for messages: Celery would notice it at the next heartbeat."""
+    """Wakes the event loop on a signal; Celery would only notice it at the next heartbeat."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -33,8 +33,8 @@ class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
             end.close()
 
 
-def start_consuming(app: Celery, name: str, queues: list[str]) -> None:
-    """Run a Celery worker in this thread until it is stopped."""
+def run_celery_worker(app: Celery, name: str, queues: list[str]) -> None:
+    """Consume `queues` in this thread until the worker is stopped."""
     app.steps["consumer"].add(WakeOnSignal)
     app.Worker(
         hostname=f"{name}.{os.getpid()}@stackserve",
