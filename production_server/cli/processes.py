@@ -17,7 +17,7 @@ def _begin() -> Settings:
 def web() -> None:
     """Run the web tier: as many processes as STACKSERVE_WEB_PROCESSES says."""
     settings = _begin()
-    from production_server.web.server import run_web
+    from production_server.web.run import run_web
 
     run_web(settings)
 

@@ -23,7 +23,7 @@ from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_Q
 from production_server.messaging.celery_worker import run_celery_worker
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
-from production_server.web.server import server_config
+from production_server.web.run import server_config
 from production_server.worker.process import make_cache, register_tasks
 
 # Threads share one interpreter: hand it over quickly, or each hop of a request waits 5 ms.

@@ -17,7 +17,7 @@ from production_server.model import compiled, compiling, kerasfiles
 from production_server.model.registry import SHIPPED, Registry
 
 PROCESSES = (
-    "production_server.web.server",
+    "production_server.web.run",
     "production_server.web.app",
     "production_server.worker.process",
     "production_server.jobs.recorder",
