@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from openstack_lab import settings, status
+from openstack_lab import lock, settings, status
 from openstack_lab.errors import LabError, NotRunningError, RefusedError
 from openstack_lab.lab import find
 from openstack_lab.layout import REQUIREMENTS, Layout
@@ -55,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     )
     # When the first of the two interpreters began, so that the times shown are whole.
     up.add_argument("--since", type=float, help=argparse.SUPPRESS)
+    # The descriptor of the lock that the first interpreter acquired.
+    up.add_argument("--lock", type=int, help=argparse.SUPPRESS)
     down = verb("down", "Stop the lab; nothing of it stays but its files.")
     down.add_argument("--purge", action="store_true", help="remove the files too")
     shown = verb("status", "Show each service and its health.")
@@ -106,36 +108,39 @@ def _up(layout: Layout, options: argparse.Namespace, given: list[str]) -> int:
     progress = Progress(options.since) if options.since else Progress()
     wanted = settings.Hypervisor(options.hypervisor) if options.hypervisor else None
     request = up.Request(layout, wanted, options.accelerator)
-    if Path(sys.prefix).resolve() != layout.venv.resolve():
+    if options.lock is None or not lock.inherit(options.lock, layout.lock):
         up.check_machine(request)
+        held = lock.acquire(layout.lock, "scripts/lab up", progress.say)
+        up.check_machine(request)  # again: the process that we waited for may have changed it
         up.install(request, progress)
-        _go_on_in_environment(layout, progress, given)
-    with up.only_one(layout):
-        lab = up.run(request, progress)
+        _go_on_in_environment(layout, progress, given, held)
+    lab = up.run(request, progress)
     print(up.how_to_use(lab, progress.elapsed))
     return 0
 
 
-def _go_on_in_environment(layout: Layout, progress: Progress, given: list[str]) -> None:
-    """Make the OpenStack environment if need be, and become its interpreter."""
+def _go_on_in_environment(layout: Layout, progress: Progress, given: list[str], held: int) -> None:
+    """Create the OpenStack environment if it is missing, and become its interpreter."""
     from environment import ensure
 
-    layout.settings.cache.mkdir(parents=True, exist_ok=True)
     if not layout.python.exists():
         progress.say("OpenStack's environment ...")
-    python = ensure(REQUIREMENTS, layout.venv)
+    with lock.hold(layout.settings.cache / ".lock", "scripts/lab up", progress.say):
+        python = ensure(REQUIREMENTS, layout.venv)
     script = Path(__file__).resolve().parent.parent / "lab"
-    os.execv(python, [str(python), str(script), *given, f"--since={progress.started}"])
+    os.set_inheritable(held, True)
+    handed_on = [f"--since={progress.started}", f"--lock={held}"]
+    os.execv(python, [str(python), str(script), *given, *handed_on])
 
 
 def _down(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
-    from openstack_lab import down, up
+    from openstack_lab import down
 
     if not layout.folder.exists():
         print(f"There is no lab in {layout.folder}.")
         return
     progress = Progress()
-    with up.only_one(layout):
+    with lock.hold(layout.lock, "scripts/lab down", progress.say):
         down.run(layout, progress, purge=options.purge)
     progress.say("The lab is down.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 
 from openstack_lab import namespace, uplink
@@ -10,11 +11,27 @@ from openstack_lab.progress import Progress
 
 
 def run(layout: Layout, progress: Progress, *, purge: bool) -> None:
-    """Works on a half-started lab, and on one whose processes were killed."""
+    """Stop the lab, also one that is half started or whose processes were killed."""
     if layout.process.exists():
         with progress.step("Services"):
             namespace.stop(layout)
     uplink.disconnect(layout)
     if purge and layout.folder.exists():
         with progress.step(f"Files in {layout.folder}"):
-            shutil.rmtree(layout.folder)
+            _remove_files(layout)
+
+
+def _remove_files(layout: Layout) -> None:
+    """Remove the lock file last: until then, no other `up` may write here."""
+    for folder in (layout.folder, layout.run):
+        for path in folder.iterdir():
+            if path in (layout.run, layout.lock):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    layout.lock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty: the next `up` has begun
+        layout.run.rmdir()
+        layout.folder.rmdir()

@@ -13,9 +13,12 @@ from pathlib import Path
 
 from openstack_lab import control
 from openstack_lab.errors import BrokenServiceError, NotRunningError, RefusedError
+from openstack_lab.lab import write_private
 from openstack_lab.layout import PACKAGE, SCRIPTS, Layout
 
 HOSTNAME = "lab"
+# Seconds that `unshare` has to start process 1, or to exit after it.
+CHILDLESS = 5.0
 KINDS = ("mount", "net", "pid", "uts", "ipc")
 # Daemons that have their paths compiled in get folders of the lab over the system's.
 SYSTEM_FOLDERS = (
@@ -46,6 +49,8 @@ def own_environment(layout: Layout) -> dict[str, str]:
 
 def start(layout: Layout) -> None:
     """Start the supervisor and wait until it answers."""
+    if _recorded(layout):  # an `unshare` that was interrupted before it had a child
+        stop(layout)
     plan = _write_plan(layout)
     command = [
         "unshare",
@@ -61,35 +66,59 @@ def start(layout: Layout) -> None:
         str(layout.logs),
         str(layout.markers),
     ]
-    log = layout.logs / "supervisor.log"
-    with log.open("ab") as sink:
+    _run_once_recorded(layout, command)
+    wait_until_it_answers(layout)
+
+
+def _run_once_recorded(layout: Layout, command: list[str]) -> None:
+    """Run `command` in the background, but only after its process id is on disk.
+
+    If we are killed before that, the pipe closes and the shell exits without running it: no
+    supervisor runs that the next `up` would not find.
+    """
+    behind_pipe = ["sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh", *command]
+    reading, writing = os.pipe()
+    with _log(layout).open("ab") as sink:
         process = subprocess.Popen(
-            command,
+            behind_pipe,
             env=own_environment(layout),
-            stdin=subprocess.DEVNULL,
+            stdin=reading,
             stdout=sink,
             stderr=sink,
             cwd="/",
             start_new_session=True,
         )
+    os.close(reading)
     record = {
         "pid": process.pid,
         "started": _start_time(process.pid),
         "version": version(),
         "network": str(layout.settings.network),
     }
-    layout.process.write_text(json.dumps(record))
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
+    write_private(layout.process, json.dumps(record))
+    with os.fdopen(writing, "wb") as gate, contextlib.suppress(BrokenPipeError):
+        gate.write(b"\n")
+
+
+def _log(layout: Layout) -> Path:
+    return layout.logs / "supervisor.log"
+
+
+def wait_until_it_answers(layout: Layout, patience: float = 30.0) -> None:
+    """Wait for a supervisor that was just started, by this `up` or by an interrupted one."""
+    deadline = time.monotonic() + patience
+    pid = _recorded(layout)
+    while pid and _alive(pid) and time.monotonic() < deadline:
         try:
             control.ask(layout.control, "status", timeout=5)
         except NotRunningError:
             time.sleep(0.1)
             continue
         return
-    raise BrokenServiceError("The lab's supervisor did not start.", f"Look into {log}.")
+    raise BrokenServiceError(
+        "The lab's supervisor does not answer.",
+        f"Read {_log(layout)}. Then run `scripts/lab down` and `scripts/lab up`.",
+    )
 
 
 def _write_plan(layout: Layout) -> Path:
@@ -169,18 +198,26 @@ def enter(layout: Layout, command: list[str]) -> list[str]:
 
 
 def stop(layout: Layout, patience: float = 60.0) -> None:
-    """Ask process 1 to end all in order; after `patience` the kernel does it at once."""
-    parent, inner = _recorded(layout), process_one(layout)
-    if inner:
-        os.kill(inner, signal.SIGTERM)
+    """Ask process 1 to stop everything in order; after `patience` the kernel does it at once."""
+    parent = _recorded(layout)
     deadline = time.monotonic() + patience
+    childless_until = time.monotonic() + min(patience, CHILDLESS)
     while parent and _alive(parent):
-        if time.monotonic() > deadline and inner:
-            os.kill(inner, signal.SIGKILL)
-            deadline += 10
+        inner = process_one(layout)
+        now = time.monotonic()
+        if inner:
+            # Again and again: process 1 ignores signals until it has installed its handlers.
+            _signal(inner, signal.SIGKILL if now > deadline else signal.SIGTERM)
+        elif now > childless_until:
+            _signal(parent, signal.SIGKILL)
         time.sleep(0.1)
     layout.process.unlink(missing_ok=True)
     layout.control.unlink(missing_ok=True)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _alive(pid: int) -> bool:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from openstack_lab.errors import LabError
@@ -42,9 +47,11 @@ NEEDED = {
     "/usr/include/x86_64-linux-gnu/sys/types.h": "libc6-dev",
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
-# Exit code of a policy-rc.d that lets apt start nothing.
-POLICY = "#!/bin/sh\nexit 101\n"
 POLICY_PATH = Path("/usr/sbin/policy-rc.d")
+# Exit code 101 forbids to start a service. The process id tells whether the file is still in use.
+POLICY = "#!/bin/sh\n# scripts/lab, process {pid}, is installing packages.\nexit 101\n"
+POLICY_OWNER = re.compile(r"^# scripts/lab, process (\d+),", re.MULTILINE)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def missing(python_headers: Path) -> list[str]:
@@ -56,31 +63,70 @@ def missing(python_headers: Path) -> list[str]:
 
 
 def install(packages: list[str], log: Path) -> None:
-    """Install `packages`, and leave the machine's own policy on services as it is."""
+    """Install `packages` without starting their services."""
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    made = not POLICY_PATH.exists()
-    if made:
-        POLICY_PATH.write_text(POLICY)
-        POLICY_PATH.chmod(0o755)
+    with no_services_started():
+        _run([*apt, "update"], log)
+        if _run([*apt, "install", "-y", "--no-install-recommends", *packages], log):
+            raise LabError(f"apt-get could not install {' '.join(packages)}.", f"Read {log}.")
+
+
+def _run(command: list[str], log: Path) -> int:
+    with log.open("ab") as sink:
+        return subprocess.run(
+            command,
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            check=False,
+            start_new_session=True,  # so that Ctrl-C does not interrupt dpkg
+        ).returncode
+
+
+@contextlib.contextmanager
+def no_services_started() -> Iterator[None]:
+    """Keep apt from starting services; a policy that the machine has itself stays as it is."""
+    with _signals_postponed():
+        while remove_stale_policy() and _policy_owner():
+            time.sleep(0.5)  # another lab is installing packages
+        ours = not POLICY_PATH.exists()
+        if ours:
+            POLICY_PATH.write_text(POLICY.format(pid=os.getpid()))
+            POLICY_PATH.chmod(0o755)
+        try:
+            yield
+        finally:
+            if ours:
+                POLICY_PATH.unlink()
+
+
+def remove_stale_policy() -> bool:
+    """Remove the file that a killed `up` left behind. True if another policy is in place."""
+    owner = _policy_owner()
+    if owner and not Path(f"/proc/{owner}").exists():
+        POLICY_PATH.unlink()
+    return POLICY_PATH.exists()
+
+
+def _policy_owner() -> int:
+    """The process id in a policy file of the lab, 0 for none or another's file."""
+    found = POLICY_OWNER.search(POLICY_PATH.read_text()) if POLICY_PATH.exists() else None
+    return int(found[1]) if found else 0
+
+
+@contextlib.contextmanager
+def _signals_postponed() -> Iterator[None]:
+    """Deliver a signal to stop only after the block, so that apt ends in a clean state."""
+    received: list[int] = []
+    former = {
+        number: signal.signal(number, lambda number, _frame: received.append(number))
+        for number in SIGNALS
+    }
     try:
-        for command in (
-            [*apt, "update"],
-            [*apt, "install", "-y", "--no-install-recommends", *packages],
-        ):
-            with log.open("ab") as sink:
-                done = subprocess.run(
-                    command,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=sink,
-                    check=False,
-                )
-            if done.returncode and "install" in command:
-                raise LabError(
-                    f"apt-get could not install {' '.join(packages)}.", f"Look into {log}."
-                )
+        yield
     finally:
-        if made:
-            POLICY_PATH.unlink()
+        for postponed, handler in former.items():
+            signal.signal(postponed, handler)
+        for number in received[:1]:
+            os.kill(os.getpid(), number)

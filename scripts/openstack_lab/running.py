@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from openstack_lab.unit import Unit
+from openstack_lab.unit import Step, Unit
 
 
 class State(StrEnum):
@@ -46,11 +46,18 @@ class Running:
     reason: str = ""
     since: float = field(default_factory=time.monotonic)
     not_before: float = 0.0
+    step_began: float = 0.0
+    timed_out: bool = False
 
     def enter(self, state: State, reason: str = "") -> None:
         if state is not self.state:
             self.since = time.monotonic()
         self.state, self.reason = state, reason
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """A task's steps now: with those that reset, until the task has succeeded once."""
+        return self.unit.steps if self.marker.exists() else (*self.unit.reset, *self.unit.steps)
 
     def already_done(self) -> bool:
         return (
@@ -62,7 +69,7 @@ class Running:
 
     def start(self) -> None:
         """Run the daemon, or the task's next step, in a process group of its own."""
-        command = self.unit.steps[self.step].command if self.unit.is_task else self.unit.command
+        command = self.steps[self.step].command if self.unit.is_task else self.unit.command
         with self.log.open("ab") as log:
             log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
             log.flush()
@@ -86,6 +93,7 @@ class Running:
                 return
         self.pid = process.pid
         process.returncode = 0  # ours to reap, not Popen's
+        self.step_began, self.timed_out = time.monotonic(), False
         self.enter(State.STARTING)
 
     def ended(self, code: int) -> None:
@@ -98,17 +106,25 @@ class Running:
             self.restarts += 1
             self.enter(State.WAITING, f"ended with code {code}")
             return
-        if code not in self.unit.steps[self.step].accept:
-            self.enter(State.FAILED, f"step {self.step + 1} ended with code {code}")
+        step = self.steps[self.step]
+        if self.timed_out or code not in step.accept:
+            reason = f"took over {step.timeout:g} s" if self.timed_out else f"exited with {code}"
+            self.enter(State.FAILED, f"step {self.step + 1} {reason}")
             return
         self.step += 1
-        if self.step < len(self.unit.steps):
+        if self.step < len(self.steps):
             self.start()
             return
         if not self.unit.each_start:
             self.marker.parent.mkdir(parents=True, exist_ok=True)
             self.marker.write_text(self.unit.fingerprint)
         self.enter(State.DONE)
+
+    def end_if_overdue(self, now: float) -> None:
+        """End a task's step that exceeds its time limit."""
+        if self.pid and now - self.step_began > self.steps[self.step].timeout:
+            self.timed_out = True
+            self.kill(signal.SIGKILL)
 
     def again(self) -> None:
         """Forget a failure or a success, to be run anew."""

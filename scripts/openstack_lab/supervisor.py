@@ -106,8 +106,8 @@ class Supervisor:
                 running.start()
         elif running.pid and not running.unit.is_task:
             self._look(running, now)
-        elif running.pid and now - running.since > running.unit.timeout:
-            running.kill(signal.SIGKILL)
+        elif running.unit.is_task:
+            running.end_if_overdue(now)
 
     def _look(self, running: Running, now: float) -> None:
         """Collect the answer of a health check, and ask again when it is time."""

@@ -28,6 +28,8 @@ class Step:
 
     command: tuple[str, ...]
     accept: tuple[int, ...] = (0,)
+    # Seconds. A loaded two-core machine needs minutes for what takes seconds on an idle one.
+    timeout: float = 240
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,14 @@ class Unit:
     title: str
     command: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
+    # Run before the steps until the task has succeeded once: they remove what an interrupted
+    # first run left behind.
+    reset: tuple[Step, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     user: str = ""
     requires: tuple[str, ...] = ()
     check: Check = field(default_factory=Check)
-    # A loaded two-core machine needs minutes for what takes seconds on a free one.
+    # Seconds that a daemon has to become ready.
     timeout: float = 240
     # Seconds between the polite and the last signal; only what keeps data is worth a wait.
     patience: float = 3
@@ -84,9 +89,16 @@ def _from_dict(item: dict[str, Any]) -> Unit:
             "command": tuple(item["command"]),
             "requires": tuple(item["requires"]),
             "tied_to": tuple(item["tied_to"]),
-            "steps": tuple(Step(tuple(s["command"]), tuple(s["accept"])) for s in item["steps"]),
+            "steps": _steps(item["steps"]),
+            "reset": _steps(item["reset"]),
             "check": Check(**item["check"]),
         }
+    )
+
+
+def _steps(items: list[dict[str, Any]]) -> tuple[Step, ...]:
+    return tuple(
+        Step(tuple(item["command"]), tuple(item["accept"]), item["timeout"]) for item in items
     )
 
 

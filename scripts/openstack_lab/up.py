@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import sysconfig
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from openstack_lab import (
     resolvers,
     uplink,
 )
-from openstack_lab.errors import BrokenServiceError, RefusedError
+from openstack_lab.errors import BrokenServiceError
 from openstack_lab.furnish import furnish
 from openstack_lab.guest import kvm, recipe
 from openstack_lab.guest.build import Guest, ensure_guest
@@ -60,27 +58,14 @@ def check_machine(request: Request) -> None:
 
 
 def install(request: Request, progress: Progress) -> None:
-    """System packages that are missing."""
+    """Install the system packages that are missing."""
+    packages.remove_stale_policy()
     headers = Path(sysconfig.get_paths()["include"])
     wanted = packages.missing(headers)
     if wanted:
         request.layout.logs.mkdir(parents=True, exist_ok=True)
         with progress.step(f"System packages ({len(wanted)} missing)"):
             packages.install(wanted, request.layout.logs / "packages.log")
-
-
-@contextmanager
-def only_one(layout: Layout) -> Iterator[None]:
-    """Two `up` or `down` of one lab at once would undo each other."""
-    layout.run.mkdir(parents=True, exist_ok=True)
-    with layout.lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as wrong:
-            raise RefusedError(
-                f"Another `scripts/lab` is at work on {layout.folder}.", "Wait until it ends."
-            ) from wrong
-        yield
 
 
 def run(request: Request, progress: Progress) -> Lab:
@@ -122,6 +107,7 @@ def _apply(lab: Lab, declaration: Callable[[Lab], list[Unit]]) -> None:
     rendering.render_all(lab)
     write_private(layout.units, to_json(declaration(lab)))
     if namespace.process_one(layout):
+        namespace.wait_until_it_answers(layout)
         for name in hung(control.ask(layout.control, "apply", timeout=300)):
             control.ask(layout.control, "restart", name=name)
     else:

@@ -154,10 +154,24 @@ def test_a_failed_task_says_why_and_is_tried_again(supervised: Supervised) -> No
     file = supervised.folder / "wanted"
     waiting = task("fragile", f"test -e {file}")
     supervised.apply(waiting)
-    assert "code 1" in supervised.wait("fragile", "failed")["reason"]
+    assert "exited with 1" in supervised.wait("fragile", "failed")["reason"]
     file.touch()
     supervised.apply(waiting)
     supervised.wait("fragile", "done")
+
+
+def test_a_task_starts_from_nothing_until_it_has_succeeded(supervised: Supervised) -> None:
+    """Its second step fails on what an interrupted first step left, unless that is removed."""
+    table, marker = supervised.folder / "table", supervised.folder / "markers" / "tables"
+    table.mkdir()
+    remove = (Step(("rm", "-rf", str(table))),)
+    supervised.apply(task("tables", f"mkdir {table}", reset=remove))
+    supervised.wait("tables", "done")
+    assert marker.exists()
+    # Another declaration, such as a new release's, keeps the data.
+    (table / "row").touch()
+    supervised.apply(task("tables", f"test -e {table}/row", reset=remove))
+    supervised.wait("tables", "done")
 
 
 def test_a_dead_daemon_is_restarted_and_what_it_lost_is_made_again(supervised: Supervised) -> None:

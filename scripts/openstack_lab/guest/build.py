@@ -11,6 +11,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from openstack_lab import lock
 from openstack_lab.deployment_settings import apt_proxy
 from openstack_lab.errors import LabError
 from openstack_lab.guest.recipe import LABEL, Recipe
@@ -72,8 +73,15 @@ class Guest:
 def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
     """The image of this recipe, built now if the cache lacks it."""
     guest = Guest(layout.images / recipe.content)
-    if guest.disk.exists():
-        return guest
+    if not guest.disk.exists():
+        # Several labs may share the cache.
+        with lock.hold(layout.images / ".lock", "scripts/lab up", progress.say):
+            if not guest.disk.exists():
+                _build(guest, layout, recipe, progress)
+    return guest
+
+
+def _build(guest: Guest, layout: Layout, recipe: Recipe, progress: Progress) -> None:
     work = layout.images / f".{recipe.content}.new"
     if work.exists():
         shutil.rmtree(work)
@@ -88,7 +96,6 @@ def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
     work.rename(guest.folder)
     for old in outdated(layout.images):
         shutil.rmtree(old)
-    return guest
 
 
 def outdated(images: Path, keep: int = 2) -> list[Path]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from openstack_lab.lab import Lab
 from openstack_lab.services.common import config_of, environment
 from openstack_lab.unit import Check, Step, Unit
 
+# Seconds for one migration command: Neutron's and Nova's take minutes on a loaded machine.
+SCHEMA_TIMEOUT = 600
 DATABASES = ("keystone", "glance", "placement", "nova_api", "nova", "nova_cell0", "neutron")
 
 
@@ -44,3 +48,30 @@ def units(lab: Lab) -> list[Unit]:
             config=config_of(conf),
         ),
     ]
+
+
+def schema(
+    lab: Lab,
+    name: str,
+    title: str,
+    databases: tuple[str, ...],
+    steps: tuple[Step, ...],
+    requires: tuple[str, ...] = ("database",),
+    **variables: str,
+) -> Unit:
+    """A task that creates a service's tables.
+
+    Migrations cannot continue on half-made tables, so an interrupted first run starts again from
+    empty databases.
+    """
+    socket = lab.layout.data("mysql") / "mariadb.sock"
+    statements = "".join(f"DROP DATABASE IF EXISTS {d}; CREATE DATABASE {d}; " for d in databases)
+    client = ("mariadb", "--no-defaults", f"--socket={socket}", "--user=root")
+    return Unit(
+        name=name,
+        title=title,
+        reset=(Step((*client, f"--execute={statements}")),),
+        steps=tuple(replace(step, timeout=SCHEMA_TIMEOUT) for step in steps),
+        environment=environment(lab, **variables),
+        requires=requires,
+    )

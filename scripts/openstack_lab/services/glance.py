@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from openstack_lab.lab import Lab
-from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.services.common import api, config_of
+from openstack_lab.services.database import schema
 from openstack_lab.unit import Step, Unit
 
 
@@ -11,12 +12,12 @@ def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("glance")
     config = ("--config-file", str(conf / "glance-api.conf"))
     return [
-        Unit(
-            name="glance-schema",
-            title="Glance's tables",
-            steps=(Step((lab.layout.bin("glance-manage"), *config, "db_sync")),),
-            environment=environment(lab),
-            requires=("database",),
+        schema(
+            lab,
+            "glance-schema",
+            "Glance's tables",
+            ("glance",),
+            (Step((lab.layout.bin("glance-manage"), *config, "db_sync")),),
         ),
         api(
             lab,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from openstack_lab.lab import REGION, Lab
-from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.services.common import api, config_of
+from openstack_lab.services.database import schema
 from openstack_lab.unit import Step, Unit
 
 
@@ -13,10 +14,12 @@ def units(lab: Lab) -> list[Unit]:
     keys = ("--keystone-user", "root", "--keystone-group", "root")
     url = f"{lab.url('keystone')}/v3"
     return [
-        Unit(
-            name="keystone-schema",
-            title="Keystone's tables and keys",
-            steps=(
+        schema(
+            lab,
+            "keystone-schema",
+            "Keystone's tables and keys",
+            ("keystone",),
+            (
                 Step((*manage, "db_sync")),
                 Step((*manage, "fernet_setup", *keys)),
                 Step((*manage, "credential_setup", *keys)),
@@ -42,9 +45,8 @@ def units(lab: Lab) -> list[Unit]:
                     )
                 ),
             ),
-            # In the environment and not on the command line, where every user could read it.
-            environment=environment(lab, OS_BOOTSTRAP_PASSWORD=lab.secrets.admin),
-            requires=("database",),
+            # In the environment, because every user can read a command line.
+            OS_BOOTSTRAP_PASSWORD=lab.secrets.admin,
         ),
         api(
             lab,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from openstack_lab.lab import Lab
 from openstack_lab.namespace import own_environment
 from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.services.database import schema
 from openstack_lab.unit import Check, Step, Unit
 
 AGENTS = {
@@ -27,12 +28,12 @@ def units(lab: Lab) -> list[Unit]:
         str(conf / "ml2_conf.ini"),
     )
     return [
-        Unit(
-            name="neutron-schema",
-            title="Neutron's tables",
-            steps=(Step((lab.layout.bin("neutron-db-manage"), *server, "upgrade", "heads")),),
-            environment=environment(lab),
-            requires=("database",),
+        schema(
+            lab,
+            "neutron-schema",
+            "Neutron's tables",
+            ("neutron",),
+            (Step((lab.layout.bin("neutron-db-manage"), *server, "upgrade", "heads")),),
         ),
         api(
             lab,

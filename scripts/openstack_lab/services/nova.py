@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openstack_lab.lab import Lab
 from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.services.database import schema
 from openstack_lab.unit import Check, Step, Unit
 
 # `create_cell` of a cell that an interrupted start has made already.
@@ -18,23 +19,24 @@ def units(lab: Lab) -> list[Unit]:
     ready = ("nova-schema", "queue", "catalog")
     variables = {"OS_NOVA_CONFIG_DIR": str(conf)}
     return [
-        Unit(
-            name="nova-api-schema",
-            title="Nova's API tables",
-            steps=(
+        schema(
+            lab,
+            "nova-api-schema",
+            "Nova's API tables",
+            ("nova_api",),
+            (
                 Step((*manage, "api_db", "sync")),
                 Step((*cells, "map_cell0")),
                 Step((*cells, "create_cell", "--name", "cell1"), accept=(0, CELL_EXISTS)),
             ),
-            environment=environment(lab),
-            requires=("database",),
         ),
-        Unit(
-            name="nova-schema",
-            title="Nova's tables",
-            steps=(Step((*manage, "db", "sync")),),
-            environment=environment(lab),
-            requires=("nova-api-schema",),
+        schema(
+            lab,
+            "nova-schema",
+            "Nova's tables",
+            ("nova", "nova_cell0"),
+            (Step((*manage, "db", "sync")),),
+            ("nova-api-schema",),
         ),
         api(
             lab,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from openstack_lab.lab import Lab
-from openstack_lab.services.common import api, config_of, environment
+from openstack_lab.services.common import api, config_of
+from openstack_lab.services.database import schema
 from openstack_lab.unit import Step, Unit
 
 
@@ -11,12 +12,12 @@ def units(lab: Lab) -> list[Unit]:
     conf = lab.layout.conf("placement")
     config = ("--config-file", str(conf / "placement.conf"))
     return [
-        Unit(
-            name="placement-schema",
-            title="Placement's tables",
-            steps=(Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),),
-            environment=environment(lab),
-            requires=("database",),
+        schema(
+            lab,
+            "placement-schema",
+            "Placement's tables",
+            ("placement",),
+            (Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),),
         ),
         api(
             lab,

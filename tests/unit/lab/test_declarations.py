@@ -177,3 +177,26 @@ def test_what_plugs_ports_starts_anew_after_the_switch(tmp_path: Path) -> None:
     assert tied == {"neutron-openvswitch", "neutron-dhcp", "neutron-l3"}
     for name in tied:
         assert name in dependents("switch", units.values())
+
+
+def test_each_database_is_recreated_until_its_tables_are_complete(tmp_path: Path) -> None:
+    resets = {
+        unit.name: " ".join(word for step in unit.reset for word in step.command)
+        for unit in declare(lab(Hypervisor.BOTH, tmp_path))
+        if unit.reset
+    }
+    for database in DATABASES:
+        recreated = f"DROP DATABASE IF EXISTS {database}; CREATE DATABASE {database};"
+        assert sum(recreated in statements for statements in resets.values()) == 1, database
+
+
+def test_migrations_have_ten_minutes(tmp_path: Path) -> None:
+    schemas = [unit for unit in declare(lab(Hypervisor.FAKE, tmp_path)) if unit.reset]
+    assert len(schemas) == 6
+    assert {step.timeout for unit in schemas for step in unit.steps} == {600}
+
+
+def test_a_commit_survives_a_kill(tmp_path: Path) -> None:
+    """A task's marker must not be on disk before what the task wrote to the database."""
+    text = rendered("mysql", "mariadb.cnf", lab(Hypervisor.FAKE, tmp_path))
+    assert "innodb-flush-log-at-trx-commit = 2" in text

@@ -1,0 +1,80 @@
+"""One `scripts/lab` at a time: a lock file that names its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+POLL = 0.2
+
+
+def acquire(path: Path, purpose: str, say: Callable[[str], None]) -> int:
+    """Lock `path` and return its file descriptor. Reports each holder that it waits for."""
+    reported = ""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except FileNotFoundError:  # `down --purge` removed the folder after our mkdir
+            continue
+        if _lock(descriptor):
+            if _is_current(descriptor, path):
+                _write(descriptor, f"`{purpose}` (process {os.getpid()})")
+                return descriptor
+        else:
+            holder = os.pread(descriptor, 200, 0).decode() or "another process"
+            if holder != reported:
+                say(f"Waiting for {holder} to finish; it holds {path}.")
+                reported = holder
+            time.sleep(POLL)
+        os.close(descriptor)
+
+
+def release(descriptor: int) -> None:
+    _write(descriptor, "")
+    os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hold(path: Path, purpose: str, say: Callable[[str], None]) -> Iterator[None]:
+    descriptor = acquire(path, purpose, say)
+    try:
+        yield
+    finally:
+        release(descriptor)
+
+
+def inherit(descriptor: int, path: Path) -> bool:
+    """Take over a lock that was acquired before exec. False if it is not the lock of `path`."""
+    try:
+        if not (_is_current(descriptor, path) and _lock(descriptor)):
+            return False
+    except OSError:
+        return False
+    os.set_inheritable(descriptor, False)
+    return True
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    """Whether the descriptor is the file at `path`, and not one that was removed meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _write(descriptor: int, text: str) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
