@@ -1,4 +1,4 @@
-"""The system packages that the tests use: a broker, a browser, a database, shells."""
+"""Install the system packages that the tests use: a broker, a browser, a database, shells."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from environment import say
 
-# What is looked for -> the Debian package that brings it.
-NEEDED = {
+# A file that the tests need, and the Debian package that contains it.
+PACKAGES = {
     "/usr/sbin/rabbitmq-server": "rabbitmq-server",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
@@ -24,15 +24,15 @@ NEEDED = {
 
 
 def install_for_tests() -> None:
-    """Install what is missing, where we may; a test that still lacks something says so itself."""
-    missing = [package for path, package in NEEDED.items() if not Path(path).exists()]
+    """Install missing packages, if run as root on Debian or Ubuntu; otherwise do nothing."""
+    missing = [package for path, package in PACKAGES.items() if not Path(path).exists()]
     if not missing or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     install(missing)
 
 
 def install(packages: list[str]) -> None:
-    """Install Debian packages without starting the services they bring."""
+    """Install Debian packages without starting their services."""
     say(f"Installing system packages: {' '.join(packages)} ...")
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}

@@ -1,1 +1,1 @@
-"""Measures this service and its peers: `scripts/bench serving`, `scripts/bench jobs`."""
+"""Benchmarks of the service and its peers, run with `scripts/bench`."""

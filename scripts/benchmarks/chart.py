@@ -1,11 +1,11 @@
-"""The results of `scripts/bench serving` as an SVG: requests per second, a bar a system."""
+"""Draw the results of `scripts/bench serving` as an SVG bar chart of requests per second."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import Any
 
-from benchmarks.results import peer_of
+from benchmarks.results import peer_name
 from benchmarks.systems import OURS
 
 NAMES = {
@@ -30,18 +30,18 @@ STYLE = """
 """
 
 
-def best(report: dict[str, Any], connections: int) -> dict[str, float]:
-    """Requests per second by system, its better setting, most first."""
-    found: dict[str, float] = {}
+def best_rates(report: dict[str, Any], connections: int) -> dict[str, float]:
+    """Requests per second of each system with its faster setting, highest first."""
+    best: dict[str, float] = {}
     for row in report["rows"]:
         if (row["connections"], row["rows_per_request"]) == (connections, 1):
-            peer = peer_of(row["system"])
-            found[peer] = max(found.get(peer, 0.0), row["rps"])
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+            peer = peer_name(row["system"])
+            best[peer] = max(best.get(peer, 0.0), row["rps"])
+    return dict(sorted(best.items(), key=lambda item: -item[1]))
 
 
 def draw(report: dict[str, Any]) -> str:
-    panels = [(count, best(report, count)) for count in PANELS]
+    panels = [(count, best_rates(report, count)) for count in PANELS]
     height = TOP + max(len(bars) for _, bars in panels) * (BAR + GAP) + 24
     width = len(PANELS) * (LABEL_WIDTH + PANEL_WIDTH + NUMBER_WIDTH)
     machine = report["machine"]
@@ -58,21 +58,21 @@ def draw(report: dict[str, Any]) -> str:
             f"{connections} connection{plural}</text>"
         )
         parts += _bars(bars, left)
-    words = (
+    caption = (
         f"{machine['cores']} cores of {machine['cpu']}, load generator and services on the same "
         f"machine, medians of {report['rounds']} rounds, {report['began'][:10]}"
     )
-    parts += [f'<text class="small" x="8" y="{height - 8}">{escape(words)}</text>', "</svg>"]
+    parts += [f'<text class="small" x="8" y="{height - 8}">{escape(caption)}</text>', "</svg>"]
     return "\n".join(parts) + "\n"
 
 
 def _bars(bars: dict[str, float], left: int) -> list[str]:
-    most = max(bars.values(), default=1.0)
+    highest = max(bars.values(), default=1.0)
     parts = []
     for number, (system, rps) in enumerate(bars.items()):
         top = TOP - 18 + number * (BAR + GAP)
         start = left + LABEL_WIDTH
-        length = max(1.0, rps / most * PANEL_WIDTH)
+        length = max(1.0, rps / highest * PANEL_WIDTH)
         kind = "bar ours" if system == OURS else "bar"
         middle = top + BAR * 0.72
         parts += [

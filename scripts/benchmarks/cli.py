@@ -1,4 +1,4 @@
-"""The command line of the benchmarks."""
+"""The commands `scripts/bench serving` and `scripts/bench jobs`."""
 
 from __future__ import annotations
 
@@ -10,58 +10,58 @@ from pathlib import Path
 
 import click
 
-from benchmarks import environments, load, results
+from benchmarks import load_generator, results, venvs
 from benchmarks.chart import draw
 from benchmarks.jobs import measure as measure_jobs
-from benchmarks.load import Cell
+from benchmarks.load_generator import Load
 from benchmarks.reference import KERAS_FILE, ONNX_FILE, Reference
 from benchmarks.serving import Plan, measure
 from benchmarks.systems import ALL, HERE, OURS, PEER_NAMES, QUICK, ROOT, System, ours
 
-FULL_CELLS = [Cell(1), Cell(8), Cell(64), Cell(256), Cell(8, 64)]
-QUICK_CELLS = [Cell(1), Cell(64)]
+FULL_LOADS = [Load(1), Load(8), Load(64), Load(256), Load(8, 64)]
+QUICK_LOADS = [Load(1), Load(64)]
 
 cache_option = click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    default=environments.CACHE,
-    help="Where the peers' environments are kept.  [default: ~/.cache/stackserve-bench]",
+    default=venvs.CACHE,
+    help="Folder for the peers' environments.  [default: ~/.cache/stackserve-bench]",
 )
 json_option = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the results here."
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the results to this file."
 )
-
 nice_option = click.option(
     "--nice",
     "niceness",
     type=click.IntRange(-20, 19),
-    help="Run all systems and the load at this niceness, where others use the machine.",
+    help="Run all systems and the load generator at this niceness.",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure this service and its peers, on this machine."""
+    """Benchmark this service and its peers."""
 
 
 @main.command()
-@click.option("--quick", is_flag=True, help="Two minutes: ours against two peers, one round.")
-@click.option("--rounds", type=click.IntRange(1), help="Rounds over all systems.  [default: 3]")
-@click.option("--seconds", type=click.IntRange(1), help="Length of each load.  [default: 4]")
+@click.option(
+    "--quick", is_flag=True, help="Compare with two peers in one round; takes two minutes."
+)
+@click.option("--rounds", type=click.IntRange(1), help="Number of rounds.  [default: 3]")
+@click.option(
+    "--seconds", type=click.IntRange(1), help="Duration of each load, in seconds.  [default: 4]"
+)
 @click.option(
     "--only",
     multiple=True,
     metavar="PEER",
     type=click.Choice(PEER_NAMES),
-    help="Measure ours against this peer; may be repeated.",
+    help="Compare with this peer only; can be repeated.",
 )
+@nice_option
 @click.option(
-    "--nice",
-    "niceness",
-    type=click.IntRange(-20, 19),
-    help="Run all systems and the load at this niceness, where others use the machine.",
+    "--chart", type=click.Path(path_type=Path), help="Draw the results as SVG to this file."
 )
-@click.option("--chart", type=click.Path(path_type=Path), help="Draw the results as SVG here.")
 @cache_option
 @json_option
 def serving(
@@ -76,16 +76,16 @@ def serving(
 ) -> None:
     """Requests per second of this service and its peers, with the same model and load.
 
-    One system at a time is started, its answers are checked, it is loaded by wrk, and stopped;
-    the rounds go over all systems in turn. Medians of the rounds are told.
+    Systems run one at a time: start, check the predictions, load with wrk, stop. Each round
+    measures every system once; the results are the medians over all rounds.
     """
-    load.ensure_wrk()
-    began = time.time()
+    load_generator.require_wrk()
+    started = time.time()
     machine = results.machine()
     model = prepare_model(cache)
     plan = Plan(
-        systems=chosen(quick, only),
-        cells=QUICK_CELLS if quick else FULL_CELLS,
+        systems=choose_systems(quick, only),
+        loads=QUICK_LOADS if quick else FULL_LOADS,
         rounds=rounds or (1 if quick else 3),
         seconds=seconds or (3 if quick else 4),
         niceness=niceness,
@@ -98,8 +98,8 @@ def serving(
     report = {
         "machine": machine,
         "command": command(plan),
-        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        "took_s": round(time.time() - began),
+        "began": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "took_s": round(time.time() - started),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "rows": rows,
@@ -118,30 +118,34 @@ def serving(
 
 
 @main.command()
-@click.option("--rows", type=click.IntRange(1000), default=100_000, show_default=True)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@click.option(
+    "--rows", type=click.IntRange(1000), default=100_000, show_default=True, help="Rows of the job."
+)
+@click.option(
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Number of rounds."
+)
 @nice_option
 @cache_option
 @json_option
 def jobs(rows: int, rounds: int, niceness: int | None, cache: Path, json_file: Path | None) -> None:
-    """Rows per second of one large job, against Keras in process on the same rows."""
+    """Rows per second of one large job, compared with Keras in process on the same rows."""
     machine = results.machine()
     report = measure_jobs(rows, rounds, cache, prepare_model(cache), niceness)
     click.echo(
-        f"POST /jobs: {report['job_rows_per_s']:,} rows/s, from the upload's first byte "
-        f"until the job is done (upload {report['upload_s']} s of it)"
+        f"POST /jobs: {report['job_rows_per_s']:,} rows/s, from the first byte of the upload "
+        f"until the job is done (of which the upload takes {report['upload_s']} s)"
     )
     for name, speed in report["keras_rows_per_s"].items():
         click.echo(
             f"Keras in process, {name.replace('_', ' ')}: {speed:,} rows/s; "
-            f"ours over it: {report['ratios'][name]:.2f}"
+            f"Stackserve is {report['ratios'][name]:.2f} times as fast"
         )
     if json_file:
         json_file.write_text(json.dumps({"machine": machine, **report}, indent=2) + "\n")
 
 
 def command(plan: Plan) -> str:
-    """What to type for the same measurement."""
+    """The command line that repeats this measurement."""
     words = ["scripts/bench serving", f"--rounds {plan.rounds}", f"--seconds {plan.seconds}"]
     if plan.niceness is not None:
         words.append(f"--nice {plan.niceness}")
@@ -156,21 +160,21 @@ def _peers(systems: list[System]) -> set[str]:
     return {system.peer for system in systems}
 
 
-def chosen(quick: bool, only: tuple[str, ...]) -> list[System]:
-    """Ours first; of the peers those that were asked for."""
+def choose_systems(quick: bool, only: tuple[str, ...]) -> list[System]:
+    """Stackserve first, then the requested peers."""
     if only:
         return [ours, *(system for system in ALL if system.peer in only)]
     return QUICK if quick else ALL
 
 
 def prepare_model(cache: Path) -> Path:
-    """The shipped model as Keras file and as ONNX, with rows and the right answers."""
+    """Write the shipped model as a Keras and an ONNX file, with rows and expected results."""
     folder = cache / "model"
     subprocess.run(
         [sys.executable, "-m", "benchmarks.reference", str(folder)], cwd=ROOT, check=True
     )
     builder = HERE / "onnx_model"
-    venv = environments.ensure(builder / "requirements.txt", cache, "onnx_model")
+    venv = venvs.ensure(builder / "requirements.txt", cache, "onnx_model")
     subprocess.run(
         [
             str(venv / "bin" / "python"),

@@ -1,4 +1,4 @@
-"""What our service costs while nobody asks: processor time and memory of its own processes."""
+"""Measure the CPU time and memory of the idle service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.processes import Running, proportional_bytes
+from benchmarks.processes import ProcessGroup, proportional_bytes
 
 WATCH_SECONDS = 5.0
 SETTLE_SECONDS = 2.0
@@ -15,7 +15,10 @@ SETTLE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Idle:
-    """Percent of one core, and memory; `service` is web, workers and recorder, without RabbitMQ."""
+    """CPU use in percent of one core, and memory.
+
+    `service` covers the web tier, workers and recorder; `all` adds RabbitMQ and the supervisor.
+    """
 
     service_cpu_percent: float
     all_cpu_percent: float
@@ -23,13 +26,13 @@ class Idle:
     all_memory_mb: float
 
 
-def watch(running: Running) -> Idle:
+def measure_idle(processes: ProcessGroup) -> Idle:
     time.sleep(SETTLE_SECONDS)
-    before = {process: _seconds(process) for process in running.tree()}
-    began = time.monotonic()
+    before = {process: _cpu_seconds(process) for process in processes.tree()}
+    started = time.monotonic()
     time.sleep(WATCH_SECONDS)
-    elapsed = time.monotonic() - began
-    used = {process: _seconds(process) - then for process, then in before.items()}
+    elapsed = time.monotonic() - started
+    used = {process: _cpu_seconds(process) - start for process, start in before.items()}
     memory = {process: proportional_bytes(process) / 1e6 for process in before}
     service = [process for process in before if _is_service(process)]
     return Idle(
@@ -40,7 +43,7 @@ def watch(running: Running) -> Idle:
     )
 
 
-def _seconds(process: psutil.Process) -> float:
+def _cpu_seconds(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""One large job: a CSV through POST /jobs, against Keras in process on the same rows."""
+"""Measure one large job: a CSV through POST /jobs, compared with Keras in process."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from environment import say
 
-from benchmarks import environments, load
-from benchmarks.processes import Running, free_port
+from benchmarks import load_generator, venvs
+from benchmarks.processes import ProcessGroup, free_port
 from benchmarks.reference import KERAS_FILE, SHIPPED, Reference
-from benchmarks.systems import OURS, ROOT, Place, ours
+from benchmarks.systems import OURS, ROOT, RunContext, ours
 from production_server.model.cohort import sample
 from production_server.model.registry import Registry
 
@@ -30,102 +30,105 @@ START_SECONDS = 120
 
 
 def measure(rows: int, rounds: int, cache: Path, model: Path, nice: int | None) -> dict[str, Any]:
-    """Rounds of both, in turn; medians."""
+    """Measure both in turn, for some rounds, and report the medians."""
     scratch = cache / "scratch" / "jobs"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     table = scratch / "rows.csv"
     write_table(table, rows)
-    venv = environments.ensure(ours.requirements, cache, OURS)
-    place = Place(free_port(), venv, model, scratch, "")
-    running = Running(ours.commands(place), ours.folder, ours.env(place), scratch / "output.log")
-    seen: list[dict[str, float]] = []
+    venv = venvs.ensure(ours.requirements, cache, OURS)
+    context = RunContext(free_port(), venv, model, scratch, "")
+    processes = ProcessGroup(
+        ours.commands(context), ours.folder, ours.env(context), scratch / "output.log"
+    )
+    rounds_s: list[dict[str, float]] = []
     try:
-        _wait(running, place.port, Reference.read(model))
+        _wait_until_ready(processes, context.port, Reference.read(model))
         if nice is not None:
-            running.prioritize(nice)
+            processes.prioritize(nice)
         for number in range(1, rounds + 1):
-            keras = in_process(model / KERAS_FILE, table)
-            seen.append({**keras, **one_job(place.port, table, rows)})
-            told = ", ".join(f"{name} {value:.2f} s" for name, value in seen[-1].items())
-            say(f"Round {number} of {rounds}: {told}")
+            keras = predict_in_process(model / KERAS_FILE, table)
+            rounds_s.append({**keras, **run_job(context.port, table, rows)})
+            summary = ", ".join(f"{name} {value:.2f} s" for name, value in rounds_s[-1].items())
+            say(f"Round {number} of {rounds}: {summary}")
     finally:
-        running.stop()
-    return report(seen, rows)
+        processes.stop()
+    return report(rounds_s, rows)
 
 
-def report(seen: list[dict[str, float]], rows: int) -> dict[str, Any]:
-    """Rows per second of each way, and ours over each of Keras'."""
+def report(rounds_s: list[dict[str, float]], rows: int) -> dict[str, Any]:
+    """Median rows per second of the job and of Keras, and the ratio to each Keras figure."""
     speed = {
-        name: round(rows / statistics.median(one[name] for one in seen))
+        name: round(rows / statistics.median(seconds[name] for seconds in rounds_s))
         for name in ("job_s", "batch_4096", "batch_32")
     }
-    reading = statistics.median(one["read_s"] + one["batch_32"] for one in seen)
+    reading = statistics.median(seconds["read_s"] + seconds["batch_32"] for seconds in rounds_s)
     speed["read_and_batch_32"] = round(rows / reading)
     job = speed.pop("job_s")
     return {
         "rows": rows,
         "job_rows_per_s": job,
-        "upload_s": round(statistics.median(one["upload_s"] for one in seen), 2),
-        "result_s": round(statistics.median(one["result_s"] for one in seen), 2),
+        "upload_s": round(statistics.median(seconds["upload_s"] for seconds in rounds_s), 2),
+        "result_s": round(statistics.median(seconds["result_s"] for seconds in rounds_s), 2),
         "keras_rows_per_s": speed,
         "ratios": {name: round(job / other, 2) for name, other in speed.items()},
     }
 
 
 def write_table(path: Path, rows: int) -> None:
-    """Synthetic rows, drawn like the card's cohort."""
+    """Write synthetic rows, drawn like the cohort of the model card."""
     registry = Registry(SHIPPED)
     drawn = [row for row, _ in sample(registry.card(registry.versions()[0]), 1000, SEED)]
-    order = np.random.default_rng(SEED).integers(0, len(drawn), rows)
+    indices = np.random.default_rng(SEED).integers(0, len(drawn), rows)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(drawn[0]))
         writer.writeheader()
-        writer.writerows(drawn[i] for i in order)
+        writer.writerows(drawn[index] for index in indices)
 
 
-def in_process(model: Path, table: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.keras_in_process", str(model), str(table)]
+def predict_in_process(model: Path, table: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.keras_baseline", str(model), str(table)]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    told: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return told
+    seconds: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return seconds
 
 
-def one_job(port: int, table: Path, rows: int) -> dict[str, float]:
-    """Seconds until it is accepted, until it is done, and for fetching the result."""
-    began = time.perf_counter()
+def run_job(port: int, table: Path, rows: int) -> dict[str, float]:
+    """Seconds until a job is accepted, until it is done, and to fetch its result."""
+    started = time.perf_counter()
     with table.open("rb") as body:
-        job = _call(port, "/jobs", body.read())
-    uploaded = time.perf_counter() - began
-    while (job := _call(port, f"/jobs/{job['id']}"))["state"] != "done":
-        if job["state"] in ("failed", "cancelled") or time.perf_counter() - began > JOB_SECONDS:
-            raise SystemExit(f"the job is {job['state']}: {job}")
+        job = _request(port, "/jobs", body.read())
+    uploaded = time.perf_counter() - started
+    while (job := _request(port, f"/jobs/{job['id']}"))["state"] != "done":
+        if job["state"] in ("failed", "cancelled") or time.perf_counter() - started > JOB_SECONDS:
+            elapsed = time.perf_counter() - started
+            raise SystemExit(f"The job is {job['state']} after {elapsed:.0f} s: {job}")
         time.sleep(POLL_SECONDS)
     done = time.perf_counter()
     with urllib.request.urlopen(
         f"http://127.0.0.1:{port}/jobs/{job['id']}/result?format=csv"
-    ) as answer:
-        lines = sum(1 for _ in answer)
+    ) as response:
+        lines = sum(1 for _ in response)
     if lines != rows + 1:
-        raise SystemExit(f"the result has {lines} lines, not {rows + 1}")
+        raise SystemExit(f"The result has {lines} lines instead of {rows + 1}.")
     return {
         "upload_s": uploaded,
-        "job_s": done - began,
+        "job_s": done - started,
         "result_s": time.perf_counter() - done,
     }
 
 
-def _call(port: int, path: str, body: bytes | None = None) -> dict[str, Any]:
+def _request(port: int, path: str, body: bytes | None = None) -> dict[str, Any]:
     headers = {"Content-Type": "text/csv"} if body is not None else {}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, headers)
-    with urllib.request.urlopen(request, timeout=JOB_SECONDS) as answer:
-        told: dict[str, Any] = json.load(answer)
-    return told
+    with urllib.request.urlopen(request, timeout=JOB_SECONDS) as response:
+        document: dict[str, Any] = json.load(response)
+    return document
 
 
-def _wait(running: Running, port: int, reference: Reference) -> None:
-    give_up = time.monotonic() + START_SECONDS
-    while not load.answers(ours, port, reference):
-        if running.ended() or time.monotonic() > give_up:
-            raise SystemExit(f"the service did not start; its log: {running.log}")
+def _wait_until_ready(processes: ProcessGroup, port: int, reference: Reference) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not load_generator.is_ready(ours, port, reference):
+        if processes.any_exited() or time.monotonic() > deadline:
+            raise SystemExit(f"The service did not start; see its log: {processes.log}")
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts: their start, their tree, their memory, their end."""
+"""Start the processes of a system, measure their memory, and stop all of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Running:
-    """What was started by some commands, with everything that these started."""
+class ProcessGroup:
+    """The processes of some commands, with all their descendants."""
 
     def __init__(
         self, commands: list[list[str]], folder: Path, environment: dict[str, str], log: Path
@@ -28,7 +28,7 @@ class Running:
         self._folder = folder
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
-        self._seen: dict[int, psutil.Process] = {}
+        self._known: dict[int, psutil.Process] = {}
         with log.open("wb") as out:
             self._started = [
                 psutil.Popen(
@@ -43,23 +43,23 @@ class Running:
                 for command in commands
             ]
 
-    def ended(self) -> bool:
+    def any_exited(self) -> bool:
         return any(process.poll() is not None for process in self._started)
 
     def wait(self) -> int:
-        """The exit code of what ends by itself."""
+        """Wait for commands that end by themselves; return the highest exit code."""
         return max(int(process.wait()) for process in self._started)
 
     def tree(self) -> list[psutil.Process]:
-        """Everything that runs, and remember it: a daemon may outlive its parent."""
+        """The running processes; also remembers them, as a daemon may outlive its parent."""
         for process in self._started:
             if process.poll() is None:
-                found = [psutil.Process(process.pid), *_children(process)]
-                self._seen.update((one.pid, one) for one in found)
-        return [process for process in self._seen.values() if process.is_running()]
+                family = [psutil.Process(process.pid), *_children(process)]
+                self._known.update((member.pid, member) for member in family)
+        return [process for process in self._known.values() if process.is_running()]
 
     def memory_mb(self) -> float:
-        """Resident memory, pages that processes share counted once."""
+        """Resident memory, with pages that the processes share counted once."""
         return sum(proportional_bytes(process) for process in self.tree()) / 1e6
 
     def prioritize(self, niceness: int) -> None:
@@ -67,8 +67,8 @@ class Running:
             prioritize(process.pid, niceness)
 
     def stop(self) -> None:
-        """Ask, wait, and end what has not ended."""
-        left = self.tree()
+        """Terminate the commands, then kill what still runs."""
+        running = self.tree()
         for process in self._started:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
@@ -77,14 +77,14 @@ class Running:
                 process.wait(STOP_SECONDS)
             except psutil.TimeoutExpired:
                 process.kill()
-        for one in left:
-            if one.is_running():
-                _end(one)
-        psutil.wait_procs(left, timeout=5)
+        for member in running:
+            if member.is_running():
+                _kill(member)
+        psutil.wait_procs(running, timeout=5)
 
 
 def prioritize(pid: int, niceness: int) -> None:
-    """Nice it, and its session: Linux shares the processor among sessions first."""
+    """Set the niceness of a process and its session: Linux divides CPU time by session first."""
     try:
         os.setpriority(os.PRIO_PROCESS, pid, niceness)
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
@@ -93,16 +93,16 @@ def prioritize(pid: int, niceness: int) -> None:
 
 
 def _inherited() -> dict[str, str]:
-    """This program's own module path is not for others."""
+    """The environment without PYTHONPATH, which is meant for this program alone."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def _children(process: psutil.Popen) -> list[psutil.Process]:
     try:
-        found: list[psutil.Process] = process.children(recursive=True)
+        children: list[psutil.Process] = process.children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-    return found
+    return children
 
 
 def proportional_bytes(process: psutil.Process) -> int:
@@ -112,7 +112,7 @@ def proportional_bytes(process: psutil.Process) -> int:
         return 0
 
 
-def _end(process: psutil.Process) -> None:
+def _kill(process: psutil.Process) -> None:
     try:
         process.kill()
     except psutil.NoSuchProcess:

@@ -1,6 +1,6 @@
-"""What every peer is given and held to: the shipped model, 64 rows and the right answers to them.
+"""The reference that every system is checked against: the shipped model, 64 rows, their results.
 
-Run as a program of its own, so that Keras and its backend never live in the process that measures.
+Run as a separate program, so that Keras and its backend stay out of the measuring process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DESCRIPTION = "reference.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows as JSON objects, and the probability that Keras gives each of them."""
+    """Rows as JSON objects, and the probability that Keras predicts for each."""
 
     version: str
     rows: list[dict[str, float]]
@@ -41,7 +41,7 @@ class Reference:
 
 
 def write(folder: Path) -> None:
-    """The model's file, config and weights, the rows and the right answers."""
+    """Write the model file, its config and weights, the rows and the expected results."""
     registry = Registry(SHIPPED)
     version = registry.versions()[0]
     path = registry.checked_model_path(version)

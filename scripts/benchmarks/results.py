@@ -1,4 +1,4 @@
-"""From what was seen to what is told: medians, ratios, the JSON and the table."""
+"""Turn measurements into a report: medians, ratios, JSON and the table."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks.load import Cell, Seen
-from benchmarks.serving import Measured, Visit
+from benchmarks.load_generator import Load, LoadResult
+from benchmarks.serving import Measurements, SystemRun
 from benchmarks.systems import OURS, PEER_NAMES
 
 Row = dict[str, Any]
 
 
 def machine() -> dict[str, Any]:
-    """The machine, and how busy it is with other things."""
+    """The machine, and its load before the benchmark."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
@@ -37,74 +37,75 @@ def _cpu_name() -> str:
     return platform.processor()
 
 
-def rows(measured: Measured) -> list[Row]:
-    """A row a system and load: medians over the rounds, errors of all rounds together."""
-    found: list[Row] = []
-    for system in dict.fromkeys(visit.system.name for visit in measured.visits):
-        visits = [visit for visit in measured.visits if visit.system.name == system]
-        for cell in visits[0].seen:
-            found.append(_row(visits, cell, measured.installed_mb))
-    return found
+def rows(measurements: Measurements) -> list[Row]:
+    """One row per system and load: medians over the rounds, and the sum of the errors."""
+    rows: list[Row] = []
+    for system in dict.fromkeys(run.system.name for run in measurements.runs):
+        runs = [run for run in measurements.runs if run.system.name == system]
+        for load in runs[0].results:
+            rows.append(_row(runs, load, measurements.installed_mb))
+    return rows
 
 
-def _row(visits: list[Visit], cell: Cell, installed: dict[str, float]) -> Row:
-    seen = [visit.seen[cell] for visit in visits]
+def _row(runs: list[SystemRun], load: Load, installed: dict[str, float]) -> Row:
+    results = [run.results[load] for run in runs]
 
-    def middle(take: Callable[[Seen], float]) -> float:
-        return statistics.median(take(one) for one in seen)
+    def median(figure: Callable[[LoadResult], float]) -> float:
+        return statistics.median(figure(result) for result in results)
 
     return {
-        "system": visits[0].system.name,
-        "connections": cell.connections,
-        "rows_per_request": cell.rows,
-        "rps": round(middle(lambda one: one.rps), 1),
-        "p50_ms": round(middle(lambda one: one.p50_ms), 3),
-        "p99_ms": round(middle(lambda one: one.p99_ms), 3),
-        "errors": sum(one.errors for one in seen),
-        "rss_mb": round(statistics.median(visit.memory_mb for visit in visits)),
-        "start_s": round(statistics.median(visit.start_s for visit in visits), 1),
-        "installed_mb": round(installed[visits[0].system.peer]),
+        "system": runs[0].system.name,
+        "connections": load.connections,
+        "rows_per_request": load.rows,
+        "rps": round(median(lambda result: result.rps), 1),
+        "p50_ms": round(median(lambda result: result.p50_ms), 3),
+        "p99_ms": round(median(lambda result: result.p99_ms), 3),
+        "errors": sum(result.errors for result in results),
+        "rss_mb": round(statistics.median(run.memory_mb for run in runs)),
+        "start_s": round(statistics.median(run.start_s for run in runs), 1),
+        "installed_mb": round(installed[runs[0].system.peer]),
     }
 
 
-def peer_of(system: str) -> str:
-    """litserve_batching is a setting of litserve."""
+def peer_name(system: str) -> str:
+    """The peer of a system: litserve_batching is a setting of litserve."""
     return next(peer for peer in [OURS, *PEER_NAMES] if system.startswith(peer))
 
 
-def ratios(found: list[Row]) -> dict[str, dict[str, float]]:
-    """Our requests/s over theirs, single rows, the peer's better setting."""
+def ratios(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Our requests per second divided by each peer's, for single rows and its faster setting."""
     best: dict[tuple[str, int], float] = {}
-    for row in found:
+    for row in rows:
         if row["rows_per_request"] == 1:
-            key = peer_of(row["system"]), row["connections"]
+            key = peer_name(row["system"]), row["connections"]
             best[key] = max(best.get(key, 0.0), row["rps"])
-    told: dict[str, dict[str, float]] = {}
+    ratios: dict[str, dict[str, float]] = {}
     for (peer, connections), rps in best.items():
-        mine = best.get((OURS, connections))
-        if peer != OURS and mine is not None and rps:
-            told.setdefault(peer, {})[str(connections)] = round(mine / rps, 2)
-    return told
+        ours = best.get((OURS, connections))
+        if peer != OURS and ours is not None and rps:
+            ratios.setdefault(peer, {})[str(connections)] = round(ours / rps, 2)
+    return ratios
 
 
-def idle(measured: Measured) -> dict[str, float] | None:
-    seen = [visit.idle for visit in measured.visits if visit.idle is not None]
-    if not seen:
+def idle(measurements: Measurements) -> dict[str, float] | None:
+    """The median cost of the idle service."""
+    idles = [run.idle for run in measurements.runs if run.idle is not None]
+    if not idles:
         return None
     return {
-        name: round(statistics.median(getattr(one, name) for one in seen), 1)
-        for name in vars(seen[0])
+        name: round(statistics.median(getattr(idle, name) for idle in idles), 1)
+        for name in vars(idles[0])
     }
 
 
-def amqp(measured: Measured, found: list[Row]) -> dict[str, float]:
-    """The raw round trip, and how many of them our answer to one connection takes."""
-    raw = statistics.median(measured.amqp_ms)
-    told = {"p50_ms": round(raw, 3)}
-    for row in found:
+def amqp(measurements: Measurements, rows: list[Row]) -> dict[str, float]:
+    """The raw AMQP round trip, and our latency at one connection as a multiple of it."""
+    raw = statistics.median(measurements.amqp_ms)
+    figures = {"p50_ms": round(raw, 3)}
+    for row in rows:
         if (row["system"], row["connections"], row["rows_per_request"]) == (OURS, 1, 1):
-            told["ours_over_raw"] = round(row["p50_ms"] / raw, 2)
-    return told
+            figures["ours_over_raw"] = round(row["p50_ms"] / raw, 2)
+    return figures
 
 
 def table(report: dict[str, Any]) -> str:
@@ -120,13 +121,13 @@ def table(report: dict[str, Any]) -> str:
         "MB",
         "start s",
         "disk MB",
-        "ours/it",
+        "ratio",
     ]
-    lines = []
+    cells = []
     for row in report["rows"]:
         single = row["rows_per_request"] == 1
-        ratio = report["ratios"].get(peer_of(row["system"]), {}).get(str(row["connections"]))
-        lines.append(
+        ratio = report["ratios"].get(peer_name(row["system"]), {}).get(str(row["connections"]))
+        cells.append(
             [
                 row["system"],
                 str(row["connections"]),
@@ -141,26 +142,27 @@ def table(report: dict[str, Any]) -> str:
                 f"{ratio:.2f}" if ratio and single else "",
             ]
         )
-    widths = [max(len(line[i]) for line in [columns, *lines]) for i in range(len(columns))]
-    told = [
+    widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
+    text = [
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in [columns, *lines]
+        for line in [columns, *cells]
     ]
     raw = report["amqp"]
-    told += [
+    text += [
         "",
-        f"Raw AMQP round trip: {raw['p50_ms']:.2f} ms; one request of ours takes "
-        f"{raw.get('ours_over_raw', 0):.2f} of them.",
+        "ratio: how many times as fast Stackserve is, for single rows.",
+        f"Raw AMQP round trip: {raw['p50_ms']:.2f} ms. A Stackserve request takes "
+        f"{raw.get('ours_over_raw', 0):.2f} times as long.",
     ]
     if report["idle"]:
-        rest = report["idle"]
-        told.append(
-            f"Idle: {rest['service_cpu_percent']:.1f}% of a core and "
-            f"{rest['service_memory_mb']:.0f} MB for web, workers and recorder; with RabbitMQ "
-            f"{rest['all_cpu_percent']:.1f}% and {rest['all_memory_mb']:.0f} MB."
+        cost = report["idle"]
+        text.append(
+            f"Idle: the web tier, workers and recorder use {cost['service_cpu_percent']:.1f}% of a "
+            f"core and {cost['service_memory_mb']:.0f} MB; with RabbitMQ "
+            f"{cost['all_cpu_percent']:.1f}% and {cost['all_memory_mb']:.0f} MB."
         )
-    told += [f"Not measured: {name}: {why}" for name, why in report["failures"].items()]
-    return "\n".join(told)
+    text += [f"Not measured: {name}: {why}" for name, why in report["failures"].items()]
+    return "\n".join(text)

@@ -1,4 +1,4 @@
-"""Rounds over all systems: each in turn is started, checked, loaded and stopped."""
+"""Run every system in turn, for some rounds: start, check, load, stop."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 
 from environment import say
 
-from benchmarks import environments, load
+from benchmarks import load_generator, venvs
 from benchmarks.amqp_echo import round_trip_ms
-from benchmarks.idle import Idle, watch
-from benchmarks.load import Cell, Seen
-from benchmarks.processes import Running, free_port
+from benchmarks.idle import Idle, measure_idle
+from benchmarks.load_generator import Load, LoadResult
+from benchmarks.processes import ProcessGroup, free_port
 from benchmarks.reference import Reference
-from benchmarks.systems import OURS, Place, System
+from benchmarks.systems import OURS, RunContext, System
 from production_server.local.rabbitmq import RabbitNode
 
 START_SECONDS = 120
 SETTLE_SECONDS = 2
-WARM_UP = Cell(8)
+WARM_UP = Load(8)
 WARM_UP_SECONDS = 2
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured, and how long."""
+    """What to measure, and for how long."""
 
     systems: list[System]
-    cells: list[Cell]
+    loads: list[Load]
     rounds: int
     seconds: int
     niceness: int | None
@@ -39,120 +39,132 @@ class Plan:
 
 
 @dataclass
-class Visit:
-    """One round of one system."""
+class SystemRun:
+    """The results of one system in one round."""
 
     system: System
     start_s: float
     memory_mb: float = 0.0
     idle: Idle | None = None
-    seen: dict[Cell, Seen] = field(default_factory=dict)
+    results: dict[Load, LoadResult] = field(default_factory=dict)
 
 
 @dataclass
-class Measured:
-    """Everything that was seen."""
+class Measurements:
+    """All results of a benchmark."""
 
-    visits: list[Visit] = field(default_factory=list)
+    runs: list[SystemRun] = field(default_factory=list)
     amqp_ms: list[float] = field(default_factory=list)
     installed_mb: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def measure(plan: Plan) -> Measured:
-    measured = Measured()
+def measure(plan: Plan) -> Measurements:
+    measurements = Measurements()
     scratch = plan.cache / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
-    venvs = {system.peer: _venv(system, plan.cache) for system in plan.systems}
-    for name, venv in venvs.items():
-        measured.installed_mb[name] = environments.installed_mb(venv)
+    environments = {system.peer: _venv(system, plan.cache) for system in plan.systems}
+    for name, venv in environments.items():
+        measurements.installed_mb[name] = venvs.installed_mb(venv)
     node = RabbitNode(scratch / "rabbitmq")
     node.start()
     try:
         for number in range(1, plan.rounds + 1):
-            measured.amqp_ms.append(round_trip_ms(node.url, plan.seconds, plan.niceness))
-            say(f"Round {number} of {plan.rounds}: raw AMQP {measured.amqp_ms[-1]:.2f} ms")
+            measurements.amqp_ms.append(round_trip_ms(node.url, plan.seconds, plan.niceness))
+            say(f"Round {number} of {plan.rounds}: raw AMQP {measurements.amqp_ms[-1]:.2f} ms")
             for system in plan.systems:
-                place = Place(
-                    free_port(), venvs[system.peer], plan.model, scratch / system.name, node.url
+                context = RunContext(
+                    free_port(),
+                    environments[system.peer],
+                    plan.model,
+                    scratch / system.name,
+                    node.url,
                 )
-                _visit(plan, system, place, measured)
+                _try_system(plan, system, context, measurements)
     finally:
         node.stop()
-    return measured
+    return measurements
 
 
 def _venv(system: System, cache: Path) -> Path:
-    return environments.ensure(system.requirements, cache, system.peer)
+    return venvs.ensure(system.requirements, cache, system.peer)
 
 
-def _visit(plan: Plan, system: System, place: Place, measured: Measured) -> None:
+def _try_system(
+    plan: Plan, system: System, context: RunContext, measurements: Measurements
+) -> None:
     try:
-        measured.visits.append(visit(plan, system, place))
+        measurements.runs.append(run_system(plan, system, context))
     except BenchError as error:
         say(f"  {system.name}: {error}")
-        measured.failures[system.name] = str(error)
+        measurements.failures[system.name] = str(error)
 
 
 class BenchError(Exception):
-    """A system that cannot be measured, and why."""
+    """A system cannot be measured; the message says why."""
 
 
-def visit(plan: Plan, system: System, place: Place) -> Visit:
-    """Start, check, load, stop."""
-    place.scratch.mkdir(parents=True, exist_ok=True)
-    log = place.scratch / "output.log"
-    _prepare(system, place)
-    began = time.monotonic()
-    running = Running(system.commands(place), system.folder, system.env(place), log)
+def run_system(plan: Plan, system: System, context: RunContext) -> SystemRun:
+    """Start a system, check its predictions, load it and stop it."""
+    context.scratch.mkdir(parents=True, exist_ok=True)
+    log = context.scratch / "output.log"
+    _prepare(system, context)
+    started = time.monotonic()
+    processes = ProcessGroup(system.commands(context), system.folder, system.env(context), log)
     try:
-        _wait(running, system, place.port, plan.reference)
-        found = Visit(system, time.monotonic() - began)
-        wrong = load.wrong_answers(system, place.port, plan.reference)
-        if wrong:
-            raise BenchError(f"{wrong}; not measured")
+        _wait_until_ready(processes, system, context.port, plan.reference)
+        run = SystemRun(system, time.monotonic() - started)
+        error = load_generator.find_errors(system, context.port, plan.reference)
+        if error:
+            raise BenchError(error)
         if plan.niceness is not None:
-            running.prioritize(plan.niceness)
+            processes.prioritize(plan.niceness)
         if system.name == OURS:
-            found.idle = watch(running)
-        load.run(system, place.port, WARM_UP, plan.reference, WARM_UP_SECONDS, plan.niceness)
-        for cell in plan.cells:
-            # What the load before left in the system's queues is not this one's.
-            load.answers(system, place.port, plan.reference)
-            found.seen[cell] = load.run(
-                system, place.port, cell, plan.reference, plan.seconds, plan.niceness
+            run.idle = measure_idle(processes)
+        load_generator.run(
+            system, context.port, WARM_UP, plan.reference, WARM_UP_SECONDS, plan.niceness
+        )
+        for load in plan.loads:
+            # Wait until the system has worked off what the previous load left in its queues.
+            load_generator.is_ready(system, context.port, plan.reference)
+            run.results[load] = load_generator.run(
+                system, context.port, load, plan.reference, plan.seconds, plan.niceness
             )
-        found.memory_mb = running.memory_mb()
+        run.memory_mb = processes.memory_mb()
     finally:
-        running.stop()
-    _tell(found)
-    return found
+        processes.stop()
+    _print_summary(run)
+    return run
 
 
-def _prepare(system: System, place: Place) -> None:
-    done = place.scratch / ".prepared"
+def _prepare(system: System, context: RunContext) -> None:
+    done = context.scratch / ".prepared"
     if system.prepare is None or done.exists():
         return
-    command = system.prepare(place)
-    step = Running([command], system.folder, system.env(place), place.scratch / "prepare.log")
+    command = system.prepare(context)
+    step = ProcessGroup(
+        [command], system.folder, system.env(context), context.scratch / "prepare.log"
+    )
     if step.wait() != 0:
-        raise BenchError(f"its preparation failed; its log: {step.log}")
+        raise BenchError(f"the preparation failed; see its log: {step.log}")
     done.touch()
 
 
-def _wait(running: Running, system: System, port: int, reference: Reference) -> None:
-    give_up = time.monotonic() + START_SECONDS
-    while not load.answers(system, port, reference):
-        if running.ended() or time.monotonic() > give_up:
-            raise BenchError(f"it did not start; its log: {running.log}")
-        running.tree()
+def _wait_until_ready(
+    processes: ProcessGroup, system: System, port: int, reference: Reference
+) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not load_generator.is_ready(system, port, reference):
+        if processes.any_exited() or time.monotonic() > deadline:
+            raise BenchError(f"it did not start; see its log: {processes.log}")
+        processes.tree()
         time.sleep(0.1)
 
 
-def _tell(found: Visit) -> None:
-    cells = ", ".join(
-        f"{cell.connections}{'' if cell.rows == 1 else f' x{cell.rows} rows'}: {seen.rps:.0f}/s "
-        f"p50 {seen.p50_ms:.2f} ms" + (f" {seen.errors} errors" if seen.errors else "")
-        for cell, seen in found.seen.items()
+def _print_summary(run: SystemRun) -> None:
+    results = ", ".join(
+        f"{load.connections}{'' if load.rows == 1 else f' x{load.rows} rows'}: {result.rps:.0f}/s "
+        f"p50 {result.p50_ms:.2f} ms" + (f" {result.errors} errors" if result.errors else "")
+        for load, result in run.results.items()
     )
-    say(f"  {found.system.name}: started in {found.start_s:.1f} s; {cells}")
+    say(f"  {run.system.name}: started in {run.start_s:.1f} s; {results}")

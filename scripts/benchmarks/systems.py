@@ -1,8 +1,8 @@
-"""The systems that are measured: ours and its peers, each with its best documented settings.
+"""The systems to measure: Stackserve and its peers, each with its best documented settings.
 
-A system is a value: what to install, what to run, how it is asked and how its answer is read.
-Where a framework's documents say a process a core, it gets that; where they leave the choice, what
-was quickest on 4 cores was taken.
+A system is a value: what to install, what to run, how to send rows and how to read the response.
+Systems run one process per core where their documentation says so. Where it leaves the choice open,
+they use the setting that was fastest on 4 cores.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a system runs in this round."""
+class RunContext:
+    """The port, paths and broker of one run of a system."""
 
     port: int
     venv: Path
@@ -54,37 +54,39 @@ class System:
 
     name: str
     peer: str
-    """The name under which its better setting counts."""
+    """The peer that the system is a setting of; only the faster setting counts."""
     requirements: Path
-    commands: Callable[[Place], list[list[str]]]
+    commands: Callable[[RunContext], list[list[str]]]
     folder: Path
-    environment: Callable[[Place], dict[str, str]] = lambda place: {"BENCH_ONNX": place.onnx}
+    environment: Callable[[RunContext], dict[str, str]] = lambda context: {
+        "BENCH_ONNX": context.onnx
+    }
     path: str = "/predict"
     path_many: str = ""
     body: Callable[[list[Row]], Any] = lambda rows: {"rows": rows}
     body_one: Callable[[Row], Any] | None = None
-    read: Callable[[Any], list[float]] = lambda answer: list(answer["probability"])
-    prepare: Callable[[Place], list[str]] | None = None
-    """A command to run once before the first start."""
+    read: Callable[[Any], list[float]] = lambda response: list(response["probability"])
+    prepare: Callable[[RunContext], list[str]] | None = None
+    """A command to run once, before the first start."""
     extra: dict[str, str] = field(default_factory=dict)
 
     def route(self, rows: int) -> str:
         return self.path if rows == 1 else self.path_many or self.path
 
-    def ask(self, rows: list[Row]) -> bytes:
+    def request_body(self, rows: list[Row]) -> bytes:
         one = len(rows) == 1 and self.body_one
         return json.dumps(one(rows[0]) if one else self.body(rows)).encode()
 
-    def env(self, place: Place) -> dict[str, str]:
-        path = f"{place.venv / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        own = {"PATH": path, "VIRTUAL_ENV": str(place.venv), "BENCH_PORT": str(place.port)}
-        return {**own, **self.environment(place), **self.extra}
+    def env(self, context: RunContext) -> dict[str, str]:
+        path = f"{context.venv / 'bin'}{os.pathsep}{os.environ['PATH']}"
+        own = {"PATH": path, "VIRTUAL_ENV": str(context.venv), "BENCH_PORT": str(context.port)}
+        return {**own, **self.environment(context), **self.extra}
 
 
 def _peer(
-    name: str, commands: Callable[[Place], list[list[str]]], *, peer: str = "", **more: Any
+    name: str, commands: Callable[[RunContext], list[list[str]]], *, peer: str = "", **more: Any
 ) -> System:
-    """A system whose program and requirements lie in a folder of its peer's name."""
+    """A system whose program and requirements are in peers/PEER/."""
     folder = PEERS / (peer or name)
     return System(
         name=name,
@@ -96,12 +98,12 @@ def _peer(
     )
 
 
-def as_it_is(rows: Any) -> Any:
+def unchanged(rows: Any) -> Any:
     return rows
 
 
 def _probabilities(predictions: list[dict[str, float]]) -> list[float]:
-    return [one["probability"] for one in predictions]
+    return [prediction["probability"] for prediction in predictions]
 
 
 ours = System(
@@ -109,28 +111,28 @@ ours = System(
     peer=OURS,
     requirements=ROOT / "production_server" / "requirements.txt",
     folder=ROOT,
-    commands=lambda place: [
+    commands=lambda context: [
         [
-            place.bin("python"),
+            context.bin("python"),
             "-m",
             "production_server",
             "serve",
             "--services",
             "--port",
-            str(place.port),
+            str(context.port),
         ]
     ],
-    environment=lambda place: {"STACKSERVE_HOME": str(place.scratch / "home")},
-    body=as_it_is,
-    body_one=as_it_is,
-    read=lambda answer: _probabilities(answer["predictions"]),
+    environment=lambda context: {"STACKSERVE_HOME": str(context.scratch / "home")},
+    body=unchanged,
+    body_one=unchanged,
+    read=lambda response: _probabilities(response["predictions"]),
 )
 
 tutorial = _peer(
     "tutorial",
-    lambda place: [
+    lambda context: [
         [
-            place.bin("celery"),
+            context.bin("celery"),
             "-A",
             "tasks",
             "worker",
@@ -140,35 +142,35 @@ tutorial = _peer(
             "WARNING",
         ],
         [
-            place.bin("gunicorn"),
+            context.bin("gunicorn"),
             "server:app",
             "--workers",
             "4",
             "--log-level",
             "warning",
             "--bind",
-            f"127.0.0.1:{place.port}",
+            f"127.0.0.1:{context.port}",
         ],
     ],
-    environment=lambda place: {
-        "BENCH_KERAS": place.keras,
-        "BENCH_BROKER_URL": place.broker_url,
+    environment=lambda context: {
+        "BENCH_KERAS": context.keras,
+        "BENCH_BROKER_URL": context.broker_url,
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     },
-    body=as_it_is,
+    body=unchanged,
 )
 
 fastapi_onnx = _peer(
     "fastapi_onnx",
-    lambda place: [
+    lambda context: [
         [
-            place.bin("uvicorn"),
+            context.bin("uvicorn"),
             "app:app",
             "--workers",
             CORES,
             "--port",
-            str(place.port),
+            str(context.port),
             "--loop",
             "uvloop",
             "--http",
@@ -179,16 +181,16 @@ fastapi_onnx = _peer(
         ]
     ],
     path_many="/predict_many",
-    body=as_it_is,
-    body_one=as_it_is,
-    read=lambda answer: _probabilities(answer if isinstance(answer, list) else [answer]),
+    body=unchanged,
+    body_one=unchanged,
+    read=lambda response: _probabilities(response if isinstance(response, list) else [response]),
 )
 
 
 def _litserve(name: str, batch: str, workers: str) -> System:
     return _peer(
         name,
-        lambda place: [[place.bin("python"), "server.py"]],
+        lambda context: [[context.bin("python"), "server.py"]],
         peer="litserve",
         extra={"BENCH_SERVERS": CORES, "BENCH_BATCH": batch, "BENCH_WORKERS": workers},
     )
@@ -199,15 +201,15 @@ litserve_batching = _litserve("litserve_batching", batch="64", workers="1")
 
 bentoml = _peer(
     "bentoml",
-    lambda place: [
+    lambda context: [
         [
-            place.bin("bentoml"),
+            context.bin("bentoml"),
             "serve",
             "service:Model",
             "--host",
             "127.0.0.1",
             "--port",
-            str(place.port),
+            str(context.port),
             "--quiet",
         ]
     ],
@@ -217,9 +219,9 @@ bentoml = _peer(
 
 mlflow = _peer(
     "mlflow",
-    lambda place: [
+    lambda context: [
         [
-            place.bin("mlflow"),
+            context.bin("mlflow"),
             "models",
             "serve",
             "--env-manager",
@@ -227,34 +229,34 @@ mlflow = _peer(
             "--workers",
             CORES,
             "--port",
-            str(place.port),
+            str(context.port),
             "--model-uri",
-            str(place.scratch / "mlflow_model"),
+            str(context.scratch / "mlflow_model"),
         ]
     ],
-    prepare=lambda place: [
-        place.bin("python"),
+    prepare=lambda context: [
+        context.bin("python"),
         "save.py",
-        place.onnx,
-        str(place.scratch / "mlflow_model"),
+        context.onnx,
+        str(context.scratch / "mlflow_model"),
     ],
     path="/invocations",
-    # Tensors, not data frames: quicker, and what the ONNX model takes.
+    # Tensors instead of data frames: they are faster, and the ONNX model takes them.
     body=lambda rows: {"inputs": [list(row.values()) for row in rows]},
-    read=lambda answer: (
-        [row[0] for row in next(iter(answer["predictions"].values()))]
-        if isinstance(answer["predictions"], dict)
-        else [row[0] for row in answer["predictions"]]
+    read=lambda response: (
+        [row[0] for row in next(iter(response["predictions"].values()))]
+        if isinstance(response["predictions"], dict)
+        else [row[0] for row in response["predictions"]]
     ),
     extra={"MLFLOW_DISABLE_TELEMETRY": "true"},
 )
 
 ray_serve = _peer(
     "ray_serve",
-    lambda place: [[place.bin("python"), "run.py"]],
+    lambda context: [[context.bin("python"), "run.py"]],
     path="/",
     extra={
-        # With 2 replicas both ends of the scale were slower here.
+        # 2 replicas were slower at both ends of the scale.
         "BENCH_WORKERS": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_USAGE_STATS_ENABLED": "0",

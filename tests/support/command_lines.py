@@ -7,24 +7,24 @@ from collections.abc import Callable, Sequence
 
 import click
 from benchmarks.cli import main as bench
-from benchmarks.deploy.cli import deploy as bench_deploy
+from benchmarks.deploy.command import deploy as bench_deploy
 from openstack_lab.cli import parser as lab
 
 from openstack_client.cli import main as launcher
 from production_server.cli import group as server
 from tests.support.documents import ROOT
 
-# As benchmarks/__main__.py puts it together.
+# The same group as in benchmarks/__main__.py.
 BENCH = click.Group(commands={**bench.commands, "deploy": bench_deploy})
-# What is not ours.
-USUAL = {"source", "python3", "pip"}
+# Programs of others; their arguments are not checked.
+FOREIGN = {"source", "python3", "pip"}
 
 
 def check(words: Sequence[str]) -> None:
-    """Raise click.UsageError, SystemExit or AssertionError if it is no command of ours."""
+    """Raise click.UsageError, SystemExit or AssertionError if the command would not parse."""
     program, *arguments = words[1:] if words[0] == "sudo" else words
     program = program.removeprefix("./").removeprefix("~/stackserve/bin/")
-    if program not in USUAL:
+    if program not in FOREIGN:
         PROGRAMS[program](arguments)
 
 
@@ -37,12 +37,12 @@ def _stackserve(arguments: list[str]) -> None:
 
 def _click(command: click.Command, arguments: list[str]) -> None:
     while isinstance(command, click.Group):
-        assert arguments, f"{command.name} needs a verb"
+        assert arguments, f"{command.name} needs a command"
         name, *arguments = arguments
         if any(name in option.opts for option in command.get_params(click.Context(command))):
             return
         found = command.get_command(click.Context(command), name)
-        assert found is not None, f"there is no verb {name!r}"
+        assert found is not None, f"unknown command {name!r}"
         command = found
     command.make_context(command.name, arguments)
 

@@ -1,1 +1,1 @@
-"""`scripts/bench deploy`: from the command to the first prediction, on a real cloud."""
+"""`scripts/bench deploy`: the time from the command to the first prediction, on a real cloud."""

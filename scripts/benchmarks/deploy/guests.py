@@ -1,4 +1,4 @@
-"""A server with any user data, made and removed by the launcher's own parts."""
+"""Create and delete servers with any user data, using the launcher's own code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from openstack_client.plan.make import make_plan, refuse
 from openstack_client.plan.model import Parcel
 from openstack_client.watch.progress import PlainDisplay, Progress
 
-# Servers of a benchmark come and go: their host keys are of no interest.
+# Benchmark servers are short-lived, so their host keys are not checked.
 SSH = [
     "-o",
     "BatchMode=yes",
@@ -41,16 +41,16 @@ RECEIVED = "cat /sys/class/net/e*/statistics/rx_bytes"
 
 @dataclass
 class Guest:
-    """A server that Nova calls ACTIVE."""
+    """A server in the state ACTIVE."""
 
     address: str
     login: list[str]
-    """ssh's command line, up to the command."""
+    """The ssh command line, without the command to run."""
     requested: float
-    """When Nova was asked for it, by time.monotonic()."""
+    """When the create request was sent, by time.monotonic()."""
 
     def ssh(self, command: str, timeout: float = 30) -> str | None:
-        """What a command says there; None when it cannot be run yet."""
+        """Run a command and return its output, or None if that fails."""
         try:
             done = subprocess.run(
                 [*self.login, command],
@@ -65,13 +65,13 @@ class Guest:
         return done.stdout if done.returncode == 0 else None
 
     def received(self) -> int | None:
-        """Bytes that the server has received since it was switched on."""
-        told = self.ssh(RECEIVED)
-        return sum(int(line) for line in told.split()) if told else None
+        """Bytes that the server has received since it booted."""
+        counters = self.ssh(RECEIVED)
+        return sum(int(count) for count in counters.split()) if counters else None
 
 
-class Bare(Launch):
-    """A launch that ends when the server has an address, and waits for nothing on it."""
+class BareLaunch(Launch):
+    """A launch that ends when the server has an address, without waiting for the service."""
 
     requested = 0.0
 
@@ -89,14 +89,14 @@ class Bare(Launch):
         return Guest(address, login, self.requested)
 
 
-def session(name: str) -> Session:
-    """The sourced cloud, as the launcher sees it."""
+def sourced_cloud(name: str) -> Session:
+    """Open a launcher session on the sourced cloud."""
     return open_session({"name": name})
 
 
-def stock_image(at: Session) -> str:
-    """The id of the image that a deploy would take if none were baked."""
-    choice = choices.image(at.settings.image, queries.gather(at.cloud))
+def stock_image(session: Session) -> str:
+    """The id of the image that a deploy would use without a baked one."""
+    choice = choices.image(session.settings.image, queries.gather(session.cloud))
     if choice.value is None:
         raise CloudError("There is no stock image.", problems=list(choice.problems))
     return choice.value.id
@@ -104,20 +104,24 @@ def stock_image(at: Session) -> str:
 
 @contextmanager
 def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
-    """A server with this user data, on the stock image if none is named; gone afterwards."""
-    at = session(name)
-    settings = at.settings.model_copy(update={"image": image or stock_image(at)})
+    """Create a server with this user data, by default on the stock image; delete it at the end."""
+    session = sourced_cloud(name)
+    settings = session.settings.model_copy(update={"image": image or stock_image(session)})
     plan, _ = make_plan(
-        at.cloud, settings, identity=at.login(), folder=at.folder, ssh_folder=at.ssh_folder
+        session.cloud,
+        settings,
+        identity=session.login(),
+        folder=session.folder,
+        ssh_folder=session.ssh_folder,
     )
     plan.parcel = dataclasses.replace(plan.parcel or Parcel(b"", "", ""), data=data)
     interrupts = Interrupts()
     with interrupts.installed():
-        launch = Bare(
-            cloud=at.cloud,
+        launch = BareLaunch(
+            cloud=session.cloud,
             settings=settings,
             plan=plan,
-            folder=at.folder,
+            folder=session.folder,
             progress=Progress(PlainDisplay(sys.stderr)),
             interrupts=interrupts,
             options=Options(),
@@ -125,16 +129,16 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
         try:
             yield launch.guest()
         finally:
-            remove(at, name)
+            remove(session, name)
 
 
-def remove(at: Session, name: str) -> None:
-    """Take away all of a deployment."""
-    Deleter(at.cloud, lambda text: None).delete(find(at.cloud, name))
-    delete_files(local_files(at.folder, name))
+def remove(session: Session, name: str) -> None:
+    """Delete everything that belongs to a deployment."""
+    Deleter(session.cloud, lambda text: None).delete(find(session.cloud, name))
+    delete_files(local_files(session.folder, name))
 
 
-def login_of(words: str) -> list[str]:
-    """The ssh command line that the launcher told, without its host key check."""
-    first, *rest = shlex.split(words)
+def login_command(command: str) -> list[str]:
+    """The launcher's ssh command line, with the host key check turned off."""
+    first, *rest = shlex.split(command)
     return [first, *SSH, *rest]

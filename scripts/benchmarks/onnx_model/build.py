@@ -1,7 +1,7 @@
-"""Write a Keras model as ONNX, node by node, from its own config and weights.
+"""Convert a Keras model to ONNX, node by node, from its config and weights.
 
-The layers that models of this project are made of are few; anything else is refused by name.
-Takes the folder that `reference.py` wrote (config.json, weights.npz), writes the ONNX file.
+Supports only the few layers that this project's models use, and names any other that it finds.
+Reads config.json and weights.npz from the folder that `reference.py` wrote.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Array = NDArray[np.float32]
 
 
 class Graph:
-    """Nodes and constants, in the order of the Keras layers."""
+    """The ONNX nodes and constants, in the order of the Keras layers."""
 
     def __init__(self, weights: dict[str, Array]) -> None:
         self.weights = weights
@@ -39,7 +39,7 @@ class Graph:
         return name
 
     def add(self, kind: str, config: dict[str, Any], inputs: list[str], output: str) -> None:
-        """One Keras layer or operation."""
+        """Add one Keras layer or operation."""
         if kind == "Dense":
             self.dense(config, inputs, output)
         elif kind == "Rescaling":
@@ -59,9 +59,7 @@ class Graph:
         elif kind == "Dropout":
             self.node("Identity", inputs[:1], output)
         else:
-            raise SystemExit(
-                f"{kind}: this layer has no ONNX counterpart here; add it to {__file__}"
-            )
+            raise SystemExit(f"The layer {kind} is not supported; add it to {__file__}.")
 
     def dense(self, config: dict[str, Any], inputs: list[str], output: str) -> None:
         kernel, bias = (self.constant(self.weights[f"{config['name']}/{i}"]) for i in (0, 1))
@@ -73,11 +71,11 @@ class Graph:
             names = {"linear": "Identity"}
             self.node(names.get(activation, activation.capitalize()), [linear], output)
         else:
-            raise SystemExit(f"{activation}: this activation has no ONNX counterpart here")
+            raise SystemExit(f"The activation {activation} is not supported; add it to {__file__}.")
 
 
 def tensors(value: Any) -> list[Any]:
-    """The names of the layers whose outputs a layer takes, and plain numbers as they are."""
+    """The inputs of a layer: the names of other layers, and plain numbers unchanged."""
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return [value["config"]["keras_history"][0]]
     if isinstance(value, (list, tuple)):
@@ -102,14 +100,14 @@ def build(folder: Path) -> onnx.ModelProto:
             layer["name"],
         )
     value = helper.make_tensor_value_info
-    made = helper.make_graph(
+    onnx_graph = helper.make_graph(
         graph.nodes,
         "model",
         [value(source, TensorProto.FLOAT, ["rows", width])],
         [value(sink, TensorProto.FLOAT, ["rows", None])],
         graph.constants,
     )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)])
+    model = helper.make_model(onnx_graph, opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = 8
     onnx.checker.check_model(model)
     return model

@@ -1,4 +1,4 @@
-"""BentoML with onnxruntime: a process a worker, each with the model."""
+"""BentoML with onnxruntime: each worker is a process that loads the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FastAPI with onnxruntime in the web process: nothing between request and model."""
+"""FastAPI with onnxruntime in the web process, without a queue."""
 
 from __future__ import annotations
 
@@ -33,33 +33,35 @@ class Row(BaseModel):
         )
 
 
-class Answer(BaseModel):
+class Prediction(BaseModel):
     label: str
     probability: float
 
 
 options = ort.SessionOptions()
-# A thread pool costs more than a model this small; the processes are the parallelism.
+# For such a small model, a thread pool costs more than it saves; uvicorn runs one process per core.
 options.intra_op_num_threads = 1
 session = ort.InferenceSession(os.environ["BENCH_ONNX"], options)
 app = FastAPI()
 
 
-def answers(rows: list[Row]) -> list[Answer]:
+def predictions(rows: list[Row]) -> list[Prediction]:
     matrix = np.array([row.values() for row in rows], np.float32)
-    chances = session.run(None, {"measurements": matrix})[0][:, 0].tolist()
+    probabilities = session.run(None, {"measurements": matrix})[0][:, 0].tolist()
     return [
-        Answer(label="diabetes" if chance >= 0.5 else "no diabetes", probability=chance)
-        for chance in chances
+        Prediction(
+            label="diabetes" if probability >= 0.5 else "no diabetes", probability=probability
+        )
+        for probability in probabilities
     ]
 
 
-# Not `def`: the model takes microseconds, less than the hop to a thread.
+# `async def`, because the model takes microseconds: less than handing the call to a thread.
 @app.post("/predict")
-async def predict(row: Row) -> Answer:
-    return answers([row])[0]
+async def predict(row: Row) -> Prediction:
+    return predictions([row])[0]
 
 
 @app.post("/predict_many")
-async def predict_many(rows: list[Row]) -> list[Answer]:
-    return answers(rows)
+async def predict_many(rows: list[Row]) -> list[Prediction]:
+    return predictions(rows)

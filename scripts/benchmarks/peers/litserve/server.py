@@ -1,4 +1,4 @@
-"""LitServe with onnxruntime; BENCH_BATCH rows at most are gathered, 1 gathers none."""
+"""LitServe with onnxruntime; BENCH_BATCH is the maximum batch size, 1 turns batching off."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Model(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    gathering = {"max_batch_size": BATCH, "batch_timeout": 0.0001} if BATCH > 1 else {}
+    batching = {"max_batch_size": BATCH, "batch_timeout": 0.0001} if BATCH > 1 else {}
     server = litserve.LitServer(
-        Model(**gathering),
+        Model(**batching),
         accelerator="cpu",
         workers_per_device=int(os.environ["BENCH_WORKERS"]),
         fast_queue=True,

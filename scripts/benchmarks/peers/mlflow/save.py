@@ -1,4 +1,4 @@
-"""Save the ONNX model as MLflow wants it, with a signature that makes JSON's numbers float32."""
+"""Save the ONNX model in MLflow's format, with a signature that casts JSON numbers to float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray Serve with onnxruntime: the ingress is a plain ASGI-style callable, its quickest form."""
+"""Ray Serve with onnxruntime; a plain callable as ingress is its fastest option."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Model:
     async def __call__(self, request: Request) -> dict[str, list[float]]:
         rows = (await request.json())["rows"]
         matrix = np.array([list(row.values()) for row in rows], np.float32)
-        chances = self.session.run(None, {"measurements": matrix})[0][:, 0]
-        return {"probability": chances.tolist()}
+        probabilities = self.session.run(None, {"measurements": matrix})[0][:, 0]
+        return {"probability": probabilities.tolist()}
 
 
 app = Model.bind()

@@ -1,4 +1,4 @@
-"""Ray Serve on this machine alone: starts Ray, serves until it is told to stop."""
+"""Run Ray Serve on this machine only, until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 

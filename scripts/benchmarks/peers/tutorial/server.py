@@ -1,4 +1,4 @@
-"""The usual tutorial's web server: send a Celery task, wait for its result."""
+"""The web server of a typical tutorial: send a Celery task and wait for its result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ app = Flask(__name__)
 
 
 @app.post("/predict")
-def answer():
+def predict_rows():
     rows = request.get_json()
     probability = predict.delay([list(row.values()) for row in rows]).get(timeout=60)
     return jsonify(probability=probability)

@@ -1,4 +1,4 @@
-"""The usual tutorial's task: model.predict on TensorFlow, once for each request."""
+"""The Celery task of a typical tutorial: model.predict on TensorFlow, once per request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = Celery("tasks", broker=os.environ["BENCH_BROKER_URL"], backend="rpc://")
 
 @cache
 def model():
-    """Loaded once a process, which is kinder than the many tutorials that load it in the task."""
+    """Load the model once per process; many tutorials load it in every task, which is slower."""
     import keras
 
     return keras.saving.load_model(os.environ["BENCH_KERAS"], compile=False)

@@ -1,5 +1,5 @@
--- Posts the lines of the file BENCH_BODIES in turn; prints what it saw as JSON.
-local requests, at = {}, 0
+-- Send the lines of the file $BENCH_BODIES as request bodies, in turn; print the results as JSON.
+local requests, index = {}, 0
 
 init = function()
   wrk.method = "POST"
@@ -10,8 +10,8 @@ init = function()
 end
 
 request = function()
-  at = at % #requests + 1
-  return requests[at]
+  index = index % #requests + 1
+  return requests[index]
 end
 
 done = function(summary, latency)

@@ -1,4 +1,4 @@
-"""User data for the usual way: upgrade, build tools, pip, and the tutorial's two programs."""
+"""User data of the usual cloud-config: upgrade, build tools, pip, the tutorial's two programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.systems import HERE, ROOT
 FOLDER = Path("/opt/tutorial")
 MARKS = FOLDER / "marks"
 PORT = 5100
-CONFIG = Path(__file__).with_name("usual.yaml")
+CONFIG = Path(__file__).with_name("usual_config.yaml")
 TUTORIAL = HERE / "peers" / "tutorial"
 MODEL = ROOT / "production_server" / "shipped" / "diabetes-1" / "model.keras"
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -21,7 +21,7 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 MARK = f"""#!/bin/sh
 echo "$1 $(cut -d ' ' -f 1 /proc/uptime)" >> {MARKS}
 """
-# Debian 12 and later want to be told that pip may install beside apt's own packages.
+# On Debian 12 and later, pip refuses to install beside apt's packages without this permission.
 PIP = f"""#!/bin/sh
 export HOME=/root PIP_BREAK_SYSTEM_PACKAGES=1 PIP_ROOT_USER_ACTION=ignore PIP_CERT={BUNDLE}
 exec pip3 "$@"
@@ -32,7 +32,7 @@ BENCH_KERAS={FOLDER}/model.keras
 
 
 def user_data(ca_bundle: str | None, apt_mirror: str | None, pip_index: str | None) -> bytes:
-    """The cloud-cfg, compressed, with what this cloud's servers need to reach the mirrors."""
+    """The compressed cloud-config, with the settings that this cloud needs to reach its mirrors."""
     config = yaml.safe_load(CONFIG.read_text())
     environment = ENVIRONMENT
     pip = PIP.replace("exec", f"export PIP_INDEX_URL={pip_index}\nexec") if pip_index else PIP

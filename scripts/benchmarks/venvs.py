@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, in a cache outside of the project."""
+"""One virtual environment for each peer, cached outside the project."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from environment import VENV, _uv, say, uv_environment
+from environment import VENV, ensure_uv, say, uv_environment
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stackserve-bench"
 
 
 def ensure(requirements: Path, cache: Path, name: str) -> Path:
-    """The environment with exactly what the file pins; made when that changes."""
+    """Return the environment with the pinned requirements; recreate it when they change."""
     venv = cache / "venvs" / name
     stamp = venv / ".installed"
-    wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
+    fingerprint = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == fingerprint:
         return venv
     say(f"Installing {name} ...")
-    uv, settings = str(_uv(VENV)), uv_environment(VENV)
+    uv, settings = str(ensure_uv(VENV)), uv_environment(VENV)
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", str(VENV / "bin" / "python"), str(venv)],
         [
@@ -37,11 +37,11 @@ def ensure(requirements: Path, cache: Path, name: str) -> Path:
         ],
     ):
         subprocess.run(command, env=settings, check=True)
-    stamp.write_text(wanted)
+    stamp.write_text(fingerprint)
     return venv
 
 
 def installed_mb(venv: Path) -> float:
-    """What the environment takes on disk."""
+    """The disk space that the environment takes."""
     files = (path for path in venv.rglob("*") if path.is_file() and not path.is_symlink())
     return sum(path.stat().st_blocks * 512 for path in files) / 1e6
