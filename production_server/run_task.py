@@ -13,7 +13,6 @@ from production_server.messaging.app import PREDICT_QUEUE, create_app
 from production_server.messaging.lane import Lane
 from production_server.model.registry import Registry
 from production_server.settings import Settings
-from production_server.web.answers import prediction
 from production_server.web.rows import RowSchema
 
 
@@ -41,7 +40,7 @@ def run_task(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
             )
         ),
         "version": answer.version,
-        "prediction": prediction(card, answer.rows()[0]),
+        "prediction": card.output.prediction(answer.rows()[0]),
         "inference_seconds": answer.seconds,
         "seconds": elapsed,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from production_server.cli.registries import (
     registry_option,
 )
 from production_server.errors import DataError, RowsRefused
+from production_server.figures import write
 
 if TYPE_CHECKING:
     from production_server.model.card import Card
@@ -93,52 +93,30 @@ def _one(card: Card, given: dict[str, str], predictor: Predictor, as_json: bool)
     prediction = told["predictions"][0]
     for warning in prediction["warnings"]:
         click.echo(f"warning: {warning['detail']}", err=True)
-    if card.kind == "regression":
-        click.echo(f"{card.target}: {prediction['value']:.6g} {card.unit}".rstrip())
-    elif card.kind == "binary":
-        chance = f"probability of {card.classes[1]}: {prediction['probability']:.4f}"
-        click.echo(f"{prediction['label']} ({chance})")
-    else:
-        chances = ", ".join(f"{k} {v:.4f}" for k, v in prediction["probabilities"].items())
-        click.echo(f"{prediction['label']} ({chances})")
+    output = card.output
+    click.echo(write(output.lines()[output.choose(outputs[0])], prediction))
     click.echo(f"by {card.version}", err=True)
 
 
 def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -> None:
     """The columns are those of a job's result; a row that cannot be answered refuses the table."""
     from production_server.batch_sizes import LARGEST_BATCH
-    from production_server.jobs.acceptance import answer_of
     from production_server.jobs.intake import Body, Limits, chunks
     from production_server.jobs.ledger import Ledger
-    from production_server.jobs.results import columns
+    from production_server.jobs.results import csv_header, csv_line, csv_lines
 
     ledger = Ledger("line", card)
     limits = Limits(rows=sys.maxsize, body=sys.maxsize, chunk_rows=LARGEST_BATCH)
-    writer = csv.writer(output, lineterminator="\n")
     number = 0
     try:
         parts = chunks(Body(source, limits.body), "csv", card, limits, ledger, ignore_unknown=True)
         for part in parts:
             if not number:
-                writer.writerow(name for name in columns(answer_of(card)) if name != "error")
-            for outputs in predictor.predict(part).tolist():
-                writer.writerow([number, *cells(card, outputs)])
-                number += 1
+                output.write(csv_line(csv_header(card.output)) + "\n")
+            output.writelines(csv_lines(card.output, predictor.predict(part), number, end="\n"))
+            number += len(part)
     except RowsRefused as refused:
         told = "\n".join(f"  line {error['line']}: {error['detail']}" for error in refused.errors)
         raise DataError(f"{refused}\n{told}", "Correct the file and try again.") from refused
     for warning in ledger.warnings():
         click.echo(f"warning: {warning['detail']}", err=True)
-
-
-def cells(card: Card, outputs: list[float]) -> list[str]:
-    """One row's outputs as cells; a float32 has no more than 8 digits to tell."""
-    from production_server.web.answers import prediction
-
-    told = prediction(card, outputs)
-    if card.kind == "regression":
-        return [f"{told['value']:.8g}"]
-    label = [told["label"], f"{told['probability']:.8g}"]
-    if card.kind == "binary":
-        return [*label, "true" if told["positive"] else "false"]
-    return [*label, *(f"{chance:.8g}" for chance in told["probabilities"].values())]

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from production_server.model.card import Card, Metrics
+from production_server.model.card import Card
+from production_server.model.metrics import Metrics
 from production_server.model.registry import Registry
 from production_server.settings import load_settings
 

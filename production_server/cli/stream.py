@@ -77,7 +77,6 @@ def answer_lines(
     lines: list[bytes], before: int, card: Card, schema: RowSchema, predictor: Predictor
 ) -> list[dict[str, Any]]:
     """An answer for each line that is not blank; `before` lines came earlier."""
-    from production_server.web.answers import prediction
     from production_server.web.problems import Problem
 
     told: list[dict[str, Any]] = []
@@ -100,7 +99,7 @@ def answer_lines(
         values = np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1)
         outputs = predictor.predict(values).tolist()
         for (place, warnings), row in zip(waiting, outputs, strict=True):
-            told[place] |= {**prediction(card, row), "warnings": warnings}
+            told[place] |= {**card.output.prediction(row), "warnings": warnings}
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from production_server.jobs.intake import Body, Limits, Media, chunks
@@ -66,11 +66,4 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
 
 def answer_of(card: Card) -> dict[str, Any]:
     """What is needed to read this card's outputs later, when its version may be gone."""
-    return {
-        "model": card.name,
-        "kind": card.kind,
-        "target": card.target,
-        "classes": card.classes,
-        "threshold": card.threshold,
-        "unit": card.unit,
-    }
+    return {"model": card.name, "kind": card.kind, **asdict(card.output)}

@@ -2,7 +2,7 @@
 
 Every row of the upload is there, in its order, numbered from 0: a row of a failed chunk has the
 reason instead of an answer. A million rows are written, so each line is one format operation with
-a template made beforehand for each class.
+a template made beforehand for each label.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -19,49 +20,49 @@ from numpy.typing import NDArray
 from production_server.errors import StoreError
 from production_server.jobs.records import Job, Part
 from production_server.jobs.store import Store
+from production_server.model.outputs import KINDS, Output
+from production_server.model.outputs.output import NUMBER
 
 PARTS_AT_ONCE = 4
 # A float32 has about 7 digits; the 17 of its float64 would double the size of the file.
-NUMBER = "%.8g"
+NUMBER_FORMAT = "%.8g"
 
 
-def columns(answer: dict[str, Any]) -> list[str]:
-    """Names of a CSV result's columns for a model's kind."""
-    if answer["kind"] == "regression":
-        return ["row", "value", "error"]
-    if answer["kind"] == "binary":
-        return ["row", "label", "probability", "positive", "error"]
-    each = [f"probability_{name}" for name in answer["classes"]]
-    return ["row", "label", "probability", *each, "error"]
+def output_of(answer: dict[str, Any]) -> Output:
+    """The output that the job's version had when the job was accepted."""
+    known = {field.name: answer[field.name] for field in fields(Output) if field.name in answer}
+    return KINDS[answer["kind"]](**known)
 
 
-def csv_templates(answer: dict[str, Any]) -> list[str]:
-    """For each class (or the one value), the line of a row that was given it."""
-    if answer["kind"] == "regression":
-        return [f"%d,{NUMBER},\n"]
-    labels = [_literal(csv_line([name])) for name in answer["classes"]]
-    if answer["kind"] == "binary":
-        flags = ("false", "true")
-        return [f"%d,{name},{NUMBER},{flag},\n" for name, flag in zip(labels, flags, strict=True)]
-    numbers = ",".join([NUMBER] * (1 + len(labels)))
-    return [f"%d,{name},{numbers},\n" for name in labels]
+def csv_header(output: Output) -> list[str]:
+    return ["row", *output.columns]
 
 
-def json_templates(answer: dict[str, Any]) -> list[str]:
-    """The same for JSON, with the names that POST /predict uses."""
-    if answer["kind"] == "regression":
-        target, unit = _literal(json.dumps(answer["target"])), _literal(json.dumps(answer["unit"]))
-        return [f'{{"row": %d, "label": {target}, "value": {NUMBER}, "unit": {unit}}}']
-    labels = [_literal(json.dumps(name)) for name in answer["classes"]]
-    if answer["kind"] == "binary":
-        rest = ['"positive": false}', '"positive": true}']
-    else:
-        each = ", ".join(f"{name}: {NUMBER}" for name in labels)
-        rest = [f'"probabilities": {{{each}}}}}'] * len(labels)
+def csv_templates(output: Output, end: str) -> list[str]:
+    """For each label, the line of a row that was given it."""
     return [
-        f'{{"row": %d, "label": {name}, "probability": {NUMBER}, {more}'
-        for name, more in zip(labels, rest, strict=True)
+        ",".join(["%d", *(NUMBER_FORMAT if cell == NUMBER else _cell(cell) for cell in cells)])
+        + end
+        for cells in output.csv_cells()
     ]
+
+
+def json_templates(output: Output) -> list[str]:
+    """The same for JSON, with the names that POST /predict uses."""
+    return [
+        '{"row": %d, '
+        + _literal(json.dumps(members)[1:]).replace(json.dumps(NUMBER), NUMBER_FORMAT)
+        for members in output.json_members()
+    ]
+
+
+def csv_lines(output: Output, outputs: NDArray[np.float32], first: int, end: str) -> list[str]:
+    """A line for each row's outputs; `end` closes it."""
+    return _lines(output, csv_templates(output, end), outputs, first)
+
+
+def _cell(text: str) -> str:
+    return _literal(csv_line([text]))
 
 
 def csv_line(cells: list[Any]) -> str:
@@ -72,8 +73,9 @@ def csv_line(cells: list[Any]) -> str:
 
 def as_csv(store: Store, job: Job) -> Iterator[bytes]:
     """Header, then a line a row."""
-    names = columns(job.answer)
-    templates = csv_templates(job.answer)
+    output = output_of(job.answer)
+    names = [*csv_header(output), "error"]
+    templates = csv_templates(output, ",\n")
     yield (csv_line(names) + "\n").encode()
     first = 0
     for part in _parts(store, job):
@@ -81,14 +83,15 @@ def as_csv(store: Store, job: Job) -> Iterator[bytes]:
             failed = _literal(csv_line([*[""] * (len(names) - 1), part.reason]))
             lines = [f"%d{failed}\n" % number for number in range(first, first + part.count)]
         else:
-            lines = _lines(job.answer, templates, part, first)
+            lines = _lines(output, templates, _numbers(part), first)
         first += part.count
         yield "".join(lines).encode()
 
 
 def as_json(store: Store, job: Job) -> Iterator[bytes]:
     """One object; its `predictions` hold an object a row."""
-    templates = json_templates(job.answer)
+    output = output_of(job.answer)
+    templates = json_templates(output)
     head = {"job": job.id, "model": job.answer["model"], "version": job.version, "rows": job.rows}
     yield (json.dumps(head)[:-1] + ', "predictions": [').encode()
     first = 0
@@ -97,32 +100,34 @@ def as_json(store: Store, job: Job) -> Iterator[bytes]:
             failed = f'{{"row": %d, "error": {_literal(json.dumps(part.reason))}}}'
             lines = [failed % number for number in range(first, first + part.count)]
         else:
-            lines = _lines(job.answer, templates, part, first, null="null")
+            lines = _lines(output, templates, _numbers(part), first, null="null")
         yield ((",\n" if first else "\n") + ",\n".join(lines)).encode()
         first += part.count
     yield b"\n]}\n"
 
 
 def _lines(
-    answer: dict[str, Any], templates: Sequence[str], part: Part, first: int, null: str = ""
+    output: Output,
+    templates: Sequence[str],
+    outputs: NDArray[np.float32],
+    first: int,
+    null: str = "",
 ) -> list[str]:
-    outputs = np.frombuffer(part.outputs or b"", "<f4").reshape(part.count, -1)
-    numbers: NDArray[np.float32] = outputs
-    if answer["kind"] == "regression":
-        classes = [0] * part.count
-    elif answer["kind"] == "binary":
-        classes = (outputs[:, 0] >= answer["threshold"]).astype(int).tolist()
-    else:
-        classes = outputs.argmax(axis=1).tolist()
-        numbers = np.column_stack((outputs.max(axis=1), outputs))
+    labels, numbers = output.arrange(outputs)
     rows: list[list[Any]] = numbers.tolist()
-    if not np.isfinite(numbers).all():  # what a broken model says is no number in JSON or CSV
-        templates = [template.replace(NUMBER, "%s") for template in templates]
-        rows = [[NUMBER % value if np.isfinite(value) else null for value in row] for row in rows]
+    if not np.isfinite(numbers).all():  # a broken model's NaN has no place in JSON or CSV
+        templates = [template.replace(NUMBER_FORMAT, "%s") for template in templates]
+        rows = [
+            [NUMBER_FORMAT % value if np.isfinite(value) else null for value in row] for row in rows
+        ]
     return [
-        templates[index] % (number, *row)
-        for number, (index, row) in enumerate(zip(classes, rows, strict=True), first)
+        templates[label] % (number, *row)
+        for number, (label, row) in enumerate(zip(labels.tolist(), rows, strict=True), first)
     ]
+
+
+def _numbers(part: Part) -> NDArray[np.float32]:
+    return np.frombuffer(part.outputs or b"", "<f4").reshape(part.count, -1)
 
 
 def _literal(text: str) -> str:

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from production_server.errors import CardError
+from production_server.model.metrics import Metrics, Part
+from production_server.model.outputs import KINDS, Kind, Output
 
-Kind = Literal["binary", "multiclass", "regression"]
 NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$"
 VERSION_PATTERN = r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*-[1-9][0-9]*$"
 CARD_FILE = "card.json"
 MODEL_FILE = "model.keras"
-
-
-class Part(BaseModel):
-    """A piece of the card: unknown keys are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Feature(Part):
@@ -60,59 +55,6 @@ class Feature(Part):
     @property
     def title(self) -> str:
         return self.label or self.name.replace("_", " ").capitalize()
-
-
-class CalibrationBin(Part):
-    """Held-out rows whose probability fell in [low, high)."""
-
-    low: float
-    high: float
-    count: int
-    predicted: float = Field(description="mean probability in the bin")
-    observed: float = Field(description="share of positives in the bin")
-
-
-class RocPoint(Part):
-    false_positive_rate: float
-    true_positive_rate: float
-
-
-class HeldOut(Part):
-    """Truth (class index, or value) and answer of each held-out row; no inputs are kept."""
-
-    truth: list[float]
-    probability: list[float] | list[list[float]] = Field(
-        description="binary: of the positive class; multiclass: one a class; regression: the value"
-    )
-
-
-class CrossValidation(Part):
-    """Mean over the folds, of the model and of a logistic regression on the very same folds."""
-
-    folds: int
-    auc: float
-    baseline_auc: float
-    fold_auc: list[float]
-    fold_baseline_auc: list[float]
-
-
-class Metrics(Part):
-    """How good the model is on rows it has not seen; fields that its kind lacks are null."""
-
-    rows_train: int
-    rows_test: int
-    accuracy: float | None = None
-    roc_auc: float | None = None
-    brier: float | None = None
-    log_loss: float | None = None
-    mae: float | None = None
-    rmse: float | None = None
-    r2: float | None = None
-    confusion: list[list[int]] = Field([], description="row: truth, column: answer")
-    calibration: list[CalibrationBin] = Field([])
-    roc: list[RocPoint] = Field([])
-    held_out: HeldOut | None = None
-    cross_validation: CrossValidation | None = None
 
 
 class CohortGroup(Part):
@@ -165,23 +107,22 @@ class Card(Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Card:
-        count = len(self.classes)
-        if self.kind == "binary" and count != 2:
-            raise ValueError(f"a binary model has 2 classes, not {count}")
-        if self.kind == "multiclass" and count < 2:
-            raise ValueError(f"a multiclass model has 2 or more classes, not {count}")
-        if self.kind == "regression" and count:
-            raise ValueError("a regression model has no classes")
-        if len(set(self.classes)) != count:
+        self.output.check_classes()
+        if len(set(self.classes)) != len(self.classes):
             raise ValueError("class labels must differ from each other")
         if version_name(self.version) != self.name:
             raise ValueError(f"version {self.version!r} does not belong to model {self.name!r}")
         return self
 
     @property
+    def output(self) -> Output:
+        """What the model's numbers mean."""
+        return KINDS[self.kind](self.target, self.classes, self.threshold, self.unit)
+
+    @property
     def width(self) -> int:
         """How many numbers the model answers for a row."""
-        return len(self.classes) if self.kind == "multiclass" else 1
+        return self.output.width
 
     @property
     def feature_names(self) -> list[str]:

@@ -13,7 +13,9 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from production_server.errors import CardError
-from production_server.model.card import NAME_PATTERN, Card, Feature, Kind, Part, explain
+from production_server.model.card import NAME_PATTERN, Card, Feature, explain
+from production_server.model.metrics import Part
+from production_server.model.outputs import Kind
 
 DIABETES = Path(__file__).with_name("diabetes.toml")
 _MOST_BYTES = 1_000_000

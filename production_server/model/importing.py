@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from production_server.errors import ModelError
-from production_server.model import cohort, kerasfiles, legacy, scores
+from production_server.model import cohort, kerasfiles, legacy
 from production_server.model.card import CARD_FILE, MODEL_FILE, read_card
 from production_server.model.predictor import Predictor
 from production_server.model.registry import refuse_changed
@@ -18,8 +18,9 @@ from production_server.model.training import provenance
 if TYPE_CHECKING:
     import keras
 
-    from production_server.model.card import Card, Metrics
+    from production_server.model.card import Card
     from production_server.model.dataset import Table
+    from production_server.model.metrics import Metrics
     from production_server.model.registry import Registry
 
 _HDF5 = (".h5", ".hdf5")
@@ -108,26 +109,13 @@ def refuse_misfit(card: Card, answers: NDArray[np.float32]) -> None:
             "the model answers NaN or infinity to plausible rows",
             "Check low, high and default in the features file, and the model's weights.",
         )
-    if card.kind == "regression":
-        return
-    slack = 1e-4
-    if answers.min() < -slack or answers.max() > 1 + slack:
-        raise ModelError(
-            f"the answers of a {card.kind} model must be probabilities; this one's go from "
-            f"{answers.min():g} to {answers.max():g}",
-            "Add a sigmoid (binary) or softmax (multiclass) as the last activation.",
-        )
-    if card.kind == "multiclass" and np.abs(answers.sum(axis=1) - 1).max() > 1e-3:
-        raise ModelError(
-            "the probabilities of the classes do not sum to 1",
-            "Use softmax as the last activation.",
-        )
+    card.output.check_answers(answers)
 
 
 def measured(card: Card, predictor: Predictor, table: Table) -> Metrics:
     """How good a model is on a table with known outcomes."""
     answers = predictor.predict(table.rows.astype(np.float32)).astype(np.float64)
-    return scores.measure(card.kind, table.truth, answers, threshold=card.threshold)
+    return card.output.measure(table.truth, answers)
 
 
 def described(card: Card, predictor: Predictor, table: Table) -> dict[str, object]:

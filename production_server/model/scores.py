@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from production_server.model.card import CalibrationBin, HeldOut, Kind, Metrics, RocPoint
+from production_server.model.metrics import CalibrationBin, HeldOut, RocPoint
 
 Array = NDArray[np.float64]
 _MOST_ROC_POINTS = 400
@@ -59,80 +61,35 @@ def calibration(truth: Array, probability: Array, bins: int = 10) -> list[Calibr
     ]
 
 
-def confusion(truth: NDArray[np.int64], answer: NDArray[np.int64], classes: int) -> list[list[int]]:
+def confusion(truth: Array, answer: NDArray[Any], classes: int) -> list[list[int]]:
     """Counts: row the truth, column the answer."""
-    counts = np.bincount(truth * classes + answer, minlength=classes * classes)
+    places = truth.astype(np.int64) * classes + answer
+    counts = np.bincount(places, minlength=classes * classes)
     table: list[list[int]] = counts.reshape(classes, classes).tolist()
     return table
 
 
-def measure(
-    kind: Kind, truth: Array, answers: Array, *, threshold: float = 0.5, rows_train: int = 0
-) -> Metrics:
-    """Every score that a kind of model has, for answers [n, width] against truth [n]."""
-    if kind == "binary":
-        return _binary(truth, answers[:, 0], threshold, rows_train)
-    if kind == "multiclass":
-        return _multiclass(truth, answers, rows_train)
-    return _regression(truth, answers[:, 0], rows_train)
+def log_loss(truth: Array, chance: Array) -> float:
+    """Of the probability of the positive class."""
+    safe = np.clip(chance, _EPSILON, 1 - _EPSILON)
+    return short(-np.mean(truth * np.log(safe) + (1 - truth) * np.log(1 - safe)))
 
 
-def _binary(truth: Array, probability: Array, threshold: float, rows_train: int) -> Metrics:
-    answer = (probability >= threshold).astype(np.int64)
-    safe = np.clip(probability, _EPSILON, 1 - _EPSILON)
-    loss = -np.mean(truth * np.log(safe) + (1 - truth) * np.log(1 - safe))
-    both = 0 < truth.sum() < len(truth)
-    return Metrics(
-        rows_train=rows_train,
-        rows_test=len(truth),
-        accuracy=_short(np.mean(answer == truth)),
-        roc_auc=_short(roc_auc(truth, probability)) if both else None,
-        brier=_short(np.mean((probability - truth) ** 2)),
-        log_loss=_short(loss),
-        confusion=confusion(truth.astype(np.int64), answer, 2),
-        calibration=calibration(truth, probability),
-        roc=roc_points(truth, probability) if both else [],
-        held_out=_held_out(truth, probability),
-    )
-
-
-def _multiclass(truth: Array, probability: Array, rows_train: int) -> Metrics:
-    classes = probability.shape[1]
+def log_loss_of_classes(truth: Array, chances: Array) -> float:
+    """Of a probability for each class."""
     index = truth.astype(np.int64)
-    answer = probability.argmax(axis=1)
-    chosen = np.clip(probability[np.arange(len(index)), index], _EPSILON, 1.0)
-    one_hot = np.eye(classes)[index]
-    each = [roc_auc(one_hot[:, c], probability[:, c]) for c in np.unique(index)]
-    return Metrics(
-        rows_train=rows_train,
-        rows_test=len(truth),
-        accuracy=_short(np.mean(answer == index)),
-        # One class against the rest, averaged over the classes that occur.
-        roc_auc=_short(np.mean(each)) if len(each) > 1 else None,
-        brier=_short(np.mean(((probability - one_hot) ** 2).sum(axis=1))),
-        log_loss=_short(-np.mean(np.log(chosen))),
-        confusion=confusion(index, answer, classes),
-        held_out=_held_out(truth, probability),
-    )
+    chosen = np.clip(chances[np.arange(len(index)), index], _EPSILON, 1.0)
+    return short(-np.mean(np.log(chosen)))
 
 
-def _regression(truth: Array, value: Array, rows_train: int) -> Metrics:
-    error = value - truth
-    spread = float(((truth - truth.mean()) ** 2).sum())
-    return Metrics(
-        rows_train=rows_train,
-        rows_test=len(truth),
-        mae=_short(np.abs(error).mean()),
-        rmse=_short(np.sqrt((error**2).mean())),
-        r2=_short(1 - (error**2).sum() / spread) if spread else None,
-        held_out=_held_out(truth, value),
-    )
+def one_hot(truth: Array, classes: int) -> Array:
+    return np.eye(classes)[truth.astype(np.int64)]
 
 
-def _held_out(truth: Array, answers: Array) -> HeldOut:
+def held_out(truth: Array, answers: Array) -> HeldOut:
     part = slice(0, _MOST_HELD_OUT)
     return HeldOut(truth=truth[part].tolist(), probability=np.round(answers[part], 6).tolist())
 
 
-def _short(number: float | np.floating) -> float:
+def short(number: float | np.floating) -> float:
     return round(float(number), 6)

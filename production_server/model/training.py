@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from production_server.errors import DataError, ModelError, RegistryError
 from production_server.model import cohort, folds, scores
 from production_server.model.baseline import LogisticRegression, Scaling
-from production_server.model.card import Card, CrossValidation
+from production_server.model.card import Card
 from production_server.model.kerasfiles import keras_module
+from production_server.model.metrics import CrossValidation
 from production_server.model.network import SEARCH, Recipe, build
+from production_server.model.outputs import Binary
 from production_server.model.predictor import Predictor
 from production_server.places import COMMAND
 
@@ -84,13 +86,9 @@ def train(
 
     model = fit(rows, truth, zero_is_missing, recipe, seed)
     answers = np.asarray(model(table.rows[aside].astype(np.float32), training=False), np.float64)
-    measured = scores.measure(
-        "binary",
-        table.truth[aside],
-        answers,
-        threshold=card.threshold,
-        rows_train=len(truth),
-    ).model_copy(update={"cross_validation": validation})
+    measured = card.output.measure(table.truth[aside], answers, len(truth)).model_copy(
+        update={"cross_validation": validation}
+    )
     groups = [(label, truth == index) for index, label in enumerate(card.classes)]
     return Trained(
         model=model,
@@ -195,7 +193,7 @@ def rival_auc(registry: Registry, trained: Trained, table: Table) -> tuple[str, 
         rival = registry.card(registry.active())
     except RegistryError:
         return None
-    same = rival.kind == "binary" and rival.feature_names == trained.card.feature_names
+    same = rival.kind == Binary.kind and rival.feature_names == trained.card.feature_names
     if rival.name != trained.card.name or not same:
         return None
     rows = table.rows[trained.held_out].astype(np.float32)
@@ -238,7 +236,7 @@ def provenance() -> dict[str, object]:
 
 
 def _refuse_unfit(table: Table, card: Card) -> None:
-    if card.kind != "binary":
+    if card.kind != Binary.kind:
         raise ModelError(
             f"training makes binary classifiers; {card.name} is {card.kind}",
             f"Train it with Keras, then: {COMMAND} models import",

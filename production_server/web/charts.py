@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from production_server.figures import number, percent
+
 WIDTH = 340
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 12, 42
 PLOT = WIDTH - LEFT - RIGHT
@@ -40,26 +42,6 @@ class Bin:
     predicted: float
     observed: float
     count: int
-
-
-def percent(probability: float) -> str:
-    """A probability for people; never a false 0% or 100%."""
-    if probability > 0.995:
-        return ">99%"
-    if probability < 0.005:
-        return "<1%"
-    return f"{probability * 100:.0f}%"
-
-
-def number(value: float) -> str:
-    """A number for people: four significant digits at most, no exponent for ordinary sizes."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
-    if 1e-4 <= abs(value) < 1e7:
-        digits = max(0, 3 - math.floor(math.log10(abs(value))))
-        text = f"{value:.{digits}f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{value:.3g}"
 
 
 def value_ticks(low: float, high: float) -> list[Tick]:

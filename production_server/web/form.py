@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from production_server.figures import number, write
 from production_server.model.card import Card, Feature
-from production_server.web import charts
+from production_server.model.outputs import Output
 from production_server.web.problems import FieldProblem, Problem
 from production_server.web.rows import Warnings
-from production_server.web.showcase import choose
 
 COMMA = " Write decimals with a point."
 
@@ -33,22 +35,12 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Bar:
-    text: str
-    width: float
-    chosen: bool = False
-
-
-@dataclass(frozen=True)
 class Answer:
     """The model's answer to the form as the template draws it."""
 
     sentence: str
-    bars: list[Bar] = field(default_factory=list)
-    positive: bool = False
-    value: str = ""
-    place: float = 0.0
-    warnings: list[str] = field(default_factory=list)
+    prediction: dict[str, Any]
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ def short(label: str) -> str:
 
 def hint(feature: Feature) -> str:
     """Between which values it is plausible, and what a zero stands for."""
-    words = f"Plausible: {charts.number(feature.low)} to {charts.number(feature.high)}"
+    words = f"Plausible: {number(feature.low)} to {number(feature.high)}"
     return words + (", 0 if not measured" if feature.zero_is_missing else "")
 
 
@@ -122,39 +114,20 @@ def keypad(feature: Feature) -> str:
 
 def make_answer(card: Card, outputs: Sequence[float], odd: Warnings) -> Answer:
     """The outputs as a sentence and as what the template draws; page.js says the same."""
-    warnings = [warning["detail"] for warning in odd]
-    chosen = choose(card, outputs)
-    if card.kind == "regression":
-        text, low_high = charts.number(outputs[0]), span(card)
-        return Answer(
-            f"{f'{card.target}: {text} {card.unit}'.strip()}.",
-            value=text,
-            place=_place(outputs[0], low_high) if low_high else 0.0,
-            warnings=warnings,
-        )
-    bars = [Bar(charts.percent(p), round(p * 100, 1), k == chosen) for k, p in enumerate(outputs)]
-    if card.kind == "multiclass":
-        words = f"Most likely {card.classes[chosen]}, with {bars[chosen].text}."
-    else:
-        words = (
-            f"{card.classes[chosen]}: the probability of {card.classes[1]} is {bars[0].text}, "
-            f"{'at or above' if chosen else 'below'} the threshold of {threshold(card)}."
-        )
-    return Answer(sentence(words), bars, positive=bool(chosen), warnings=warnings)
+    output = card.output
+    prediction = output.prediction(outputs)
+    words = write(output.verdicts()[output.choose(outputs)], prediction)
+    return Answer(sentence(words), prediction, [warning["detail"] for warning in odd])
 
 
-def threshold(card: Card) -> str:
-    return f"{card.threshold * 100:.4g}%"
+def verdicts(output: Output) -> str:
+    """The sentence for each label, for page.js."""
+    return json.dumps(dict(zip(output.labels, output.verdicts(), strict=True)))
 
 
 def span(card: Card) -> tuple[float, float] | None:
     """The lowest and highest truth among the test cases of a model that answers with a value."""
-    if card.kind != "regression" or card.metrics is None or card.metrics.held_out is None:
+    if card.output.probabilities or card.metrics is None or card.metrics.held_out is None:
         return None
     truth = card.metrics.held_out.truth
     return (min(truth), max(truth)) if truth and min(truth) < max(truth) else None
-
-
-def _place(value: float, low_high: tuple[float, float]) -> float:
-    low, high = low_high
-    return round(min(1.0, max(0.0, (value - low) / (high - low))) * 100, 1)

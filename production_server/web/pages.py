@@ -19,6 +19,7 @@ import orjson
 from flask import Blueprint, Response, render_template, request, url_for
 
 from production_server.errors import QueueError
+from production_server.figures import number
 from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
@@ -31,6 +32,7 @@ from production_server.web.endpoints import (
     text_answer,
     text_content,
 )
+from production_server.web.filling import Filling
 from production_server.web.problems import Problem
 from production_server.web.rows import Warnings
 from production_server.web.services import Pinned, Services
@@ -134,10 +136,12 @@ def page(
         fields=fields,
         answer=answer,
         trouble=form.make_trouble(problem, fields) if problem else None,
-        threshold=form.threshold(card),
+        output=card.output,
+        verdicts=form.verdicts(card.output),
+        fill=Filling(answer.prediction if answer else None),
         gauge_mark=charts.gauge_mark(card.threshold),
         span=low_high,
-        span_text=[charts.number(end) for end in low_high or ()],
+        span_text=[number(end) for end in low_high or ()],
         max_job_rows=f"{services.settings.max_job_rows:,}",
     )
     return Response(text, problem.status if problem else 200, problem.headers if problem else {})
@@ -176,7 +180,7 @@ def document(
             {
                 "row": case.row,
                 "label": case.label,
-                "prediction": answers.prediction(card, case.outputs),
+                "prediction": card.output.prediction(case.outputs),
             }
             for case in sheet.cases
         ],

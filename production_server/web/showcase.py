@@ -16,8 +16,10 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from production_server.errors import QueueError
+from production_server.figures import write
 from production_server.model import cohort
-from production_server.model.card import Card, Metrics
+from production_server.model.card import Card
+from production_server.model.metrics import Metrics
 from production_server.web import charts
 
 COHORT_SIZE = 60
@@ -105,7 +107,7 @@ def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
         tiles=tiles(metrics) if metrics else [],
         roc=_roc(metrics) if metrics and metrics.roc else None,
         calibration=_calibration(metrics) if metrics and metrics.calibration else None,
-        scatter=_scatter(card, metrics) if metrics and card.kind == "regression" else None,
+        scatter=_scatter(card, metrics) if metrics and not card.output.probabilities else None,
         cases=cases,
         cohort_chart=cohort_chart(card, placed) if placed else None,
         labelled=any(case.label in card.classes for case in cases),
@@ -115,53 +117,35 @@ def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
 
 def make_case(card: Card, row: dict[str, float], label: str | None, outputs: list[float]) -> Case:
     shown = [f"{row[feature.name]:.{feature.decimals}f}" for feature in card.features]
-    chosen = choose(card, outputs)
-    if card.kind == "binary":
-        text = charts.percent(outputs[0])
-    elif card.kind == "multiclass":
-        text = f"{card.classes[chosen]} {charts.percent(outputs[chosen])}"
-    else:
-        text = f"{charts.number(outputs[0])} {card.unit}".strip()
+    output = card.output
+    chosen = output.choose(outputs)
+    text = write(output.captions()[chosen], output.prediction(outputs))
     query = urlencode(dict(zip(card.feature_names, shown, strict=True)))
     return Case(
         row, label, outputs, shown, text, chosen % charts.COLOURS, f"/predictions?{query}#answer"
     )
 
 
-def choose(card: Card, outputs: Sequence[float]) -> int:
-    """The index of the class that the answer stands for (0 for a value)."""
-    if card.kind == "binary":
-        return int(outputs[0] >= card.threshold)
-    return max(range(len(outputs)), key=lambda k: outputs[k])
-
-
 def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
-    if card.kind == "regression":
-        values = [case.outputs[0] for case in cases]
-        unit = f" ({card.unit})" if card.unit else ""
-        return charts.dot_chart(
-            [charts.Dot(0, v, 0, case.text) for v, case in zip(values, cases, strict=True)],
-            [card.target],
-            ticks=charts.value_ticks(min(values), max(values)),
-            axis=f"Predicted{unit}",
-            label=f"Predictions of {len(cases)} synthetic cases",
-        )
+    """A lane for each label: of the class a case was drawn from, if its class is known."""
+    output = card.output
     labelled = any(case.label in card.classes for case in cases)
-    binary = card.kind == "binary"
     dots: list[charts.Dot] = []
     for case in cases:
-        answered = choose(card, case.outputs)
+        answered = output.choose(case.outputs)
         lane = card.classes.index(case.label) if labelled and case.label else answered
-        share = case.outputs[0 if binary else lane]
         title = f"{case.text}, drawn as {case.label}" if labelled else case.text
-        dots.append(charts.Dot(lane, share, answered, title))
+        dots.append(charts.Dot(lane, output.position(case.outputs, lane), answered, title))
+    if not output.probabilities:
+        values = [dot.x for dot in dots]
+        ticks = charts.value_ticks(min(values), max(values))
+        lanes, label = list(output.labels), f"Predictions of {len(cases)} synthetic cases"
+    else:
+        ticks = charts.PERCENT_TICKS
+        lanes = [f"{'drawn as' if labelled else 'answered'} {name}" for name in output.labels]
+        label = f"Predicted probabilities of {len(cases)} synthetic cases, a row for each class"
     return charts.dot_chart(
-        dots,
-        [f"{'drawn as' if labelled else 'answered'} {label}" for label in card.classes],
-        ticks=charts.PERCENT_TICKS,
-        axis=f"Predicted probability of {card.classes[1] if binary else 'that class'}",
-        label=f"Predicted probabilities of {len(cases)} synthetic cases, a row for each class",
-        mark=(card.threshold, "yes from here") if binary else None,
+        dots, lanes, ticks=ticks, axis=output.axis, label=label, mark=output.mark
     )
 
 

@@ -43,35 +43,35 @@ function token(text) {
 const row = () => `{${inputs.filter(({ value }) => value.trim())
   .map(({ name, value }) => `${JSON.stringify(name)}: ${token(value.trim())}`)}}`;
 
-function showAnswer({ version, predictions: [got] }) {
-  let sentence;
-  if (card.kind === "binary") {
-    const { probability: p, positive, label } = got, gauge = $("gauge");
-    const fill = gauge.querySelector(".fill"), target = gauge.dataset.class;
-    fill.setAttribute("stroke-dasharray", `${p * 100} 100`);
-    fill.classList.toggle("yes", positive);
-    gauge.querySelector(".figure").textContent = percent(p);
-    gauge.setAttribute("aria-valuenow", Math.round(p * 100));
-    gauge.setAttribute("aria-valuetext", percent(p));
-    sentence = `${label}: the probability of ${target} is ${percent(p)}, ` +
-      `${positive ? "at or above" : "below"} the threshold of ${card.threshold}.`;
-  } else if (card.kind === "multiclass") {
-    for (const bar of answer.querySelectorAll("[data-class]")) {
-      const p = got.probabilities[bar.dataset.class];
-      bar.classList.toggle("chosen", bar.dataset.class === got.label);
-      bar.querySelector(".share").textContent = percent(p);
-      bar.querySelector("rect:last-child").setAttribute("width", p * 100);
+// What an element or a sentence shows of a prediction: [format, path, ...more].
+const FORMATS = {
+  percent,
+  number: (value) => `${+value.toPrecision(4)}`,
+  whole: (p) => Math.round(p * 100),
+  hundred: (p) => p * 100,
+  arc: (p) => `${p * 100} 100`,
+  share: (value, low, high) => Math.min(1, Math.max(0, (value - low) / (high - low))) * 100,
+};
+const valueAt = (got, path) => [].concat(path).reduce((value, key) => value[key], got);
+const figure = (got, [format, path, ...more]) => FORMATS[format](valueAt(got, path), ...more);
+
+function fill(got) {
+  for (const element of answer.querySelectorAll("[data-fill]")) {
+    for (const [attribute, wanted] of JSON.parse(element.dataset.fill)) {
+      if (attribute) element.setAttribute(attribute, figure(got, wanted));
+      else element.textContent = figure(got, wanted);
     }
-    sentence = `Most likely ${got.label}, with ${percent(got.probabilities[got.label])}.`;
-  } else {
-    const text = `${+got.value.toPrecision(4)}`, place = $("place");
-    $("value").textContent = text;
-    if (place) {
-      const { low, high } = place.dataset;
-      place.lastElementChild.setAttribute("width", Math.min(1, Math.max(0, (got.value - low) / (high - low))) * 100);
-    }
-    sentence = `${card.target}: ${text} ${card.unit}`.trim() + ".";
   }
+  for (const element of answer.querySelectorAll("[data-mark]")) {
+    const [mark, path, value] = JSON.parse(element.dataset.mark);
+    element.classList.toggle(mark, valueAt(got, path) === value);
+  }
+}
+
+function showAnswer({ version, predictions: [got] }) {
+  const verdict = JSON.parse(card.verdicts)[got.label];
+  const sentence = verdict.map((part) => typeof part === "string" ? part : figure(got, part)).join("");
+  fill(got);
   for (const warning of got.warnings) {
     const input = inputs.find((one) => one.name === warning.field);
     if (input) mark(input, "", warning.detail);

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from production_server.model import scores
+from production_server.model.outputs import Binary, Multiclass, Regression
 
 TRUTH = np.array([0, 0, 1, 1, 1, 0], float)
+BINARY = Binary(classes=("no", "yes"))
 CHANCE = np.array([0.1, 0.4, 0.4, 0.8, 0.9, 0.6])
 
 
@@ -43,7 +45,7 @@ def test_a_long_roc_curve_is_thinned_and_keeps_its_ends() -> None:
 
 
 def test_binary_measures() -> None:
-    metrics = scores.measure("binary", TRUTH, CHANCE[:, None], rows_train=10)
+    metrics = BINARY.measure(TRUTH, CHANCE[:, None], rows_train=10)
     assert metrics.confusion == [[2, 1], [1, 2]]
     assert metrics.accuracy == pytest.approx(4 / 6, abs=1e-6)
     assert metrics.brier == pytest.approx(np.mean((CHANCE - TRUTH) ** 2), abs=1e-6)
@@ -54,7 +56,7 @@ def test_binary_measures() -> None:
 
 
 def test_the_threshold_moves_the_answers() -> None:
-    metrics = scores.measure("binary", TRUTH, CHANCE[:, None], threshold=0.3)
+    metrics = Binary(classes=("no", "yes"), threshold=0.3).measure(TRUTH, CHANCE[:, None])
     assert metrics.confusion == [[1, 2], [0, 3]]
 
 
@@ -70,21 +72,21 @@ def test_calibration_bins_cover_every_row_once() -> None:
 
 
 def test_certain_and_wrong_is_a_finite_loss() -> None:
-    metrics = scores.measure("binary", np.array([0.0, 1.0]), np.array([[1.0], [0.0]]))
+    metrics = BINARY.measure(np.array([0.0, 1.0]), np.array([[1.0], [0.0]]))
     assert metrics.log_loss is not None
     assert 10 < metrics.log_loss < 100
     assert metrics.roc_auc == 0
 
 
 def test_one_class_only_has_no_auc_and_no_curve() -> None:
-    metrics = scores.measure("binary", np.ones(3), np.array([[0.9], [0.8], [0.2]]))
+    metrics = BINARY.measure(np.ones(3), np.array([[0.9], [0.8], [0.2]]))
     assert metrics.roc_auc is None
     assert metrics.roc == []
 
 
 def test_multiclass_measures() -> None:
     answers = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.0, 0.1, 0.9]])
-    metrics = scores.measure("multiclass", np.array([0.0, 1.0, 2.0, 2.0]), answers)
+    metrics = Multiclass(classes=("a", "b", "c")).measure(np.array([0.0, 1.0, 2.0, 2.0]), answers)
     assert metrics.confusion == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     assert metrics.accuracy == 0.75
     assert metrics.roc_auc == 1.0, "every class is ranked above the rest"
@@ -92,7 +94,7 @@ def test_multiclass_measures() -> None:
 
 def test_regression_measures() -> None:
     truth = np.array([1.0, 2.0, 3.0])
-    metrics = scores.measure("regression", truth, np.array([[1.0], [2.0], [6.0]]))
+    metrics = Regression().measure(truth, np.array([[1.0], [2.0], [6.0]]))
     assert metrics.mae == 1.0
     assert metrics.rmse == pytest.approx(math.sqrt(3), abs=1e-6)
     assert metrics.r2 == pytest.approx(1 - 9 / 2)

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 
 from production_server.errors import QueueError
 from production_server.messaging.batches import Answer
-from production_server.model.card import Card, Feature, HeldOut, Metrics, read_card
+from production_server.model.card import Card, Feature, read_card
+from production_server.model.metrics import HeldOut, Metrics
 from production_server.model.registry import SHIPPED
 from production_server.web import pages, problems
 from production_server.web.rows import RowSchema

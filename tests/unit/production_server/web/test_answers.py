@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from production_server.model.card import Card, Feature
-from production_server.web.answers import answer, prediction
+from production_server.web.answers import answer
 
 FEATURES = [Feature(name="x", low=0, high=1, default=0.5)]
 
@@ -17,18 +17,18 @@ def card(kind: str, **more: object) -> Card:
 
 @pytest.mark.parametrize(("probability", "label"), [(0.5, "yes"), (0.49, "no")])
 def test_binary(probability: float, label: str) -> None:
-    told = prediction(card("binary", classes=["no", "yes"]), [probability])
+    told = card("binary", classes=["no", "yes"]).output.prediction([probability])
     assert told == {"label": label, "probability": probability, "positive": label == "yes"}
 
 
 def test_multiclass() -> None:
-    told = prediction(card("multiclass", classes=["a", "b", "c"]), [0.2, 0.5, 0.3])
+    told = card("multiclass", classes=["a", "b", "c"]).output.prediction([0.2, 0.5, 0.3])
     assert (told["label"], told["probability"]) == ("b", 0.5)
     assert told["probabilities"] == {"a": 0.2, "b": 0.5, "c": 0.3}
 
 
 def test_regression() -> None:
-    assert prediction(card("regression", unit="kg"), [71.5]) == {
+    assert card("regression", unit="kg").output.prediction([71.5]) == {
         "label": "T",
         "value": 71.5,
         "unit": "kg",

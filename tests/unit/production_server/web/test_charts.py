@@ -98,32 +98,6 @@ def test_scatter_puts_exact_answers_on_the_diagonal() -> None:
     assert "Truth (kg)" in charts.scatter_chart([1], [2], "kg")
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0.0, "<1%"), (0.004, "<1%"), (0.006, "1%"), (0.5, "50%"), (0.994, "99%"), (0.996, ">99%")],
-)
-def test_percent_is_never_falsely_certain(value: float, shown: str) -> None:
-    assert charts.percent(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0, "0"),
-        (17, "17"),
-        (0.05, "0.05"),
-        (212.34, "212.3"),
-        (-2.5, "-2.5"),
-        (20000, "20000"),
-        (1234567, "1234567"),
-        (1e9, "1e+09"),
-        (0.00001234, "1.23e-05"),
-    ],
-)
-def test_numbers_for_people(value: float, shown: str) -> None:
-    assert charts.number(value) == shown
-
-
 @pytest.mark.parametrize(("threshold", "x"), [(0.0, 20), (0.5, 100), (1.0, 180)])
 def test_the_gauge_marks_its_threshold(threshold: float, x: float) -> None:
     line = ElementTree.fromstring(str(charts.gauge_mark(threshold)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from production_server.model.card import Card
 from production_server.web import form
 from production_server.web.problems import FieldProblem, Problem
-from tests.unit.production_server.web.cards import BINARY, MULTICLASS, REGRESSION
+from tests.unit.production_server.web.cards import BINARY, MULTICLASS, REGRESSION, client
 
 
 def test_defaults_stand_in_a_fresh_form() -> None:
@@ -61,17 +63,47 @@ def test_the_answer_in_words(card: Card, outputs: list[float], sentence: str) ->
     assert form.make_answer(card, outputs, []).sentence == sentence
 
 
-def test_the_answer_drawn() -> None:
-    binary = form.make_answer(BINARY, [0.734], [{"detail": "odd"}])
-    assert (binary.bars[0].text, binary.bars[0].width, binary.positive) == ("73%", 73.4, True)
-    assert binary.warnings == ["odd"]
-    bars = form.make_answer(MULTICLASS, [0.1, 0.7, 0.2], []).bars
-    assert [(bar.width, bar.chosen) for bar in bars] == [(10, False), (70, True), (20, False)]
-    assert [form.make_answer(REGRESSION, [v], []).place for v in (150.0, 50.0, 900.0)] == [
-        25.0,
-        0.0,
-        100.0,
+def drawn(card: Card, outputs: list[float]) -> str:
+    page = client(card, lambda row: outputs)[0].get(
+        "/predictions",
+        query_string={feature.name: feature.default for feature in card.features},
+        headers={"Accept": "text/html"},
+    )
+    assert page.status_code == 200
+    return re.sub(r' data-[a-z]+="[^"]*"', "", page.text)
+
+
+def test_a_probability_is_drawn_as_a_gauge() -> None:
+    page = drawn(BINARY, [0.734])
+    assert 'aria-valuenow="73" aria-valuetext="73%"' in page
+    assert 'class="fill yes"' in page and 'stroke-dasharray="73.4 100"' in page
+    assert '<text class="figure" x="100" y="88" text-anchor="middle">73%</text>' in page
+    assert 'class="fill yes"' not in drawn(BINARY, [0.3])
+
+
+def test_classes_are_drawn_as_bars() -> None:
+    page = drawn(MULTICLASS, [0.1, 0.7, 0.2])
+    bars = re.findall(
+        r'<li class="(.*?)">\s*<span class="name">(.*?)<.*?>(\d+%)<.*? width="([\d.]+)"/></svg>',
+        page,
+        re.S,
+    )
+    assert bars == [
+        ("", "Adelie", "10%", "10.0"),
+        ("chosen", "Chinstrap", "70%", "70.0"),
+        ("", "Gentoo", "20%", "20.0"),
     ]
+
+
+@pytest.mark.parametrize(("value", "width"), [(150.0, 25.0), (50.0, 0.0), (900.0, 100.0)])
+def test_a_value_is_drawn_between_the_lowest_and_the_highest(value: float, width: float) -> None:
+    page = drawn(REGRESSION, [value])
+    assert f'<span id="value">{value:g}</span>' in page
+    assert f'class="k0" height="5" rx="1" width="{width}"' in page
+
+
+def test_warnings_come_with_the_answer() -> None:
+    assert form.make_answer(BINARY, [0.734], [{"detail": "odd"}]).warnings == ["odd"]
 
 
 def test_trouble_lists_fields_or_says_what_to_do() -> None:
