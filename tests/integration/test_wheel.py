@@ -19,6 +19,7 @@ from environment import VENV, uv_environment
 
 from openstack_client import __version__
 from production_server.local.rabbitmq import free_port
+from tests.support.rows import PATIENT
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -65,17 +66,6 @@ COMPLETE = {
         stackserve completion fish | source
         complete --do-complete "TYPED" | string replace --regex '\\t.*' ''
     """,
-}
-# One patient of the Pima data.
-ROW = {
-    "pregnancies": 6,
-    "glucose": 148,
-    "blood_pressure": 72,
-    "skin_thickness": 35,
-    "insulin": 0,
-    "bmi": 33.6,
-    "diabetes_pedigree": 0.627,
-    "age": 50,
 }
 
 
@@ -236,7 +226,7 @@ def test_it_serves_predicts_and_ends_by_ctrl_c(
     before = set(installed.packages.iterdir())
     process, url = served
     assert ready(url, process), (installed.folder / "output").read_text()
-    answer = httpx.get(f"{url}/predict", params=ROW, timeout=10)
+    answer = httpx.get(f"{url}/predict", params=PATIENT, timeout=10)
     assert answer.status_code == 200 and answer.json()["version"] == "diabetes-1", answer.text
     process.send_signal(signal.SIGINT)
     assert process.wait(STOP_SECONDS) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from openstack_lab.settings import Hypervisor
 
-from tests.support.cloud import FRESH, LabCloud, ensure, the_lab
+from tests.support.cloud import FIRST_START_SECONDS, LabCloud, ensure, the_lab
 
 HERE = Path(__file__).resolve().parent
 # Tests that boot the lab's image, in the lab or beside it.
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if first is not None:
         own = first.get_closest_marker("timeout")
         limit = float(own.args[0]) if own and own.args else 120
-        first.add_marker(pytest.mark.timeout(FRESH + limit), append=False)
+        first.add_marker(pytest.mark.timeout(FIRST_START_SECONDS + limit), append=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,16 +18,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # A guest without hardware virtualisation, on a machine that tests something else besides.
 PATIENCE = 1500.0
 UNITS = ["rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1"]
-ROW = {
-    "pregnancies": 6,
-    "glucose": 148,
-    "blood_pressure": 72,
-    "skin_thickness": 35,
-    "insulin": 0,
-    "bmi": 33.6,
-    "diabetes_pedigree": 0.627,
-    "age": 50,
-}
 
 
 def render(**values: Any) -> UserData:

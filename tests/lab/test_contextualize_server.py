@@ -13,7 +13,6 @@ import pytest
 from openstack_client.userdata import Broker, UserData
 from tests.lab.contextualized import (
     PATIENCE,
-    ROW,
     UNITS,
     ask,
     delivered,
@@ -22,7 +21,7 @@ from tests.lab.contextualized import (
     render,
 )
 from tests.support.guest import Guest, free_ports
-from tests.support.rows import shipped
+from tests.support.rows import PATIENT, shipped
 from tests.support.tables import (
     check_result,
     csv_body,
@@ -87,7 +86,7 @@ def test_every_stage_begins_and_ends_in_order(server: Guest) -> None:
 def test_it_predicts_and_reports_the_code_on_disk(server: Guest, user_data: UserData) -> None:
     assert ask(server, "/ready")["ready"] is True
     assert ask(server, "/alive")["code_hash"] == user_data.code_hash
-    answer = ask(server, "/predict", ROW)
+    answer = ask(server, "/predict", PATIENT)
     assert 0 < answer["predictions"][0]["probability"] < 1
 
 
@@ -215,7 +214,7 @@ def test_a_worker_vm_joins_and_takes_over(
         assert "worker-w1" in server.ssh("sudo rabbitmqctl -q list_users")
         # With the server's own worker gone, what answers is the other VM.
         server.ssh("sudo systemctl stop stackserve-worker@1")
-        assert ask(server, "/predict", ROW)["predictions"]
+        assert ask(server, "/predict", PATIENT)["predictions"]
         server.ssh("sudo systemctl start stackserve-worker@1")
         # It has little memory, so it got a swap file; the server did not.
         assert "/swap.stackserve" in worker.ssh("cat /proc/swaps")

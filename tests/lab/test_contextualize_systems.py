@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.contextualized import PATIENCE, ROW, UNITS, ask, delivered, reboot, render
+from tests.lab.contextualized import PATIENCE, UNITS, ask, delivered, reboot, render
 from tests.support import systems
 from tests.support.guest import Guest, missing_programs
+from tests.support.rows import PATIENT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -45,6 +46,6 @@ def test_a_server_predicts_and_comes_back_after_a_reboot(
 
 def check(guest: Guest, units: list[str]) -> None:
     """The server predicts, and its units run and are enabled."""
-    assert 0 < ask(guest, "/predict", ROW)["predictions"][0]["probability"] < 1
+    assert 0 < ask(guest, "/predict", PATIENT)["predictions"][0]["probability"] < 1
     for state in ("active", "enabled"):
         assert guest.ssh(f"systemctl is-{state} {' '.join(units)}").split() == [state] * len(units)

@@ -95,19 +95,7 @@ def test_a_lab_whose_processes_were_all_killed_comes_back(second: LabCloud) -> N
 @pytest.mark.timeout(600)
 def test_real_guests_are_added_to_a_running_lab(second: LabCloud) -> None:
     second.up("--hypervisor", "both", timeout=500)
-    made = second.openstack(
-        "server",
-        "create",
-        "--flavor",
-        "tiny",
-        "--image",
-        "debian-12",
-        "--network",
-        "private",
-        "--wait",
-        "passing",
-        timeout=200,
-    )
+    made = second.create_server("passing", "--wait", timeout=200)
     assert made.code == 0, made.errors
 
 

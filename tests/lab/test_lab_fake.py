@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cloud import Ended, LabCloud
+from tests.support.cloud import LabCloud
 
 CLOUD = "lab-fake"
 MANY = 20
@@ -26,24 +26,9 @@ def tag(lab_cloud: LabCloud) -> Iterator[str]:
         lab_cloud.openstack("server", "delete", *mine, cloud=CLOUD)
 
 
-def create(cloud: LabCloud, name: str, *more: str, image: str = "debian-12") -> Ended:
-    return cloud.openstack(
-        "server",
-        "create",
-        "--flavor",
-        "tiny",
-        "--image",
-        image,
-        "--network",
-        "private",
-        *more,
-        name,
-        cloud=CLOUD,
-    )
-
-
 def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: str) -> None:
-    assert create(lab_cloud, tag, "--min", str(MANY), "--max", str(MANY)).code == 0
+    many = ("--min", str(MANY), "--max", str(MANY))
+    assert lab_cloud.create_server(tag, *many, cloud=CLOUD).code == 0
     deadline = time.monotonic() + 120
     states: list[str] = []
     while states != ["ACTIVE"] * MANY and time.monotonic() < deadline:
@@ -53,7 +38,7 @@ def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: 
 
 
 def test_a_floating_ip_is_attached_and_detached(lab_cloud: LabCloud, tag: str) -> None:
-    assert create(lab_cloud, tag, "--wait").code == 0
+    assert lab_cloud.create_server(tag, "--wait", cloud=CLOUD).code == 0
     made = lab_cloud.rows("floating", "ip", "create", "public", cloud=CLOUD)
     address = made["floating_ip_address"]
     try:
@@ -66,13 +51,13 @@ def test_a_floating_ip_is_attached_and_detached(lab_cloud: LabCloud, tag: str) -
 
 
 def test_a_quota_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
-    refused = create(lab_cloud, tag, "--min", "61", "--max", "61")
+    refused = lab_cloud.create_server(tag, "--min", "61", "--max", "61", cloud=CLOUD)
     assert refused.code != 0
     assert "Quota exceeded" in refused.errors and "403" in refused.errors
 
 
 def test_a_wrong_image_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
-    refused = create(lab_cloud, tag, image="no-such-image")
+    refused = lab_cloud.create_server(tag, image="no-such-image", cloud=CLOUD)
     assert refused.code != 0 and "No Image found for no-such-image" in refused.errors
 
 
@@ -93,19 +78,7 @@ def test_no_valid_host_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str)
     )
     assert made.code == 0, made.errors
     try:
-        created = lab_cloud.openstack(
-            "server",
-            "create",
-            "--flavor",
-            name,
-            "--image",
-            "debian-12",
-            "--network",
-            "private",
-            "--wait",
-            tag,
-            cloud=CLOUD,
-        )
+        created = lab_cloud.create_server(tag, "--wait", flavor=name, cloud=CLOUD)
         assert created.code != 0
         shown = lab_cloud.rows("server", "show", tag, cloud=CLOUD)
         assert shown["status"] == "ERROR"

@@ -59,21 +59,8 @@ class Guest:
         )
 
 
-def create(cloud: LabCloud, name: str, *more: str) -> None:
-    made = cloud.openstack(
-        "server",
-        "create",
-        "--flavor",
-        "tiny",
-        "--image",
-        "debian-12",
-        "--network",
-        "private",
-        "--key-name",
-        TAG,
-        *more,
-        name,
-    )
+def create(cloud: LabCloud, name: str, *options: str) -> None:
+    made = cloud.create_server(name, "--key-name", TAG, *options)
     assert made.code == 0, made.errors
 
 

@@ -1,8 +1,8 @@
-"""The lab for tests: started when it is not there, and the plain `openstack` command line on it.
+"""The lab for tests: starts it if necessary, and runs the plain `openstack` command line on it.
 
-The session fixtures `lab_cloud` (servers are pretended) and `real_lab` (real guests) of
-tests/lab/conftest.py hand this out. One lab serves all tests: the project demo-fake is
-served by Nova's fake host, the project demo by real guests.
+tests/lab/conftest.py provides it as the fixtures `lab_cloud` (fake servers) and `real_lab` (real
+guests). All tests share one lab: servers of the project demo-fake run on Nova's fake hypervisor,
+those of the project demo are real guests.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from openstack_lab.settings import Hypervisor, from_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "lab"
-# A fresh machine downloads packages and builds the guest image; a machine of two cores is slow.
-FRESH = 1500
+# On a new machine, the lab downloads packages and builds the guest image, slowly on two cores.
+FIRST_START_SECONDS = 1500
 
 
 @dataclass
 class Ended:
-    """What a command printed, and how it ended."""
+    """The exit code and output of a command."""
 
     code: int
     output: str
@@ -44,9 +44,9 @@ class Ended:
 
 
 def run(command: list[str], timeout: float, **variables: str) -> Ended:
-    """Run a command with nothing of the caller's cloud in its environment."""
+    """Run a command without the OS_ variables of the caller."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("OS_")}
-    began = time.monotonic()
+    started = time.monotonic()
     done = subprocess.run(
         command,
         env={**environment, **variables},
@@ -56,7 +56,7 @@ def run(command: list[str], timeout: float, **variables: str) -> Ended:
         timeout=timeout,
         check=False,
     )
-    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+    return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
 @dataclass
@@ -71,7 +71,7 @@ class LabCloud:
         verb, *rest = arguments
         return run([sys.executable, str(SCRIPT), verb, *self.flags, *rest], timeout)
 
-    def up(self, *arguments: str, timeout: float = FRESH) -> Ended:
+    def up(self, *arguments: str, timeout: float = FIRST_START_SECONDS) -> Ended:
         ended = self.lab("up", *arguments, timeout=timeout)
         assert ended.code == 0, ended.errors[-3000:]
         return ended
@@ -81,7 +81,7 @@ class LabCloud:
         return report
 
     def openstack(self, *arguments: str, cloud: str = "lab", timeout: float = 180) -> Ended:
-        """The plain command line, as somebody who has only clouds.yaml."""
+        """Run the plain `openstack` command line with the lab's clouds.yaml."""
         return run(
             [self.layout.bin("openstack"), *arguments],
             timeout,
@@ -94,18 +94,33 @@ class LabCloud:
         assert ended.code == 0, ended.errors
         return ended.rows
 
+    def create_server(
+        self,
+        name: str,
+        *options: str,
+        flavor: str = "tiny",
+        image: str = "debian-12",
+        cloud: str = "lab",
+        timeout: float = 180,
+    ) -> Ended:
+        """Run `openstack server create`, by default with the smallest flavor."""
+        wanted = ("--flavor", flavor, "--image", image, "--network", "private")
+        return self.openstack(
+            "server", "create", *wanted, *options, name, cloud=cloud, timeout=timeout
+        )
+
     @property
     def running(self) -> bool:
         return bool(namespace.process_one(self.layout))
 
 
 def the_lab() -> LabCloud:
-    """The one lab of this machine."""
+    """The lab of this machine."""
     return LabCloud(find())
 
 
 def another_lab(folder: Path, network: str) -> LabCloud:
-    """A second lab beside it, with the first one's environment and image."""
+    """A second lab beside the first one, with the same environment and image."""
     cache = the_lab().layout.settings.cache
     settings = from_environment(str(folder), str(cache), network)
     flags = ("--folder", str(folder), "--cache", str(cache), "--network", network)
@@ -113,7 +128,7 @@ def another_lab(folder: Path, network: str) -> LabCloud:
 
 
 def why_not(cloud: LabCloud, wanted: Hypervisor) -> str:
-    """Why this machine cannot run the lab, '' when it can."""
+    """The reason why this machine cannot run the lab, or an empty string."""
     try:
         facts = machine.gather(cloud.layout.folder)
         machine.refuse(machine.refusals(facts, real=wanted.real, fresh=not cloud.running))
@@ -125,12 +140,12 @@ def why_not(cloud: LabCloud, wanted: Hypervisor) -> str:
 
 
 def serves(have: Hypervisor, wanted: Hypervisor) -> bool:
-    """Whether a lab of one kind does for tests of the other."""
+    """Whether a lab with one hypervisor can serve tests that need another."""
     return have is wanted or have is Hypervisor.BOTH
 
 
 def is_of_another_version(cloud: LabCloud) -> bool:
-    """Whether the lab was left running by other code than this checkout's."""
+    """Whether another version of the code started the lab."""
     try:
         namespace.refuse_other(cloud.layout)
     except RefusedError:
@@ -139,7 +154,7 @@ def is_of_another_version(cloud: LabCloud) -> bool:
 
 
 def ensure(cloud: LabCloud, wanted: Hypervisor, needs: Callable[[object, str], None]) -> None:
-    """Leave a healthy lab alone; start, repair or extend any other."""
+    """Start, repair or extend the lab unless it is healthy."""
     kept = load_choices(cloud.layout)
     if cloud.running and kept:
         if is_of_another_version(cloud):
@@ -148,5 +163,5 @@ def ensure(cloud: LabCloud, wanted: Hypervisor, needs: Callable[[object, str], N
             return
         wanted = wanted if kept.hypervisor is wanted else Hypervisor.BOTH
     reason = why_not(cloud, wanted)
-    needs(not reason, f"no lab on this machine: {reason}")
+    needs(not reason, f"this machine cannot run the lab: {reason}")
     cloud.up("--hypervisor", str(wanted))

@@ -1,4 +1,4 @@
-"""Rows to predict, and what Keras itself says of them."""
+"""Rows to predict, and the predictions of Keras itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,18 @@ from production_server.model.card import Card
 from production_server.model.cohort import sample
 from production_server.model.registry import SHIPPED, Registry
 
+# The first patient of the Pima data.
+PATIENT = {
+    "pregnancies": 6,
+    "glucose": 148,
+    "blood_pressure": 72,
+    "skin_thickness": 35,
+    "insulin": 0,
+    "bmi": 33.6,
+    "diabetes_pedigree": 0.627,
+    "age": 50,
+}
+
 
 def shipped() -> tuple[Registry, Card]:
     registry = Registry(SHIPPED)
@@ -17,7 +29,7 @@ def shipped() -> tuple[Registry, Card]:
 
 
 def distinct_rows(card: Card, count: int, seed: int = 7) -> list[dict[str, float]]:
-    """Synthetic patients, no two alike (the last digits of one measurement number them)."""
+    """Synthetic patients, all different: the last digits of one measurement number them."""
     rows = [dict(row) for row, _ in sample(card, count, seed)]
     name = card.features[-2].name
     for index, row in enumerate(rows):
@@ -26,7 +38,7 @@ def distinct_rows(card: Card, count: int, seed: int = 7) -> list[dict[str, float
 
 
 def keras_says(registry: Registry, card: Card, rows: list[dict[str, float]]) -> NDArray[np.float32]:
-    """The answers of model.predict, without any code of the service."""
+    """The predictions of model.predict, without any code of the service."""
     import keras
 
     model = keras.saving.load_model(registry.model_path(card.version))

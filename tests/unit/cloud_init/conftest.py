@@ -1,4 +1,4 @@
-"""Fixtures for the programs of cloud-init/files/."""
+"""Fixtures for tests of the programs in cloud-init/files/."""
 
 from __future__ import annotations
 

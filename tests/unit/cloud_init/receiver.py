@@ -1,4 +1,4 @@
-"""receive.py as a VM runs it, for tests that deliver to it."""
+"""Run receive.py for tests that deliver a payload to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAYLOAD = bytes(range(256)) * 400
 
 
 class Receiver:
-    """receive.py as the VM runs it."""
+    """A receive.py process, run as on a server."""
 
     def __init__(self, kind: str = "payload") -> None:
         (self.port,) = free_ports(1)

@@ -1,4 +1,4 @@
-"""The programs of cloud-init/files/, loaded as modules or run as a VM runs them."""
+"""Load the programs in cloud-init/files/ as modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
-# On a VM all of them are in one folder and import each other from there.
+# On a server, the programs are in one folder and import each other from there.
 sys.path.append(str(FILES / "steps"))
 
 
