@@ -1,4 +1,4 @@
-"""The Flask application and the ASGI front before it."""
+"""The Flask application, and the ASGI application in front of it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SECURITY_HEADERS = {
 
 
 def create_flask(services: Services) -> Flask:
-    """Pages, jobs, operations: everything but the answer-now route."""
+    """Every route except /predict."""
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     problems.install(app)
-    for room in (pages, jobs_api, operations, openapi):
-        app.register_blueprint(room.blueprint(services))
+    for module in (pages, jobs_api, operations, openapi):
+        app.register_blueprint(module.blueprint(services))
 
     @app.before_request
     def begin() -> None:

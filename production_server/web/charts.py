@@ -1,7 +1,7 @@
 """Charts as SVG text, drawn on the server from plain numbers.
 
-Pure functions: values in, markup out. Colours, fonts and dark mode are the style sheet's affair
-(classes only, no style attributes, so that a strict Content-Security-Policy holds).
+Pure functions: values in, markup out. The style sheet sets colours, fonts and dark mode. The markup
+has classes and no style attributes, so it works under a strict Content-Security-Policy.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Bin:
 
 
 def value_ticks(low: float, high: float) -> list[Tick]:
-    """Round numbers that enclose the span, about five of them."""
-    # A span near the resolution of a float is a point, and would give no two ticks.
+    """About five round numbers that enclose the span."""
+    # A span near the resolution of a float has no room for two different ticks.
     if high - low <= max(abs(low) * 1e-9, 1e-300):
         high = low + (abs(low) if abs(low) > 1e-9 else 1.0)
     rough = (high - low) / 4
@@ -78,7 +78,7 @@ def roc_chart(points: Sequence[tuple[float, float]], auc: float | None) -> Marku
 
 
 def calibration_chart(bins: Sequence[Bin]) -> Markup:
-    """Predicted against observed: a dot a bin, its area by the number of cases in it."""
+    """Predicted against observed: one dot per bin, its area proportional to the cases in it."""
     height = TOP + PLOT + BOTTOM
     x, y = _scale(0, 1, LEFT, LEFT + PLOT), _scale(0, 1, TOP + PLOT, TOP)
     filled = sorted((b for b in bins if b.count > 0), key=lambda b: b.predicted)
@@ -106,7 +106,7 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
 
 
 def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str) -> Markup:
-    """Held-out truth against prediction, for a model that answers with a value."""
+    """Held-out values against predictions, for a regression model."""
     height = TOP + PLOT + BOTTOM
     values = [*truth, *predicted] or [0.0, 1.0]
     ticks = value_ticks(min(values), max(values))
@@ -147,7 +147,7 @@ def dot_chart(
     label: str,
     mark: Tick | None = None,
 ) -> Markup:
-    """A stack of dots per bin in one lane per group; `mark` draws a threshold across the lanes."""
+    """One lane per group, one stack of dots per bin; `mark` draws a threshold across the lanes."""
     low, high = ticks[0][0], ticks[-1][0]
     x = _scale(low, high, RIGHT, WIDTH - RIGHT)
     column = (WIDTH - 2 * RIGHT) / COLUMNS
@@ -254,5 +254,5 @@ def _text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> s
 
 
 def _n(value: float) -> str:
-    """A coordinate: one decimal is finer than any screen needs, and keeps the page small."""
+    """A coordinate with one decimal: precise enough for any screen, and short."""
     return f"{value:.1f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""The parts that the paths of the OpenAPI document are made of."""
+"""The building blocks of OpenAPI paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 
 JSON = "application/json"
 ANY_OBJECT: Schema = {"type": "object"}
-UNAVAILABLE = {503: "No answer from the queue in time; try again after Retry-After"}
+UNAVAILABLE = {503: "The queue gave no answer in time; try again after Retry-After"}
 
 
 def operation(
@@ -22,7 +22,7 @@ def operation(
     parameters: Sequence[Schema] = (),
     body: Schema | None = None,
 ) -> Schema:
-    """One method of a path: what it takes, and what it answers."""
+    """One method of a path: its parameters, body and responses."""
     described: Schema = {"operationId": name, "summary": summary}
     if parameters:
         described["parameters"] = list(parameters)
@@ -36,7 +36,7 @@ def query_parameter(name: str, schema: Schema, description: str) -> Schema:
 
 
 def responses(ok: dict[int, Schema], errors: dict[int, str] | None = None) -> Schema:
-    """Answers by status: the expected ones, and the problems that may come instead."""
+    """Responses by status: the successful ones, and the errors by description."""
     described = {str(status): body for status, body in ok.items()}
     problems = {str(status): problem_response(text) for status, text in (errors or {}).items()}
     return described | problems

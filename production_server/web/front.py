@@ -226,25 +226,25 @@ async def respond(
 
 
 def openapi_paths(pinned: Pinned) -> dict[str, Any]:
-    """The route above for the OpenAPI document."""
+    """The OpenAPI description of the route above."""
     row = {"$ref": "#/components/schemas/Row"}
     fields = pinned.schema.one.json_schema()["properties"]
     many = {"type": "array", "items": row, "minItems": 1, "maxItems": pinned.schema.max_rows}
     refused = {
         400: "The request cannot be read",
-        422: "A value is missing, not a number, not finite or impossible, or a name is unknown",
-        429: "Too many requests wait",
+        422: "A value is missing, not a number, not finite or impossible; or a name is unknown",
+        429: "Too many requests are waiting; try again after Retry-After",
         **UNAVAILABLE,
     }
     refused_body = {
-        413: "Too many rows or bytes for an answer now",
-        415: "Not application/json",
+        413: "Too many rows or bytes for one request; use POST /jobs",
+        415: "The body is not application/json",
     }
     return {
         PREDICT: {
             "get": operation(
                 "predict_one",
-                "Predict one row now",
+                "Predict one row",
                 responses({200: json_answer("The prediction")}, refused),
                 parameters=[
                     {"name": name, "in": "query", "required": True, "schema": schema}
@@ -253,9 +253,9 @@ def openapi_paths(pinned: Pinned) -> dict[str, Any]:
             ),
             "post": operation(
                 "predict",
-                "Predict one row or a list of rows now",
+                "Predict one row or a list of rows",
                 responses(
-                    {200: json_answer("A prediction for each row, in order")},
+                    {200: json_answer("One prediction per row, in the same order")},
                     {**refused, **refused_body},
                 ),
                 body=json_content({"anyOf": [row, many]}),

@@ -1,4 +1,4 @@
-"""The routes of jobs: many rows in one upload, answered later.
+"""The routes of jobs, which predict large tables in the background.
 
 POST /jobs, GET /jobs, GET /jobs/ID, GET /jobs/ID/result, DELETE /jobs/ID.
 """
@@ -34,7 +34,7 @@ from production_server.web.services import Services
 from production_server.web.uploads import (
     LONGEST_KEY,
     MOST_UPLOADS,
-    turn,
+    limited,
     upload_of,
 )
 
@@ -51,7 +51,7 @@ def blueprint(services: Services) -> Blueprint:
     @routes.post("/jobs")
     def create() -> Response:
         upload = upload_of(settings.max_body_bytes)
-        with turn(uploads):
+        with limited(uploads):
             job = accept(store, upload, services.card(), limits, settings.max_queued_jobs)
         return _job_response(job, 202 if job.active else 200)
 
@@ -82,7 +82,7 @@ def blueprint(services: Services) -> Blueprint:
     def delete(job_id: str) -> Response:
         keep = flag("keep_result")
         _found(store, job_id)
-        # A job may finish between somebody's look at it and this call.
+        # The job may have finished since the client last looked.
         if store.cancel(job_id) or keep:
             return _job_response(_found(store, job_id), 200)
         store.remove(job_id)
@@ -92,42 +92,45 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def openapi_paths() -> dict[str, Any]:
-    """The routes above for the OpenAPI document."""
+    """The OpenAPI description of the routes above."""
     body = JobBody.model_json_schema()
     one = json_answer("The job", body)
     listing = JobList.model_json_schema()
     listing["properties"]["jobs"]["items"] = listing.pop("$defs")["JobBody"]
     csv = text_content("text/csv")
-    wrong_parameter = {400: "A parameter is wrong"}
+    wrong_parameter = {400: "A parameter is invalid"}
     unknown = {404: "There is no such job"}
     job_id = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
     key = {
         "name": "Idempotency-Key",
         "in": "header",
         "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
-        "description": "the same key and body give the same job again",
+        "description": "the same key and body return the same job",
     }
     page_size = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE}
     return {
         "/jobs": {
             "post": operation(
                 "create_job",
-                "Accept a table of rows, to be predicted in the background",
+                "Create a job that predicts a table in the background",
                 responses(
-                    {200: json_answer("The finished job of this key", body), 202: one},
                     {
-                        400: "The body or a parameter cannot be read, or the body is incomplete",
-                        409: "The Idempotency-Key belongs to another body",
+                        200: json_answer("The finished job with this Idempotency-Key", body),
+                        202: one,
+                    },
+                    {
+                        400: "The body or a parameter is malformed, or the body is incomplete",
+                        409: "The Idempotency-Key was used with another body",
                         413: "Too many rows or bytes for one job",
-                        415: "Neither CSV nor JSON",
-                        422: "Rows with wrong values: the first 20 problems, and their number",
+                        415: "The body is neither CSV nor JSON",
+                        422: "Invalid rows: the number of problems, and the first 20",
                         429: "Too many jobs or uploads; try again after Retry-After",
-                        503: "The store does not answer; try again after Retry-After",
+                        503: "The job store is unavailable; try again after Retry-After",
                     },
                 ),
                 parameters=[
                     query_parameter(
-                        "ignore_unknown", {"type": "boolean"}, "leave out unknown columns"
+                        "ignore_unknown", {"type": "boolean"}, "ignore unknown columns"
                     ),
                     key,
                 ],
@@ -135,32 +138,32 @@ def openapi_paths() -> dict[str, Any]:
             ),
             "get": operation(
                 "list_jobs",
-                "The jobs, newest first",
+                "List the jobs, newest first",
                 responses({200: json_answer("A page of jobs", listing)}, wrong_parameter),
                 parameters=[
-                    query_parameter("limit", page_size, "jobs"),
+                    query_parameter("limit", page_size, "size of the page"),
                     query_parameter(
-                        "before", {"type": "string"}, "id of the last job already seen"
+                        "before", {"type": "string"}, "ID of the last job on the previous page"
                     ),
                 ],
             ),
         },
         "/jobs/{job_id}": {
             "parameters": [job_id],
-            "get": operation("get_job", "How far a job is", responses({200: one}, unknown)),
+            "get": operation("get_job", "Get a job's progress", responses({200: one}, unknown)),
             "delete": operation(
                 "delete_job",
-                "Cancel an unfinished job, or remove a finished one",
+                "Cancel an unfinished job, or delete a finished one",
                 responses(
                     {
-                        200: json_answer("Now cancelled, or finished already and kept", body),
-                        204: {"description": "Gone"},
+                        200: json_answer("The job, cancelled or kept", body),
+                        204: {"description": "The job was deleted"},
                     },
                     {**wrong_parameter, **unknown},
                 ),
                 parameters=[
                     query_parameter(
-                        "keep_result", {"type": "boolean"}, "only cancel: a finished job stays"
+                        "keep_result", {"type": "boolean"}, "do not delete a finished job"
                     ),
                 ],
             ),
@@ -169,9 +172,14 @@ def openapi_paths() -> dict[str, Any]:
             "parameters": [job_id],
             "get": operation(
                 "get_job_result",
-                "The answers, a line or object a row, in the order of the upload",
+                "Get a job's answers, in the order of the uploaded rows",
                 responses(
-                    {200: {"description": "The result", "content": csv | json_content(ANY_OBJECT)}},
+                    {
+                        200: {
+                            "description": "One line or object per row",
+                            "content": csv | json_content(ANY_OBJECT),
+                        }
+                    },
                     {
                         **wrong_parameter,
                         **unknown,
@@ -181,7 +189,7 @@ def openapi_paths() -> dict[str, Any]:
                 ),
                 parameters=[
                     query_parameter(
-                        "format", {"enum": ["csv", "json"]}, "else by the Accept header"
+                        "format", {"enum": ["csv", "json"]}, "default: from the Accept header"
                     ),
                 ],
             ),
@@ -196,19 +204,19 @@ def _rows_schema() -> Schema:
 
 
 def check_ready(job: Job) -> None:
-    """Raise a Problem if the job has no result (yet)."""
+    """Raise a Problem if the job has no result, or none yet."""
     if job.active:
         raise Problem(
             409,
             "job_not_finished",
             f"The job is {job.state}: {job.chunks_done + job.chunks_failed} of {job.chunks} "
             "chunks are done.",
-            f"Ask GET /jobs/{job.id} until its state is done or failed.",
+            f"Poll GET /jobs/{job.id} until its state is done or failed.",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
     if job.state == "cancelled":
         raise Problem(
-            410, "job_cancelled", "The job was cancelled and has no result.", "Send a new job."
+            410, "job_cancelled", "The job was cancelled and has no result.", "Create a new job."
         )
 
 
@@ -219,7 +227,7 @@ def _found(store: Store, job_id: str) -> Job:
             404,
             "job_not_found",
             f"There is no job {job_id[:40]}.",
-            "GET /jobs lists the jobs; finished ones are removed after a while.",
+            "See GET /jobs for all jobs. Finished jobs are deleted after some days.",
         )
     return job
 

@@ -1,4 +1,4 @@
-"""How jobs look over HTTP."""
+"""The JSON representation of jobs."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class JobBody(BaseModel):
 
     id: str
     state: Literal["queued", "running", "done", "failed", "cancelled"] = Field(
-        description="failed: some chunk failed; the result holds the rest and the reasons"
+        description="failed: a chunk failed; the result has the other answers and the reasons"
     )
     model: str
-    version: str = Field(description="the version that answers all rows of this job")
+    version: str = Field(description="the version that predicts all rows of this job")
     rows: int
     rows_done: int
     rows_failed: int
     chunks: int
     chunks_done: int
     chunks_failed: int
-    progress: float = Field(ge=0, le=1, description="share of the rows that is settled")
+    progress: float = Field(ge=0, le=1, description="share of the rows that are done or failed")
     rows_per_second: float | None
-    seconds_left: float | None = Field(description="at the rate so far")
+    seconds_left: float | None = Field(description="estimated from the rate so far")
     created: datetime
     started: datetime | None
     finished: datetime | None
     warnings: list[dict[str, Any]] = Field(
-        description="values out of plausible ranges, counted by field"
+        description="values outside their plausible range, counted by field"
     )
     ignored_columns: list[str]
     links: dict[str, str]
@@ -46,15 +46,15 @@ class JobList(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     jobs: list[JobBody]
-    next: str | None = Field(description="where the next page is; null on the last one")
+    next: str | None = Field(description="address of the next page; null on the last page")
 
 
-# What the API tells as the store keeps it; times become dates on the way.
-AS_KEPT = JobBody.model_fields.keys() & Job.__dataclass_fields__.keys()
+# The fields that are copied from the store; times become dates.
+COPIED = JobBody.model_fields.keys() & Job.__dataclass_fields__.keys()
 
 
 def job_body(job: Job, now: float) -> JobBody:
-    """A job as the API tells it."""
+    """The body that describes a job."""
     settled = job.rows_done + job.rows_failed
     seconds = (job.finished or now) - job.started if job.started else 0.0
     rate = settled / seconds if seconds > 0 and settled else None
@@ -64,7 +64,7 @@ def job_body(job: Job, now: float) -> JobBody:
         links |= {"result_csv": f"{here}/result?format=csv"}
         links |= {"result_json": f"{here}/result?format=json"}
     return JobBody(
-        **{name: getattr(job, name) for name in AS_KEPT},
+        **{name: getattr(job, name) for name in COPIED},
         model=job.answer["model"],
         progress=round(settled / job.rows, 4) if job.rows else 0.0,
         rows_per_second=round(rate, 1) if rate else None,

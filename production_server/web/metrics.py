@@ -1,4 +1,4 @@
-"""What the web tier counts, for Prometheus; summed over its processes."""
+"""The web tier's metrics for Prometheus, summed over its processes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, LARGEST_BATCH)
 
 
 class Metrics:
-    """The instruments of one web process."""
+    """The metrics of one web process."""
 
     def __init__(self, folder: Path | None, registry: CollectorRegistry | None = None) -> None:
-        """With a folder, the processes of the tier share their numbers through files in it.
+        """With a folder, the web processes share their values through files in it.
 
-        (The library was told of it by Settings.share_with_children, before its import.)
+        Settings.share_with_children passes the folder to prometheus_client before its import.
         """
         self._folder = folder
         into = registry or REGISTRY
@@ -42,7 +42,7 @@ class Metrics:
         )
         self.seconds = Histogram(
             "stackserve_request_seconds",
-            "Time of a request",
+            "Duration of a request",
             ["route"],
             buckets=FAST,
             registry=into,
@@ -51,23 +51,23 @@ class Metrics:
             "stackserve_failures", "Requests that failed, by code", ["code"], registry=into
         )
         self.batch_rows = Histogram(
-            "stackserve_batch_rows", "Rows of a batch", buckets=SIZES, registry=into
+            "stackserve_batch_rows", "Rows in a batch", buckets=SIZES, registry=into
         )
         self.queue_seconds = Histogram(
             "stackserve_queue_seconds",
-            "From sending a batch to its answer, less the inference",
+            "Time from sending a batch to its answer, without inference",
             buckets=FAST,
             registry=into,
         )
         self.inference_seconds = Histogram(
             "stackserve_inference_seconds",
-            "Time in the model, a batch",
+            "Inference time of a batch",
             buckets=TINY,
             registry=into,
         )
         self._waiting = Gauge(
             "stackserve_waiting_requests",
-            "Requests that wait for an answer now",
+            "Requests that wait for an answer",
             multiprocess_mode="livesum",
             registry=into,
         )
@@ -82,21 +82,21 @@ class Metrics:
         self.inference_seconds.observe(inference)
 
     def text(self, jobs: Callable[[], Mapping[str, int]]) -> tuple[bytes, str]:
-        """All numbers, and how many jobs are in each state, asked of the store now."""
+        """All metrics, with the current number of jobs in each state."""
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
                 registry, path=str(self._folder)
             )
-        # Not counted by each process as the others are: all of them see the one store.
-        of_store = CollectorRegistry()
-        of_store.register(Jobs(jobs))
-        return generate_latest(registry) + generate_latest(of_store), CONTENT_TYPE_LATEST
+        # Read from the store that all processes share, so not summed over the processes.
+        jobs_registry = CollectorRegistry()
+        jobs_registry.register(Jobs(jobs))
+        return generate_latest(registry) + generate_latest(jobs_registry), CONTENT_TYPE_LATEST
 
 
 class Jobs(Collector):
-    """The jobs of the store by state; left out while the store does not answer."""
+    """The number of jobs by state; omitted while the store is unavailable."""
 
     def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
         self._counts = counts

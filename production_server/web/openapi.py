@@ -1,4 +1,4 @@
-"""/openapi.json: made from the same types that check requests and shape errors."""
+"""/openapi.json: generated from the types that check requests and define errors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from production_server.web.services import Pinned, Services
 
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("openapi", __name__)
-    made: dict[str, bytes] = {}
+    cache: dict[str, bytes] = {}
 
     @routes.get("/openapi.json")
     def openapi() -> Response:
         pinned = services.pinned
-        if pinned.version not in made:
-            made.clear()
-            made[pinned.version] = orjson.dumps(document(pinned))
-        return Response(made[pinned.version], content_type=JSON)
+        if pinned.version not in cache:
+            cache.clear()
+            cache[pinned.version] = orjson.dumps(document(pinned))
+        return Response(cache[pinned.version], content_type=JSON)
 
     return routes
 
 
 def document(pinned: Pinned) -> dict[str, Any]:
-    """The OpenAPI 3.1 document for the model in force, checked by its library."""
-    # Here: few ask for the document, and this takes a tenth of the web tier's start.
+    """The OpenAPI 3.1 document for the current model, validated."""
+    # Imported here because it takes a tenth of the web tier's start, and is rarely needed.
     from openapi_pydantic import OpenAPI
 
     raw = {
@@ -39,7 +39,7 @@ def document(pinned: Pinned) -> dict[str, Any]:
         "info": {
             "title": f"Stackserve: {pinned.card.target}",
             "version": pinned.version,
-            "description": "A demonstration, not a medical device.",
+            "description": "This is a demo, not a medical device.",
         },
         "paths": {
             **front.openapi_paths(pinned),
@@ -58,6 +58,6 @@ def _schemas(pinned: Pinned) -> dict[str, Any]:
     problem = TypeAdapter(ProblemBody).json_schema(ref_template=reference)
     nested = problem.pop("$defs", {})
     row = pinned.schema.one.json_schema()
-    # Unknown names are refused unless the job asks to ignore them: not for a schema to say.
+    # A job can ignore unknown names, so its schema allows them; by default they are an error.
     job_row = {**row, "title": "JobRow", "additionalProperties": True}
     return {"Row": row, "JobRow": job_row, "Problem": problem, **nested}

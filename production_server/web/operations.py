@@ -1,4 +1,4 @@
-"""Routes for those who run the service: is it alive, is it ready, which models, how good."""
+"""Routes for operators: liveness, readiness, models, accuracy and metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from production_server.web.endpoints import JSON, json_answer, operation, respon
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
-NOT_ASKED = {"ok": False, "reason": "not asked, for want of a broker"}
+NOT_CHECKED = {"ok": False, "reason": "not checked: the broker is not connected"}
 LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
 
@@ -80,21 +80,34 @@ def blueprint(services: Services) -> Blueprint:
 def openapi_paths() -> dict[str, Any]:
     """The routes above for the OpenAPI document."""
 
-    def as_object(name: str, summary: str, more: dict[int, Any] | None = None) -> dict[str, Any]:
-        answers = responses({200: json_answer(summary), **(more or {})})
-        return {"get": operation(name, summary, answers)}
+    def get(name: str, summary: str, *answers: dict[str, Any]) -> dict[str, Any]:
+        by_status = dict(zip((200, 503), answers, strict=False))
+        return {"get": operation(name, summary, responses(by_status))}
 
-    def as_text(name: str, summary: str) -> dict[str, Any]:
-        return {"get": operation(name, summary, responses({200: text_answer(summary)}))}
-
-    not_ready = {503: json_answer("Some part does not answer; the body says which")}
     return {
-        "/accuracy": as_object("accuracy", "How good the model is on held-out rows"),
-        "/models": as_object("models", "The versions in the registry"),
-        "/alive": as_object("alive", "The process, its memory, model and versions"),
-        "/ready": as_object("ready", "Broker, worker and store answer", not_ready),
-        "/ping": as_text("ping", "pong"),
-        "/metrics": as_text("metrics", "Counters for Prometheus"),
+        "/accuracy": get(
+            "accuracy",
+            "Get the model's scores on rows it was not trained on",
+            json_answer("The scores"),
+        ),
+        "/models": get(
+            "models",
+            "List the versions in the registry",
+            json_answer("The versions, and the one in use"),
+        ),
+        "/alive": get(
+            "alive",
+            "Check that the process runs",
+            json_answer("Memory, model, library versions, code hash and workers"),
+        ),
+        "/ready": get(
+            "ready",
+            "Check broker, worker and store",
+            json_answer("All checks passed"),
+            json_answer("A check failed; the body says which"),
+        ),
+        "/ping": get("ping", "Answer pong", text_answer("pong")),
+        "/metrics": get("metrics", "Get metrics for Prometheus", text_answer("The metrics")),
     }
 
 
@@ -116,14 +129,14 @@ def alive_body(services: Services) -> dict[str, Any]:
 
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:
-    """Ask each part a real question: broker and worker by a prediction, the store by a read."""
+    """Check each part by using it: broker and worker by a prediction, the store by a read."""
     connected = services.lane.connected
-    # Without a broker the question would only wait for its deadline.
-    worker = _asked(lambda: _predict_default(services)) if connected else NOT_ASKED
+    # Without a broker, the prediction would only time out.
+    worker = _check(lambda: _predict_default(services)) if connected else NOT_CHECKED
     return {
         "broker": {"ok": connected},
         "worker": worker,
-        "store": _asked(services.store.counts),
+        "store": _check(services.store.counts),
     }
 
 
@@ -133,10 +146,10 @@ def _predict_default(services: Services) -> None:
     services.lane.ask(pinned.version, rows.packed, rows.count, READY_DEADLINE)
 
 
-def _asked(question: Any) -> dict[str, Any]:
+def _check(call: Any) -> dict[str, Any]:
     started = time.perf_counter()
     try:
-        question()
+        call()
     except (StackserveError, SQLAlchemyError) as error:
         return {"ok": False, "reason": str(error)}
     return {"ok": True, "seconds": round(time.perf_counter() - started, 4)}

@@ -1,7 +1,7 @@
-"""The pages for people: / and /predictions, and the latter's data for programs.
+"""The HTML pages / and /predictions, and the data of /predictions as JSON.
 
-The form works as a plain GET form; page.js, where it runs, asks POST /predict and /jobs instead
-and fills the same elements in place.
+The form works without JavaScript, as a GET form. With it, page.js calls POST /predict and /jobs
+instead and fills the same elements in place.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @pages.get("/predictions")
     def predictions() -> Response:
-        # One look at the model in force: a switch in mid-request must not mix two cards.
+        # Read once: a model switch during the request must not mix two cards.
         pinned = services.pinned
         sheet = showcase.sheet(pinned.card)
         asked = any(name in request.args for name in pinned.card.feature_names)
@@ -78,7 +78,7 @@ def blueprint(services: Services) -> Blueprint:
         else:
             response = page(services, pinned, sheet, asked_for)
         response.vary.add("Accept")
-        # A page with somebody's values in it must not outlive the visit in any cache.
+        # No cache may keep a page that contains a person's values.
         response.headers["Cache-Control"] = "no-store" if asked else "no-cache"
         return response
 
@@ -96,28 +96,30 @@ def blueprint(services: Services) -> Blueprint:
 
 
 def openapi_paths() -> dict[str, Any]:
-    """The routes above for the OpenAPI document, but for the welcome page."""
+    """The OpenAPI description of the routes above, without the welcome page."""
     content = text_content("text/html") | json_content(ANY_OBJECT)
-    page_or_data = {"description": "The page, or its data", "content": content}
-    summary = "Synthetic rows, for POST /jobs"
+    page_or_data = {"description": "The page, or its data as JSON", "content": content}
+    sample = operation(
+        "sample",
+        "Get synthetic rows to upload to POST /jobs",
+        responses({200: text_answer("The rows", "text/csv")}),
+    )
     return {
         "/predictions": {
             "get": operation(
                 "predictions",
-                "The sample cohort's predictions",
+                "Get the predictions for the sample cohort",
                 responses({200: page_or_data}, UNAVAILABLE),
             )
         },
-        "/predictions/sample.csv": {
-            "get": operation("sample", summary, responses({200: text_answer(summary, "text/csv")}))
-        },
+        "/predictions/sample.csv": {"get": sample},
     }
 
 
 def page(
     services: Services, pinned: Pinned, sheet: Sheet, submitted: Mapping[str, str] | None
 ) -> Response:
-    """The page, with the answer to the submitted form if there is one."""
+    """The HTML page, with the answer to a submitted form."""
     card = pinned.card
     answer, problem = None, None
     if submitted is not None:
@@ -150,15 +152,15 @@ def page(
 def ask(
     services: Services, pinned: Pinned, submitted: Mapping[str, str]
 ) -> tuple[list[float], Warnings]:
-    """The model's outputs for the submitted row, and what is odd about its values."""
+    """The model's outputs for the submitted row, and the warnings about its values."""
     values, warnings, errors = pinned.schema.check_form(submitted)
     if errors:
         count = len(errors)
         raise Problem(
             422,
             "invalid_rows",
-            f"{count} of the values cannot be used",
-            "Correct them and ask again.",
+            f"{count} of the values {'is' if count == 1 else 'are'} invalid.",
+            "Correct them and submit the form again.",
             errors=list(errors.values()),
         )
     return services.predict_now(pinned.card, [values]).rows()[0], warnings
@@ -167,7 +169,7 @@ def ask(
 def document(
     services: Services, pinned: Pinned, sheet: Sheet, submitted: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    """What the page shows, for programs."""
+    """The content of the page as JSON."""
     card = pinned.card
     told = {
         "model": card.name,
@@ -198,7 +200,7 @@ def wants_json() -> bool:
 
 
 def asset(name: str) -> str:
-    """The address of a static file; it changes with its content, so that browsers may keep it."""
+    """The URL of a static file, with a hash of its content so that browsers can cache it."""
     return url_for("static", filename=name, v=_digest(name))
 
 

@@ -1,4 +1,4 @@
-"""The query parameters of a request to Flask, checked."""
+"""Query parameters of the current Flask request, validated."""
 
 from __future__ import annotations
 
@@ -22,6 +22,4 @@ def whole_number(name: str, default: int, most: int) -> int:
 
 
 def invalid_parameter(name: str, value: str, wanted: str) -> Problem:
-    return Problem(
-        400, "invalid_parameter", f"{name}={value[:40]} is not understood.", f"Give {wanted}."
-    )
+    return Problem(400, "invalid_parameter", f"{name}={value[:40]} is not valid.", f"Use {wanted}.")

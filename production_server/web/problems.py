@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: application/problem+json (RFC 9457), a stable code and a remedy."""
+"""Errors of the HTTP API: application/problem+json (RFC 9457) with a stable code and a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from production_server.errors import (
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-# How soon a client may try again when jobs or their store are the reason.
+# The Retry-After of errors about jobs and their store.
 RETRY_SECONDS = 10
 JOB_STATUS = {UploadMalformed: 400, UploadTooLarge: 413, KeyReused: 409, QueueFull: 429}
 
@@ -34,8 +34,8 @@ class FieldProblem(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    row: int | None = Field(None, description="which row of the request, from 0")
-    line: int | None = Field(None, description="which line of an uploaded CSV, from 1")
+    row: int | None = Field(None, description="row of the request, counted from 0")
+    line: int | None = Field(None, description="line of the uploaded CSV, counted from 1")
     field: str
     code: str = Field(
         description="missing_value, not_a_number, nan, infinite, impossible, unknown_field "
@@ -53,14 +53,14 @@ class ProblemBody(BaseModel):
     type: str = "about:blank"
     title: str
     status: int
-    code: str = Field(description="stable: programs may switch on it")
+    code: str = Field(description="stable identifier of the kind of error")
     detail: str
     remedy: str
     errors: list[FieldProblem] = []
 
 
 class Problem(Exception):
-    """An error with everything that its answer needs."""
+    """An error, with everything its response needs."""
 
     def __init__(
         self,
@@ -98,17 +98,17 @@ class Problem(Exception):
 
 
 def of_queue(error: QueueError) -> Problem:
-    """No answer came: the client may try again."""
+    """The queue gave no answer."""
     return Problem(503, "queue_unavailable", str(error), error.remedy, headers={"Retry-After": "2"})
 
 
 def of_service(error: StackserveError) -> Problem:
-    """Some part of the service cannot do its work now."""
+    """A part of the service failed."""
     return Problem(503, "unavailable", str(error), error.remedy, headers={"Retry-After": "5"})
 
 
 def of_job(error: JobError) -> Problem:
-    """An upload that cannot become a job."""
+    """A job or upload is refused."""
     detail = f"{str(error)[:1].upper()}{str(error)[1:]}."
     if isinstance(error, RowsRefused):
         more: dict[str, object] = {"errors": error.errors, "error_count": error.count}
@@ -118,25 +118,25 @@ def of_job(error: JobError) -> Problem:
 
 
 def of_store(error: SQLAlchemyError) -> Problem:
-    """The database is locked, full or away."""
-    log.error("the store does not answer", exc_info=error)
+    """The database is locked, full or down."""
+    log.error("the job store failed", exc_info=error)
     return Problem(
         503,
         "store_unavailable",
-        "The store of the jobs does not answer.",
-        "Try again; on the server, look whether its disk is full or its database is down.",
+        "The job store is unavailable.",
+        "Try again later. On the server, check whether the disk is full or the database is down.",
         headers={"Retry-After": str(RETRY_SECONDS)},
     )
 
 
 def of_http(error: HTTPException) -> Problem:
-    """What the router found: 404, 405, 413 and their like."""
+    """An error that Flask found: 404, 405, 413 and so on."""
     status = error.code or 500
     remedies = {
-        404: "See /openapi.json for what there is.",
+        404: "See /openapi.json for the available routes.",
         405: "See the Allow header and /openapi.json.",
-        413: "Send less at once; large tables go to POST /jobs.",
-        415: "Send application/json, or for jobs text/csv.",
+        413: "Send a smaller body, or use POST /jobs for large tables.",
+        415: "Send application/json, or text/csv for jobs.",
     }
     headers = {}
     allowed = getattr(error, "valid_methods", None)
@@ -154,7 +154,7 @@ def of_http(error: HTTPException) -> Problem:
 def of_internal(error: BaseException) -> Problem:
     log.error("unexpected error", exc_info=error)
     return Problem(
-        500, "internal_error", "The server met an error of its own.", "It is in the server's log."
+        500, "internal_error", "An internal error occurred.", "See the server's log for the cause."
     )
 
 

@@ -1,6 +1,6 @@
-"""The processes of the web tier: forked from one that has imported everything, kept running.
+"""The processes of the web tier: forked from one parent, and restarted when they end.
 
-Forked, they share the memory of what they import.
+The parent imports everything first, so the forked processes share that memory.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from production_server.errors import ServiceError
 
 WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 STOP_SECONDS = 15
-# A process that ends sooner than this waits for the rest of it before it is started again.
-LIVED_WELL = 1.0
+# The shortest time between two starts of the same process.
+RESTART_SECONDS = 1.0
 
 Serve = Callable[[socket.socket], None]
 
 
 def listeners(host: str, port: int, count: int) -> list[socket.socket]:
-    """A socket a process on the same port: the kernel deals the connections out evenly.
+    """One socket per process, all on the same port: the kernel balances connections among them.
 
-    They belong to the parent: while a process is started again, its connections wait.
+    The parent keeps them open, so connections wait while a process restarts.
     """
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     try:
-        # Without sharing at first: another service on this port must not go unnoticed.
+        # First without SO_REUSEPORT, to detect another service on this port.
         _bound(family, host, port, shared=False).close()
         return [_bound(family, host, port, shared=True) for _ in range(count)]
     except OSError as error:
         raise ServiceError(
             f"cannot listen on {host}:{port}: {error.strerror}",
-            "Set another STACKSERVE_PORT or STACKSERVE_HOST, or stop what uses it.",
+            "Set another STACKSERVE_PORT or STACKSERVE_HOST, or stop the service that uses it.",
         ) from error
 
 
@@ -64,7 +64,7 @@ class Child:
 
 
 class Processes:
-    """One process a listener, each running `serve` with it, until SIGTERM or SIGINT."""
+    """One process per listener, each running `serve`, until SIGTERM or SIGINT."""
 
     def __init__(self, sockets: list[socket.socket], serve: Serve) -> None:
         self._serve = serve
@@ -72,13 +72,13 @@ class Processes:
         self._children: list[Child] = []
 
     def run(self) -> None:
-        # Waited for one by one, so that none is missed and nothing is polled.
+        # Blocked, so that sigwait below receives every one of them.
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         gc.collect()
-        gc.freeze()  # else the children's collectors would copy what they share
+        gc.freeze()  # garbage collection in a child would copy the memory they share
         self._children = [self._start(listener) for listener in self._sockets]
         while signal.sigwait(WATCHED) == signal.SIGCHLD:
-            self._children = [self._kept(child) for child in self._children]
+            self._children = [self._restarted(child) for child in self._children]
         self._stop()
 
     def _start(self, listener: socket.socket) -> Child:
@@ -90,10 +90,10 @@ class Processes:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
         self._serve(listener)
 
-    def _kept(self, child: Child) -> Child:
+    def _restarted(self, child: Child) -> Child:
         if child.process.exitcode is None:
             return child
-        time.sleep(max(0.0, child.started + LIVED_WELL - time.monotonic()))
+        time.sleep(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
         return self._start(child.listener)
 
     def _stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What the routes need, made once a process: the model in force, the lane, the store, metrics."""
+"""What the routes use, created once per process: current model, lane, store and metrics."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from production_server.web.rows import RowSchema
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
-# How long the workers may take to load a new version before requests are pinned to it anyway.
+# How long to wait for the workers to load a new version before logging a warning.
 LOAD_PATIENCE = 60.0
-# Those who know the question: the recorder does not.
-NAMES_WITH_MODELS = "worker|embedded"
+# The Celery nodes that have the versions command; the recorder has not.
+MODEL_NODES = "worker|embedded"
 
 
 @dataclass(frozen=True)
 class Pinned:
-    """The version that answers in this process, and how its rows are checked."""
+    """The version this process sends rows to, and the schema that checks them."""
 
     version: str
     card: Card
     schema: RowSchema
 
 
-class ModelInForce:
-    """Follows the registry's active version, but only once the workers have it loaded."""
+class CurrentModel:
+    """Follows the registry's active version, once the workers have loaded it."""
 
     def __init__(self, registry: Registry, app: Celery, max_rows: int) -> None:
         self.registry = registry
@@ -51,19 +51,19 @@ class ModelInForce:
         self.pinned = self._pin(registry.active())
 
     def watch(self) -> None:
-        threading.Thread(target=self._watch_loop, name="model-in-force", daemon=True).start()
+        threading.Thread(target=self._watch_loop, name="current-model", daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()
 
     def loaded_by_workers(self, timeout: float = 1.0) -> list[list[str]]:
-        """The versions that each worker has loaded, asked over the queue."""
+        """The versions that each worker has loaded; requested over the queue."""
         try:
             replies = self._app.control.broadcast(
                 "stackserve_versions",
                 reply=True,
                 timeout=timeout,
-                pattern=NAMES_WITH_MODELS,
+                pattern=MODEL_NODES,
                 matcher="pcre",
             )
         except CONNECTION_ERRORS:
@@ -80,7 +80,7 @@ class ModelInForce:
                 active = self.registry.active()
                 if active != self.pinned.version and self._workers_have(active):
                     self.pinned = self._pin(active)
-                    log.info("model %s is in force", active)
+                    log.info("now using model %s", active)
             except StackserveError as error:
                 log.error("the active model cannot be used: %s. %s", error, error.remedy)
 
@@ -92,12 +92,12 @@ class ModelInForce:
                 return True
             if self.registry.active() != version:
                 return False
-        log.warning("no worker has loaded %s yet; the one before stays in force", version)
+        log.warning("model %s is not loaded yet; still using the previous one", version)
         return False
 
 
 class Services:
-    """Everything that outlives a request, in one process of the web tier."""
+    """What outlives a request, in one web process."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -107,7 +107,7 @@ class Services:
         self.app = create_app(settings)
         self.metrics = Metrics(settings.metrics_folder)
         self.lane = Lane(self.app, settings.deadline, observer=self.metrics)
-        self.models = ModelInForce(self.registry, self.app, settings.max_rows)
+        self.models = CurrentModel(self.registry, self.app, settings.max_rows)
         self.store = Store(settings.store)
 
     def start(self) -> None:
@@ -127,9 +127,9 @@ class Services:
         return self.models.pinned.card
 
     def predict_now(self, card: Card, rows: list[list[float]]) -> Answer:
-        """Answers for rows that are valid already; raises QueueError when none comes."""
+        """Predict valid rows. Raises QueueError if no answer comes."""
         pinned = self.pinned
-        # Another version may have come into force while this page was being made.
+        # The current model may have changed since the caller read its card.
         same = pinned.version == card.version
         schema = pinned.schema if same else RowSchema(card, len(rows))
         packed = schema.from_values(rows)

@@ -1,4 +1,4 @@
-"""An upload of rows, taken from the request in hand."""
+"""Read an upload of rows from the current Flask request."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from production_server.web.problems import RETRY_SECONDS, Problem
 MEDIA: dict[str, Media] = {
     "text/csv": "csv",
     "application/csv": "csv",
-    "application/vnd.ms-excel": "csv",  # what Windows browsers call a .csv file
+    "application/vnd.ms-excel": "csv",  # sent for a .csv file by browsers on Windows
     JSON: "json",
 }
-# An upload holds a thread of this process; some must be left for the pages.
+# An upload occupies a thread; this leaves some for the pages.
 MOST_UPLOADS = 8
 LONGEST_KEY = 255
-# Set by the front when the client went away: a body without a length just seems to end there.
+# Set by the front when the client disconnects: a body without a length seems to just end there.
 DISCONNECTED = "stackserve.disconnected"
 
 
 def upload_of(most_bytes: int) -> Upload:
-    """The request in hand as an upload; its body is not read yet."""
+    """The current request as an upload; its body is not read yet."""
     media = MEDIA.get(request.mimetype)
     if media is None:
         raise Problem(
             415,
             "unsupported_media_type",
-            f"{request.mimetype or 'a body without a Content-Type'} is not read here.",
+            f"{request.mimetype or 'A body without a Content-Type'} is not supported.",
             "Send Content-Type: text/csv or application/json.",
         )
     if request.content_encoding:
         raise Problem(
             415,
             "unsupported_content_encoding",
-            f"Content-Encoding: {request.content_encoding} is not read here.",
-            "Send the body as it is, not compressed.",
+            f"Content-Encoding: {request.content_encoding} is not supported.",
+            "Send the body uncompressed.",
         )
     if (request.content_length or 0) > most_bytes:
         raise UploadTooLarge(
@@ -58,8 +58,8 @@ def upload_of(most_bytes: int) -> Upload:
         raise Problem(
             400,
             "invalid_idempotency_key",
-            "The Idempotency-Key is empty, too long or holds unprintable signs.",
-            f"Send 1 to {LONGEST_KEY} printable signs, a UUID for example.",
+            "The Idempotency-Key is empty, too long or has unprintable characters.",
+            f"Send 1 to {LONGEST_KEY} printable characters, for example a UUID.",
         )
     ignore = flag("ignore_unknown")
     return Upload(
@@ -71,10 +71,10 @@ def upload_of(most_bytes: int) -> Upload:
 
 
 class _Stream:
-    """The request's body, which ends in an error if the client went away before its end."""
+    """The request's body; reading it fails if the client disconnected before its end."""
 
     def __init__(self) -> None:
-        # A body of unknown length has no stream in werkzeug unless the server vouches for its end.
+        # Werkzeug gives no stream for a body of unknown length, unless the server marks its end.
         self._source = (
             request.stream if request.content_length is not None else request.environ["wsgi.input"]
         )
@@ -84,26 +84,27 @@ class _Stream:
         try:
             piece: bytes = self._source.read(size)
         except ClientDisconnected:
-            raise _broken() from None
+            raise _incomplete() from None
         if not piece and self._scope.get(DISCONNECTED):
-            raise _broken()
+            raise _incomplete()
         return piece
 
 
-def _broken() -> UploadMalformed:
+def _incomplete() -> UploadMalformed:
     return UploadMalformed(
-        "incomplete_body", "the body ended too early", "Send it again; nothing of it was kept."
+        "incomplete_body", "the body is incomplete", "Send it again; nothing was stored."
     )
 
 
 @contextmanager
-def turn(uploads: threading.BoundedSemaphore) -> Iterator[None]:
+def limited(uploads: threading.BoundedSemaphore) -> Iterator[None]:
+    """Refuse an upload while too many others run."""
     if not uploads.acquire(blocking=False):
         raise Problem(
             429,
             "too_many_uploads",
-            f"{MOST_UPLOADS} uploads are under way in this process.",
-            "Send the file again in a moment.",
+            f"{MOST_UPLOADS} uploads are running already.",
+            "Send the file again later.",
             headers={"Retry-After": str(RETRY_SECONDS)},
         )
     try:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[4]
 PROGRAM = """
 import os, sys
 from production_server.web import processes
-processes.LIVED_WELL = 0.0
+processes.RESTART_SECONDS = 0.0
 def serve(listener):
     listener.listen()
     while True:
