@@ -1,1 +1,1 @@
-"""Serving on this machine: all in one process, or the real thing as processes of its own."""
+"""Serves on this machine: everything in one process, or each part as a process of its own."""

@@ -1,4 +1,4 @@
-"""What a person sees while the service starts: one line a step, with the time since the start."""
+"""The progress of a starting service: one line per step, with the time since the start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TextIO
 
 
 class Console:
-    """Plain lines, fit for a terminal, a pipe and a log."""
+    """Prints plain lines, for terminals, pipes and logs."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -20,6 +20,6 @@ class Console:
         self.say(f"[{elapsed:5.1f} s] {text}")
 
     def say(self, text: str) -> None:
-        # Whoever closed the terminal or the pipe wants no words, but what was started must stop.
+        # Nobody reads a closed terminal or pipe, but the shutdown must still go on.
         with suppress(OSError):
             print(text, file=self._out, flush=True)

@@ -1,6 +1,6 @@
-"""Everything in one process: web tier, queue, worker and recorder, with nothing to install.
+"""Runs web tier, queue, worker and recorder in one process, with nothing to install.
 
-The queue is kombu's in-memory transport and the tasks are the same Celery tasks as on a server.
+The queue is kombu's in-memory transport. The Celery tasks are the same as on a server.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from celery.worker import state
 
 from production_server.jobs.recorder import Recorder
 from production_server.local.console import Console
-from production_server.local.readiness import announce
+from production_server.local.readiness import report_ready
 from production_server.local.signals import stop_signals
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
 from production_server.messaging.celery_worker import run_celery_worker
@@ -26,12 +26,12 @@ from production_server.web.app import create_front
 from production_server.web.run import server_config
 from production_server.worker.process import make_cache, register_tasks
 
-# Threads share one interpreter: hand it over quickly, or each hop of a request waits 5 ms.
+# The default interval of 5 ms would delay a request each time it passes from thread to thread.
 SWITCH_SECONDS = 0.0005
 
 
 def serve_embedded(settings: Settings, console: Console) -> None:
-    """Serve until told to stop."""
+    """Serve until a signal stops it."""
     sys.setswitchinterval(SWITCH_SECONDS)
     set_up_logging("WARNING")
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     recorder.start()
     console.step("Starting the web tier")
     try:
-        server = OneServer(server_config(create_front(settings), settings))
+        server = EmbeddedServer(server_config(create_front(settings), settings))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve(server, settings, console))
     finally:
@@ -56,8 +56,8 @@ def serve_embedded(settings: Settings, console: Console) -> None:
         worker.join(timeout=5)
 
 
-class OneServer(uvicorn.Server):
-    """Leaves the signals to this process, which has more to stop than the web tier."""
+class EmbeddedServer(uvicorn.Server):
+    """Leaves signals to this process, which must stop the worker and the recorder too."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,7 +68,7 @@ def _consume(app: Celery) -> None:
     run_celery_worker(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
 
 
-async def _serve(server: OneServer, settings: Settings, console: Console) -> None:
+async def _serve(server: EmbeddedServer, settings: Settings, console: Console) -> None:
     stopping = threading.Event()
 
     def stop() -> None:
@@ -79,6 +79,6 @@ async def _serve(server: OneServer, settings: Settings, console: Console) -> Non
     for number in stop_signals():
         loop.add_signal_handler(number, stop)
     threading.Thread(
-        target=announce, args=(settings, console, stopping.is_set), name="ready", daemon=True
+        target=report_ready, args=(settings, console, stopping.is_set), name="ready", daemon=True
     ).start()
     await server.serve()

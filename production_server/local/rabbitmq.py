@@ -1,7 +1,7 @@
-"""A private RabbitMQ node: own folder, ports, name and password, gone when it is stopped.
+"""A private RabbitMQ node with its own folder, ports, name and password.
 
-It uses the system's rabbitmq-server package, but neither its service nor its data, and an epmd
-of its own, so that nothing of it outlives it and two of them never meet.
+It runs the program of the system's rabbitmq-server package, but not its service and not on its
+data. It also runs its own epmd, so nodes never meet and nothing is left running after a stop.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def installed() -> bool:
 
 
 def install() -> None:
-    """Install the system's package; only root may."""
+    """Install the system's package. This requires root."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ServiceError(
-            "RabbitMQ is not installed, and only root can install it",
-            "Ask for: apt-get install rabbitmq-server; or serve without --services.",
+            "RabbitMQ is not installed, and installing it requires root and apt-get",
+            "As root, run: apt-get install rabbitmq-server. Or serve without --services.",
         )
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
-    # RUNLEVEL=1 keeps the package from starting a node of its own.
+    # RUNLEVEL=1 keeps the package from starting its service.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     for command in ("update", "install -y --no-install-recommends rabbitmq-server"):
         done = subprocess.run(
@@ -47,7 +47,7 @@ def install() -> None:
         if done.returncode != 0:
             raise ServiceError(
                 f"apt-get {command} failed: {done.stderr.strip()[-300:]}",
-                "Correct that and try again; or serve without --services.",
+                "Fix this and try again. Or serve without --services.",
             )
 
 
@@ -58,7 +58,7 @@ def free_port() -> int:
 
 
 class RabbitNode:
-    """One node on 127.0.0.1. Its folder may be kept: a new start finds its queues again."""
+    """One node on 127.0.0.1. Durable queues stay in its folder for the next start."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -77,26 +77,26 @@ class RabbitNode:
         return self.folder / "rabbitmq.log"
 
     def start(self) -> None:
-        """Start and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         self.launch()
         self.wait()
 
     def launch(self) -> None:
-        """Start; whoever connects before it is there has to try again."""
+        """Start it without waiting: clients must retry until it accepts connections."""
         if not installed():
             raise ServiceError(
                 "RabbitMQ is not installed on this machine",
-                "As root: apt-get install rabbitmq-server; or serve without --services.",
+                "As root, run: apt-get install rabbitmq-server. Or serve without --services.",
             )
         self._configure()
         self._spawn(["epmd", "-address", "127.0.0.1", "-port", str(self._epmd_port)])
         self._spawn([str(SERVER)])
 
     def wait(self) -> None:
-        """Until it takes connections; it must have been launched."""
+        """Wait until a launched node accepts connections."""
         give_up = time.monotonic() + START_TIMEOUT
-        while not self._answers():
-            if not self._lives() or time.monotonic() > give_up:
+        while not self._accepts_connections():
+            if not self._is_running() or time.monotonic() > give_up:
                 self.stop()
                 raise ServiceError(
                     f"RabbitMQ did not start: {_last_line(self.log)}", f"Its log: {self.log}"
@@ -104,12 +104,12 @@ class RabbitNode:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End the node, then its epmd."""
+        """Stop the node, then its epmd."""
         while self._processes:
-            _end(self._processes.pop())
+            _stop(self._processes.pop())
 
     def kill(self) -> None:
-        """End it as a power cut would; start() brings it back with what was durable."""
+        """Kill it as a power cut would. start() brings it back with its durable queues."""
         for process in self._processes:
             os.killpg(process.pid, 9)
             process.wait()
@@ -141,7 +141,7 @@ class RabbitNode:
             "HOME": str(folder),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            # The data is bound to the node's name: one name, whatever the host is called.
+            # The data belongs to the node's name, so the name must not depend on the host's.
             "RABBITMQ_NODENAME": "stackserve@localhost",
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
@@ -166,24 +166,24 @@ class RabbitNode:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    # A Ctrl-C at the terminal is for the program that owns this node.
+                    # Ctrl-C must reach only the program that owns this node.
                     start_new_session=True,
                 )
             )
 
-    def _lives(self) -> bool:
+    def _is_running(self) -> bool:
         return bool(self._processes) and self._processes[-1].poll() is None
 
-    def _answers(self) -> bool:
+    def _accepts_connections(self) -> bool:
         try:
             with Connection(self.url, connect_timeout=2) as connection:
-                connection.ensure_connection(max_retries=0)  # else it would sleep 2 s in between
+                connection.ensure_connection(max_retries=0)  # kombu would sleep 2 s before retrying
         except CONNECTION_ERRORS:
             return False
         return True
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, 15)
     try:
@@ -195,4 +195,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"

@@ -1,4 +1,4 @@
-"""Ready means: a prediction went through the queue and came back."""
+"""Waits until the service is ready: until a prediction comes back through the queue."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READY_SECONDS = 120
 
 
 def local_url(host: str, port: int) -> str:
-    """How this machine reaches a server that listens on `host`."""
+    """The URL on this machine of a server that listens on `host`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
     return f"http://{reachable}:{port}"
 
@@ -27,24 +27,27 @@ def local_url(host: str, port: int) -> str:
 def wait_until_ready(
     url: str, timeout: float, stopping: Callable[[], bool] = lambda: False
 ) -> dict[str, Any] | None:
-    """The body of /ready once it says yes, None when told to stop; raises what is missing."""
+    """Return the body of /ready once it succeeds, or None if `stopping()` becomes true.
+
+    After `timeout` seconds, raise a ServiceError that names what is missing.
+    """
     give_up = time.monotonic() + timeout
     missing = "the web tier does not answer"
     while not stopping():
-        ready, missing, body = ask(url)
+        ready, missing, body = check_ready(url)
         if ready:
             return body
         if time.monotonic() > give_up:
             raise ServiceError(
                 f"not ready after {timeout:.0f} s: {missing}",
-                "Look at the log of that part; on a server: journalctl -u 'stackserve-*'",
+                "Check that part's log. On a server: journalctl -u 'stackserve-*'",
             )
         time.sleep(POLL_SECONDS)
     return None
 
 
-def ask(url: str) -> tuple[bool, str, dict[str, Any]]:
-    """One question to /ready: (yes or no, what is missing, the body)."""
+def check_ready(url: str) -> tuple[bool, str, dict[str, Any]]:
+    """Request /ready once: (whether it succeeded, what is missing, the body)."""
     try:
         with urllib.request.urlopen(f"{url}/ready", timeout=ANSWER_SECONDS) as answer:
             return True, "", json.load(answer)
@@ -61,8 +64,8 @@ def ask(url: str) -> tuple[bool, str, dict[str, Any]]:
     return False, ", ".join(failing) or str(body.get("detail", "no reason given")), body
 
 
-def announce(settings: Settings, console: Console, stopping: Callable[[], bool]) -> None:
-    """Say where it serves once a prediction came back, or what is missing."""
+def report_ready(settings: Settings, console: Console, stopping: Callable[[], bool]) -> None:
+    """Print the address once the service is ready, or what is missing."""
     url = local_url(settings.host, settings.port)
     try:
         ready = wait_until_ready(url, READY_SECONDS, stopping)

@@ -1,4 +1,4 @@
-"""The real thing on this machine: a RabbitMQ node, web tier, workers and recorder as processes."""
+"""Runs RabbitMQ, the web tier, the workers and the recorder as processes on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from production_server.errors import ServiceError
 from production_server.local import rabbitmq
 from production_server.local.console import Console
 from production_server.local.rabbitmq import RabbitNode
-from production_server.local.readiness import announce
+from production_server.local.readiness import report_ready
 from production_server.local.signals import stop_signals
 from production_server.local.supervisor import Supervisor
 from production_server.model.registry import Registry
@@ -19,13 +19,13 @@ from production_server.settings import Settings
 
 
 def serve_services(settings: Settings, console: Console) -> None:
-    """Serve until told to stop. A given broker URL is used; else a node of our own starts."""
+    """Serve until a signal stops it. Without a broker URL, start a RabbitMQ node first."""
     settings.home.mkdir(parents=True, exist_ok=True)
     Registry(settings.registry_path).seed()
     if not settings.embedded:
         _supervise(settings, console)
         return
-    node = _launched(settings, console)
+    node = _launch_node(settings, console)
     try:
         _supervise(settings.model_copy(update={"broker_url": node.url}), console, node)
     finally:
@@ -33,7 +33,7 @@ def serve_services(settings: Settings, console: Console) -> None:
         node.stop()
 
 
-def _launched(settings: Settings, console: Console) -> RabbitNode:
+def _launch_node(settings: Settings, console: Console) -> RabbitNode:
     if not rabbitmq.installed():
         console.step("Installing RabbitMQ from the system's packages")
         rabbitmq.install()
@@ -44,19 +44,19 @@ def _launched(settings: Settings, console: Console) -> RabbitNode:
 
 
 def _supervise(settings: Settings, console: Console, node: RabbitNode | None = None) -> None:
-    """Run the processes; those who come before the node is there try again by themselves."""
+    """Run the processes. They start together with the node, and retry until it accepts them."""
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(settings.environment(), logs, console)
-    own = [sys.executable, "-m", "production_server"]
+    python = [sys.executable, "-m", "production_server"]
     console.step(
         f"Starting {settings.worker_count} workers, {settings.web_process_count} web processes "
         f"and the recorder; logs: {logs}"
     )
     for number in range(1, settings.worker_count + 1):
-        supervisor.add(f"worker-{number}", [*own, "worker", "--number", str(number)])
-    supervisor.add("recorder", [*own, "recorder"])
-    supervisor.add("web", [*own, "web"])
+        supervisor.add(f"worker-{number}", [*python, "worker", "--number", str(number)])
+    supervisor.add("recorder", [*python, "recorder"])
+    supervisor.add("web", [*python, "web"])
     failed: list[ServiceError] = []
 
     def wait_for_node(node: RabbitNode) -> None:
@@ -66,8 +66,8 @@ def _supervise(settings: Settings, console: Console, node: RabbitNode | None = N
             failed.append(error)
             supervisor.stop_soon()
 
-    def tell_ready() -> None:
-        announce(settings, console, lambda: supervisor.stopping)
+    def report() -> None:
+        report_ready(settings, console, lambda: supervisor.stopping)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         supervisor.stop_soon()
@@ -75,13 +75,13 @@ def _supervise(settings: Settings, console: Console, node: RabbitNode | None = N
     previous = {number: signal.signal(number, on_signal) for number in stop_signals()}
     if node is not None:
         threading.Thread(target=wait_for_node, args=(node,), daemon=True).start()
-    threading.Thread(target=tell_ready, daemon=True).start()
+    threading.Thread(target=report, daemon=True).start()
     try:
         supervisor.run()
     finally:
-        console.step("Stopped web, workers and recorder")
+        console.step("Stopped the web tier, the workers and the recorder")
         for number, handler in previous.items():
             signal.signal(number, handler)
-    # Not a stop that somebody asked for while the node was on its way.
+    # The node failed to start. This was not a stop by a signal.
     if failed:
         raise failed[0]

@@ -1,4 +1,4 @@
-"""What asks a serving command to stop."""
+"""The signals that stop a serving command."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import signal
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Ctrl-C, kill, and a closed terminal, unless `nohup` says that it goes on without one."""
+    """Those of Ctrl-C, kill and a closed terminal; not the last one under `nohup`."""
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hangup]

@@ -1,4 +1,4 @@
-"""Keeps a handful of processes running: restarts what ends, stops all of them in order."""
+"""Keeps a few processes running: restarts those that exit, and stops them all at the end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from production_server.local.console import Console
 from production_server.places import IMPORT_FOLDER
 
 STOP_SECONDS = 15
-# A process that lived this long had started well: its next restart is quick again.
-LIVED_WELL = 30.0
+# A process that ran this long had started properly: reset its restart delay.
+HEALTHY_SECONDS = 30.0
 LONGEST_PAUSE = 30.0
 
 
 @dataclass
 class Child:
-    """One process and how it has fared."""
+    """One process and the state of its restarts."""
 
     name: str
     command: list[str]
@@ -37,7 +37,7 @@ def pause_after(failures: int) -> float:
 
 
 class Supervisor:
-    """Runs its children until it is stopped."""
+    """Keeps its child processes running until it is stopped."""
 
     def __init__(self, environment: dict[str, str], logs: Path, console: Console) -> None:
         self._environment = environment
@@ -57,7 +57,7 @@ class Supervisor:
         }
 
     def stop_soon(self) -> None:
-        """Safe in a signal handler."""
+        """Make run() stop everything and return. Safe to call in a signal handler."""
         self._stopping.set()
 
     @property
@@ -69,19 +69,19 @@ class Supervisor:
         try:
             while not self._stopping.is_set():
                 for child in self._children:
-                    self._tend(child)
+                    self._check(child)
                 self._stopping.wait(0.2)
         finally:
             self._stop_all()
 
-    def _tend(self, child: Child) -> None:
+    def _check(self, child: Child) -> None:
         now = time.monotonic()
         if child.process is not None and child.process.poll() is not None:
             lived = now - child.started
-            child.failures = 1 if lived > LIVED_WELL else child.failures + 1
+            child.failures = 1 if lived > HEALTHY_SECONDS else child.failures + 1
             pause = pause_after(child.failures)
             self._console.step(
-                f"{child.name} ended ({child.process.returncode}), starting it again in "
+                f"{child.name} exited with code {child.process.returncode}; restarting it in "
                 f"{pause:g} s; its log: {self._log(child)}"
             )
             child.process, child.due = None, now + pause
@@ -97,7 +97,7 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C reaches this process alone, which then stops the others in order.
+                # Ctrl-C must reach only this process, which then stops the others.
                 start_new_session=True,
             )
         child.started = time.monotonic()

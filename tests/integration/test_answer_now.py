@@ -1,4 +1,4 @@
-"""Answer-now requests on the real thing: each its own answer, through kills and restarts."""
+"""Predictions on the whole service: each request gets its own answer, despite kills and restarts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THREADS = 64
 
 @pytest.fixture
 def on_rabbit(rabbit: RabbitNode, tmp_path: Path) -> Service:
-    """A service whose broker the test may restart."""
+    """A service whose broker the test can restart."""
     settings = {
         "STACKSERVE_BROKER_URL": rabbit.url,
         "STACKSERVE_WEB_PROCESSES": "2",
@@ -57,8 +57,8 @@ def test_one_request_of_many_rows(services: Service) -> None:
     rows = distinct_rows(card, 5000)
     answer = httpx.post(f"{services.url}/predict", json=rows, timeout=30)
     assert answer.status_code == 200
-    told = [prediction["probability"] for prediction in answer.json()["predictions"]]
-    np.testing.assert_allclose(told, keras_says(registry, card, rows)[:, 0], atol=1e-5)
+    answers = [prediction["probability"] for prediction in answer.json()["predictions"]]
+    np.testing.assert_allclose(answers, keras_says(registry, card, rows)[:, 0], atol=1e-5)
 
 
 def test_killed_workers_and_a_restarted_broker_give_right_answers_or_503(
@@ -79,8 +79,8 @@ def test_killed_workers_and_a_restarted_broker_give_right_answers_or_503(
                 answer = client.post("/predict", json=row)
                 seen[answer.status_code] += 1
                 if answer.status_code == 200:
-                    told = answer.json()["predictions"][0]["probability"]
-                    assert abs(told - expected[(index - 8) % len(rows)]) < 1e-5
+                    probability = answer.json()["predictions"][0]["probability"]
+                    assert abs(probability - expected[(index - 8) % len(rows)]) < 1e-5
                 else:
                     assert answer.status_code == 503, answer.text
                     assert answer.headers["Retry-After"]

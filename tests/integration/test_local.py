@@ -1,4 +1,4 @@
-"""Serving on this machine: what it says, that it stops clean, and what a mistake tells."""
+"""Serving on this machine: its output, its clean shutdown and its errors."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from production_server.local import rabbitmq
 from tests.support.service import ROOT, Service
 
 
-def wait_until_told(service: Service, text: str) -> None:
+def wait_for_output(service: Service, text: str) -> None:
     give_up = time.monotonic() + 20
     while text not in service.told():
         assert time.monotonic() < give_up, service.told()
         time.sleep(0.1)
 
 
-def test_embedded_says_when_it_is_ready_and_stops_clean(tmp_path: Path) -> None:
+def test_embedded_reports_that_it_is_ready_and_stops_cleanly(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         assert httpx.get(f"{service.url}/ping").text == "pong\n"
-        wait_until_told(service, f"Ready: {service.url}/predictions")
+        wait_for_output(service, f"Ready: {service.url}/predictions")
         process = psutil.Process(service.process.pid)  # type: ignore[union-attr]
         assert process.children() == []
         assert service.stop() == 0
@@ -72,14 +72,14 @@ def test_a_closed_terminal_leaves_no_process_behind(
     assert alive == []
 
 
-def test_a_killed_web_tier_comes_back(services: Service) -> None:
+def test_a_killed_web_tier_is_restarted(services: Service) -> None:
     master = services.processes("web")[0]
     for process in [*master.children(), master]:
         process.kill()
     services.wait_ready(60)
 
 
-def test_a_taken_port_is_told_at_once(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -103,6 +103,6 @@ def test_run_task_goes_through_the_queue(services: Service) -> None:
         for process in services.processes("recorder")
         if (value := process.environ().get("STACKSERVE_BROKER_URL"))
     )
-    told = services.verb("run-task", "--broker", broker, "glucose=190")
-    assert '"version": "diabetes-1"' in told
-    assert '"glucose": 190.0' in told
+    output = services.verb("run-task", "--broker", broker, "glucose=190")
+    assert '"version": "diabetes-1"' in output
+    assert '"glucose": 190.0' in output

@@ -1,4 +1,4 @@
-"""Another version becomes active under load: no request fails, no answer mixes versions."""
+"""Activating another version under load: no request fails, no answer mixes versions."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def test_activating_another_version_under_load(services: Service, tmp_path: Path
                 answer = client.post("/predict", json=rows[at : at + ROWS_A_REQUEST])
                 assert answer.status_code == 200, answer.text
                 body = answer.json()
-                told = [prediction["probability"] for prediction in body["predictions"]]
+                answers = [prediction["probability"] for prediction in body["predictions"]]
                 right = expected[body["version"]][at : at + ROWS_A_REQUEST]
-                np.testing.assert_allclose(told, right, atol=1e-5)
+                np.testing.assert_allclose(answers, right, atol=1e-5)
                 answered.append(body["version"])
 
         def switch(version: str) -> None:
             services.verb("models", "activate", version)
             give_up = time.monotonic() + SWITCH_SECONDS
             while answered[-20:] != [version] * 20:
-                assert time.monotonic() < give_up, f"{version} never came into force"
+                assert time.monotonic() < give_up, f"{version} never took effect"
                 time.sleep(0.1)
 
         with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""When a process is started again."""
+"""When the supervisor restarts a process, and where the service is reached."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def test_each_failure_doubles_the_pause_up_to_a_limit() -> None:
     assert pause_after(50) == LONGEST_PAUSE
 
 
-def test_a_server_that_listens_everywhere_is_reached_on_loopback() -> None:
+def test_a_server_on_all_addresses_is_reached_on_loopback() -> None:
     assert local_url("0.0.0.0", 5100) == "http://127.0.0.1:5100"
     assert local_url("10.0.0.7", 80) == "http://10.0.0.7:80"
