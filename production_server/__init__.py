@@ -1,3 +1,3 @@
-"""What runs on the server: web tier, workers and recorder around a Keras model."""
+"""The prediction service: web tier, workers and recorder around a Keras model."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-"""How many rows a model computes at once: the one place that says so."""
+"""The numbers of rows that a model predicts at once."""
 
 from __future__ import annotations
 
-# A network is compiled for each of these sizes; a smaller batch is padded to the next one.
+# A model is compiled for each of these sizes. Batches are padded to the next size.
 BATCH_SIZES = (1, 8, 64, 512, 4096)
-# The lane, the JSON reader and the command line collect at most this many rows.
+# The most rows that the lane, the JSON reader and the command line put into one batch.
 LARGEST_BATCH = BATCH_SIZES[-1]

@@ -1,13 +1,14 @@
-"""The errors of production_server: one small tree, turned into words only at the edges.
+"""The exceptions of production_server.
 
-`str(error)` says what was wrong and where; `error.remedy` says what to do next.
+`str(error)` says what went wrong and where, and `error.remedy` what to do next. The command line
+prints both, and the web tier returns both.
 """
 
 from __future__ import annotations
 
 
 class StackserveError(Exception):
-    """Anything that a user, an operator or their data can cause."""
+    """Base of all errors that a user, an operator or their data can cause."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -15,39 +16,39 @@ class StackserveError(Exception):
 
 
 class RegistryError(StackserveError):
-    """The model registry lacks, refuses or cannot keep a version."""
+    """The model registry does not have a version, or cannot accept, read or change one."""
 
 
 class ModelError(StackserveError):
-    """A model file cannot be read, does not fit its card or is not good enough."""
+    """A model cannot be read, does not match its card or is not good enough."""
 
 
 class DataError(StackserveError):
-    """A table of rows cannot be read or does not fit the features."""
+    """Rows cannot be read or do not match the features of the model."""
 
 
 class CardError(ModelError, ValueError):
-    """A card or features file does not follow its schema."""
+    """A card or a features file does not match its schema."""
 
 
 class SettingsError(StackserveError, ValueError):
-    """A setting has a value that cannot be used."""
+    """A setting has an invalid value."""
 
 
 class QueueError(StackserveError):
-    """The queue gave no answer: the broker is away, or no worker took the task in time."""
+    """A prediction failed: RabbitMQ is unreachable, no worker answered in time, or one failed."""
 
 
 class ServiceError(StackserveError):
-    """A process or a system package that serving needs is missing or has failed."""
+    """A process or system package that the service needs is missing or has failed."""
 
 
 class StoreError(StackserveError):
-    """The store of the jobs cannot be opened, read or written."""
+    """The database of jobs cannot be opened, read or written."""
 
 
 class JobError(StackserveError):
-    """A job, or an upload that was to become one, is not as it has to be; `code` says which."""
+    """A job, or the upload for one, was refused. `code` identifies the cause."""
 
     def __init__(self, code: str, message: str, remedy: str = "") -> None:
         super().__init__(message, remedy)
@@ -55,31 +56,31 @@ class JobError(StackserveError):
 
 
 class UploadMalformed(JobError, ValueError):
-    """The body is no CSV or JSON, or it ended too early."""
+    """The body is not valid CSV or JSON, or it is incomplete."""
 
 
 class UploadTooLarge(JobError):
-    """More rows or bytes than one job may have."""
+    """The upload has more rows or bytes than a job may have."""
 
 
 class KeyReused(JobError):
-    """An Idempotency-Key was used for another body."""
+    """The Idempotency-Key was used before, with another body."""
 
 
 class QueueFull(JobError):
-    """Too many unfinished jobs."""
+    """There are too many unfinished jobs."""
 
 
 class RowsRefused(JobError, ValueError):
-    """Rows with missing, impossible or unreadable values; `errors` tells the first ones."""
+    """Rows have missing, impossible or unreadable values. `errors` lists the first ones."""
 
     def __init__(self, count: int, errors: list[dict[str, object]], unit: str) -> None:
         shown = f"; the first {len(errors)} are listed" if count > len(errors) else ""
         super().__init__(
             "invalid_rows",
             f"{count} {'problem' if count == 1 else 'problems'} in the rows{shown}",
-            f"Correct what `errors` lists (each with its {unit}) and send the file again; "
-            "nothing of it was kept.",
+            f"Correct the rows in `errors`, which gives the {unit} of each, and send the file "
+            "again. Nothing was stored.",
         )
         self.count = count
         self.errors = errors

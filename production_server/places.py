@@ -1,15 +1,15 @@
-"""Where Python finds this package: in a checkout, in an installed wheel or on a server."""
+"""Where this package is: in a checkout, in an installed wheel or on a server."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-# A checkout, site-packages or, on a server, its app folder: `python -m production_server`
-# finds the package when it runs here.
+# The checkout, site-packages, or the app folder of a server. `python -m production_server` works
+# in this folder.
 IMPORT_FOLDER = Path(__file__).resolve().parent.parent
-# Only a checkout has the scripts beside the package.
+# Only a checkout has scripts/ beside the package.
 CHECKOUT = IMPORT_FOLDER if (IMPORT_FOLDER / "scripts" / "run").is_file() else None
-# A wheel has the launcher beside this package, and with it `stackserve`.
+# An installed wheel has the launcher beside the package, so the command `stackserve` exists.
 INSTALLED = CHECKOUT is None and (IMPORT_FOLDER / "openstack_client").is_dir()
-# What to type for this command line.
+# How to call this command line, for messages.
 COMMAND = "stackserve server" if INSTALLED else "python3 -m production_server"

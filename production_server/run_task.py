@@ -1,6 +1,6 @@
-"""Send one prediction task through the queue and show what comes back: for looking inside.
+"""Sends one predict task through the queue and returns its result, to look inside a service.
 
-python3 -m production_server run-task glucose=148 bmi=33.6 ...
+Its command is: python3 -m production_server run-task glucose=148 bmi=33.6 ...
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from production_server.web.rows import RowSchema
 
 
 def run_task(settings: Settings, values: dict[str, str]) -> dict[str, Any]:
-    """What a worker said to one row; features that are not given take their defaults."""
+    """Ask a worker for the prediction of one row. Missing features use their defaults."""
     registry = Registry(settings.registry_path)
     card = registry.card(registry.active())
     defaults = {feature.name: str(feature.default) for feature in card.features}

@@ -1,4 +1,7 @@
-"""Every setting of the server, from STACKSERVE_* variables: the only reader of the environment."""
+"""The server's settings, read from STACKSERVE_* environment variables.
+
+No other module reads the environment.
+"""
 
 from __future__ import annotations
 
@@ -19,63 +22,71 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-# The child processes run in another folder, where a relative path would mean something else.
+# Child processes run in another folder, where a relative path would point elsewhere.
 Folder = Annotated[Path, AfterValidator(_absolute)]
 
 
 def default_home() -> Path:
-    """.stackserve in a checkout; when installed, a folder with the user's other data."""
+    """.stackserve in a checkout; otherwise a folder in the user's data directory."""
     if CHECKOUT is not None:
         return CHECKOUT / ".stackserve"
-    # The XDG specification ignores a relative path.
+    # The XDG specification requires absolute paths.
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (data if data.is_absolute() else Path.home() / ".local" / "share") / "stackserve"
 
 
 class Settings(BaseSettings):
-    """Settings of one process. Each field is STACKSERVE_ and its name in capitals."""
+    """The settings of one process. `max_rows` is read from STACKSERVE_MAX_ROWS, and so on."""
 
     model_config = SettingsConfigDict(env_prefix="STACKSERVE_", frozen=True, extra="ignore")
 
-    home: Folder = Field(default_factory=default_home, description="where jobs and models are kept")
+    home: Folder = Field(default_factory=default_home, description="Folder for jobs and models.")
     registry: Folder | None = Field(
-        None, description="folder of the models; HOME/models when not set"
+        None, description="Folder of the models. Default: `models` in `home`."
     )
-    broker_url: str = Field("memory://", description="amqp://...; memory:// within one process")
-    store_url: str | None = Field(None, description="SQLAlchemy URL of the jobs; SQLite in HOME")
-    host: str = Field("127.0.0.1", description="address that the web tier listens on")
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(5100, description="port of the web tier")
+    broker_url: str = Field(
+        "memory://", description="Broker: amqp://..., or memory:// for a single process."
+    )
+    store_url: str | None = Field(
+        None, description="SQLAlchemy URL of the jobs' database. Default: SQLite in `home`."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(5100, description="Port to listen on.")
     web_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None, description="processes of the web tier; half the cores, at most 4, when not set"
+        None, description="Number of web processes. Default: half the cores, at most 4."
     )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        None,
-        description="worker processes; half the cores, at least 1 and at most 4, when not set",
+        None, description="Number of worker processes. Default: half the cores, at most 4."
     )
     deadline: Annotated[float, Field(gt=0, le=300)] = Field(
-        10.0, description="seconds until an answer-now request gives up with 503"
+        10.0,
+        description="Timeout of a prediction request, in seconds. It then fails with 503.",
     )
     max_rows: Annotated[int, Field(ge=1)] = Field(
-        10_000, description="rows of one answer-now request"
+        10_000, description="Most rows in one prediction request."
     )
-    max_job_rows: Annotated[int, Field(ge=1)] = Field(1_000_000, description="rows of one job")
+    max_job_rows: Annotated[int, Field(ge=1)] = Field(
+        1_000_000, description="Most rows in one job."
+    )
     max_queued_jobs: Annotated[int, Field(ge=1)] = Field(
-        100, description="unfinished jobs before new ones get 429"
+        100, description="Most unfinished jobs. New ones then fail with 429."
     )
-    # 1,000,000 rows of 8 measurements are about 40 MB of CSV; JSON objects take 4 times that.
+    # 1,000,000 rows of 8 features are about 40 MB as CSV, and four times that as JSON objects.
     max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
-        512 * 1024 * 1024, description="bytes of one request's body"
+        512 * 1024 * 1024, description="Largest request body, in bytes."
     )
     chunk_rows: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        5_000, description="rows of a job that travel in one message"
+        5_000, description="Rows of a job in one message."
     )
     job_retention: Annotated[float, Field(gt=0)] = Field(
-        30.0, description="days that a finished job is kept"
+        30.0, description="How long finished jobs are kept, in days."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="how much the processes tell"
+        "INFO", description="Log level."
     )
-    code_hash: str = Field("development", description="hash of the deployed code, for /alive")
+    code_hash: str = Field(
+        "development", description="Hash of the deployed code, reported by /alive."
+    )
 
     @cached_property
     def registry_path(self) -> Path:
@@ -87,7 +98,7 @@ class Settings(BaseSettings):
 
     @property
     def embedded(self) -> bool:
-        """Queue, worker and recorder live in the web process."""
+        """Whether queue, worker and recorder run in the web process."""
         return self.broker_url.startswith("memory://")
 
     @cached_property
@@ -99,7 +110,7 @@ class Settings(BaseSettings):
         return self.workers or half_the_cores(os.cpu_count() or 1)
 
     def environment(self) -> dict[str, str]:
-        """This process's environment with these settings, for a child process."""
+        """The environment of a child process: this process's own, with these settings."""
         own = {
             f"STACKSERVE_{name.upper()}": str(value)
             for name, value in self.model_dump().items()
@@ -109,34 +120,34 @@ class Settings(BaseSettings):
 
     @cached_property
     def metrics_folder(self) -> Path | None:
-        """Where the web processes share their counters; one process needs no sharing."""
+        """Where several web processes share their metrics; None for a single process."""
         if self.embedded or self.web_process_count == 1:
             return None
         return self.home / "metrics"
 
     def share_with_children(self) -> None:
-        """Make this process's environment the one that its children shall have."""
+        """Set this process's environment variables, which its children inherit."""
         os.environ.update(self.environment())
         if self.metrics_folder is not None:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics_folder)
 
 
 def bare_environment() -> dict[str, str]:
-    """What any program needs of this process's environment, and nothing that could steer it."""
+    """The variables that every program needs, without any that could change its behavior."""
     return {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
 
 
 def half_the_cores(cores: int) -> int:
-    """The default number of web processes and of workers, which share the cores.
+    """The default number of web processes, and of workers. The two share the cores.
 
-    On 2 cores a second worker answered 0.9 to 1.1 times the requests and took 120 MB more. More
-    than 4 of each gave nothing.
+    On 2 cores, a second worker handled 0.9 to 1.1 times the requests and took 120 MB more. More
+    than 4 of each were no faster.
     """
     return max(1, min(4, cores // 2))
 
 
 def load_settings(**overrides: object) -> Settings:
-    """Settings from the environment; a keyword that is not None wins."""
+    """Read the settings from the environment. Keywords that are not None override it."""
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
@@ -144,14 +155,14 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors(include_url=False)[0]
         name = f"STACKSERVE_{'_'.join(str(part) for part in first['loc']).upper()}"
         raise SettingsError(
-            f"the setting {name} is not valid: {first['input']!r}: {first['msg']}",
+            f"{name} is set to an invalid value, {first['input']!r}: {first['msg']}",
             f"Correct it: export {name}=... (see docs/settings.md)",
         ) from error
 
 
 def set_up_logging(level: str) -> None:
-    """One line an event on standard error; the journal adds the time."""
+    """Log to standard error, one line per event. The journal adds the time."""
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    # Every task and every reconnect at INFO is noise beside what the service itself reports.
+    # These log every task and every reconnect at INFO.
     for chatty in ("celery.app.trace", "celery.worker.strategy", "jax._src.xla_bridge"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

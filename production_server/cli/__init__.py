@@ -1,4 +1,4 @@
-"""The server's command line: one verb a file, imported when it is called."""
+"""The server's command line: one file per verb, imported only when its verb runs."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import click
 from production_server import __version__
 from production_server.errors import StackserveError
 
-# verb -> (module, first line of its help)
+# verb: (module, first line of its help)
 VERBS = {
     "serve": ("serve", "Serve on this machine until Ctrl-C."),
     "train": ("train", "Train a model and keep it in the registry."),
-    "evaluate": ("evaluate", "Measure a model on a table with known outcomes."),
-    "predict": ("predict", "Predict from values or a CSV file, without a server."),
-    "stream": ("stream", "Predict line by line: JSON lines in, JSON lines out."),
+    "evaluate": ("evaluate", "Measure a version on a table with known outcomes."),
+    "predict": ("predict", "Predict one row, or every row of a CSV file."),
+    "stream": ("stream", "Predict JSON lines from stdin."),
     "models": ("models", "List, activate, delete, import and export models."),
     "web": ("processes", "Run the web tier."),
     "worker": ("processes", "Run one worker."),
-    "recorder": ("processes", "Run the recorder of the jobs."),
-    "wait-ready": ("wait_ready", "Wait until a prediction comes back through the queue."),
-    "run-task": ("run_task", "Send one task through the queue and show what comes back."),
+    "recorder": ("processes", "Run the recorder of job results."),
+    "wait-ready": ("wait_ready", "Wait for a prediction to come back through the queue."),
+    "run-task": ("run_task", "Send one task through the queue and show its result."),
 }
 USER_ERROR = 1
 
 
 class Verbs(click.Group):
-    """Imports a verb's module only when that verb is asked for: Keras takes a second."""
+    """Imports only the module of the verb that runs: importing Keras takes a second."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -52,10 +52,10 @@ def group() -> None:
 
 
 class Reporting(Verbs):
-    """The same verbs for a terminal, where an error is a line and not a traceback."""
+    """The same verbs, with error messages instead of tracebacks."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; the errors we know become one line and what to do next."""
+        """Run the verb; print a StackserveError and its remedy."""
         try:
             return super().invoke(ctx)
         except StackserveError as error:
@@ -65,7 +65,7 @@ class Reporting(Verbs):
             ctx.exit(USER_ERROR)
 
 
-# What `stackserve server` runs.
+# The command behind `stackserve server`.
 command = Reporting(
     name=group.name,
     callback=group.callback,

@@ -1,4 +1,4 @@
-"""evaluate: a version against a table with known outcomes."""
+"""evaluate: measures a version on a table with known outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from production_server.cli.registries import (
 
 @click.command()
 @click.option("--data", required=True, metavar="PATH_OR_URL", help="CSV with known outcomes.")
-@click.option("--sha256", default="", metavar="H", help="Refuse data with another sha256.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
 @model_option
 @registry_option
 @json_option
@@ -27,7 +27,8 @@ def evaluate(
 ) -> None:
     """Measure a version on all rows of a table.
 
-    Rows that it was trained on flatter it; its card has the figures on rows it had not seen.
+    Scores on rows that the model was trained on are too good. The version's card has its scores on
+    held-out rows.
     """
     from production_server.model.dataset import read_table
     from production_server.model.importing import measured
@@ -42,4 +43,4 @@ def evaluate(
     else:
         click.echo("\n".join(score_lines(card, metrics)))
     if table.sha256 == card.data_sha256:
-        click.echo("note: the model was trained on rows of this very table", err=True)
+        click.echo("note: the model was trained on rows of this table", err=True)

@@ -1,4 +1,4 @@
-"""models: list, activate, delete, import and export the versions of the registry."""
+"""models: lists, activates, deletes, imports and exports versions of the registry."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def models() -> None:
 @registry_option
 @json_option
 def list_(registry_path: Path | None, as_json: bool) -> None:
-    """Every version, with the active one marked."""
+    """List all versions and mark the active one."""
     registry = open_registry(registry_path)
     active = active_or_none(registry)
-    told = []
+    rows = []
     for version in registry.versions():
         try:
-            told.append(summary(registry.card(version), active))
+            rows.append(summary(registry.card(version), active))
         except StackserveError as error:
-            told.append({"version": version, "active": version == active, "error": str(error)})
+            rows.append({"version": version, "active": version == active, "error": str(error)})
     if as_json:
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    for row in told:
+    for row in rows:
         mark = "*" if row["active"] else " "
         rest = row.get("error") or (
             f"{row['kind']:<10} {row['inputs']:>3} inputs  {row['score']:<18} "
@@ -54,7 +54,7 @@ def list_(registry_path: Path | None, as_json: bool) -> None:
 
 
 def summary(card: Card, active: str | None) -> dict[str, object]:
-    """What a list tells of a version."""
+    """A version's row in the list."""
     metrics = card.metrics
     score = ""
     if metrics is not None and metrics.roc_auc is not None:
@@ -83,7 +83,7 @@ def active_or_none(registry: Registry) -> str | None:
 @click.argument("version")
 @registry_option
 def activate(version: str, registry_path: Path | None) -> None:
-    """Serve VERSION from now on; running workers swap it in without dropping a request."""
+    """Serve VERSION from now on. A running service switches without dropping a request."""
     open_registry(registry_path).activate(version)
     click.echo(f"{version} is active")
 
@@ -92,7 +92,7 @@ def activate(version: str, registry_path: Path | None) -> None:
 @click.argument("version")
 @registry_option
 def delete(version: str, registry_path: Path | None) -> None:
-    """Remove VERSION; the active one is refused."""
+    """Delete VERSION. The active version cannot be deleted."""
     open_registry(registry_path).delete(version)
     click.echo(f"{version} is deleted")
 
@@ -102,7 +102,7 @@ def delete(version: str, registry_path: Path | None) -> None:
 @registry_option
 @json_option
 def show(version: str | None, registry_path: Path | None, as_json: bool) -> None:
-    """The card of VERSION (default: the active one)."""
+    """Show the card of VERSION, by default of the active one."""
     registry = open_registry(registry_path)
     card = registry.card(chosen(registry, version))
     if as_json:
@@ -122,7 +122,7 @@ def show(version: str | None, registry_path: Path | None, as_json: bool) -> None
 @click.option("--output", type=_FILE, help="[default: VERSION.tar]")
 @registry_option
 def export(version: str | None, output: Path | None, registry_path: Path | None) -> None:
-    """Write VERSION (default: the active one) to a .tar file that `import` takes."""
+    """Write VERSION, by default the active one, to a .tar file for `import`."""
     from production_server.model.archive import export as write
 
     registry = open_registry(registry_path)
@@ -135,9 +135,9 @@ def export(version: str | None, output: Path | None, registry_path: Path | None)
 @models.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("weights", type=_FILE, required=False)
-@click.option("--features", type=_FILE, help="TOML or JSON that describes the model.")
-@click.option("--data", metavar="PATH_OR_URL", help="CSV to measure it on, for its card.")
-@click.option("--sha256", default="", metavar="H", help="Refuse data with another sha256.")
+@click.option("--features", type=_FILE, help="TOML or JSON file that describes the model.")
+@click.option("--data", metavar="PATH_OR_URL", help="CSV to measure the model on, for its card.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
 @click.option("--activate", is_flag=True, help="Serve it from now on.")
 @registry_option
 def import_(
@@ -150,20 +150,23 @@ def import_(
     activate: bool,
     registry_path: Path | None,
 ) -> None:
-    """Bring in a model.
+    """Add a model to the registry.
 
-    SOURCE is a .keras file, a legacy .h5 file, or model.json followed by model.h5 (WEIGHTS), each
-    with --features; or an exported .tar or a version folder, which hold their own description.
+    SOURCE is a .keras file, a legacy .h5 file, or a model.json with its model.h5 as WEIGHTS. These
+    need --features. SOURCE can also be an exported .tar or a version folder, which contain their
+    description.
     """
     registry = open_registry(registry_path)
     if source.is_dir() or source.suffix.lower() == ".tar":
         if weights or features or data:
-            raise click.UsageError("An exported model takes no other file.")
+            raise click.UsageError(
+                "An exported model takes no WEIGHTS, --features or --data: it contains them."
+            )
         kept = import_version(registry, source, activate=activate)
     elif features is None:
         raise ModelError(
-            f"{source.name} does not say what its inputs are",
-            "Describe them in a features file: --features FILE. "
+            f"{source.name} does not describe its inputs",
+            "Describe them in a features file and pass --features FILE. "
             "production_server/model/diabetes.toml is an example.",
         )
     else:
@@ -178,13 +181,13 @@ def import_(
             kept = add_model(
                 registry, model, card, scratch=Path(folder), table=table, activate=activate
             )
-    click.echo(f"kept as {kept.version} in {registry.path}")
+    click.echo(f"added {kept.version} to {registry.path}")
     if not activate:
-        click.echo(f"serve it: {COMMAND} models activate {kept.version}")
+        click.echo(f"to serve it: {COMMAND} models activate {kept.version}")
 
 
 def import_version(registry: Registry, source: Path, *, activate: bool) -> Card:
-    """An exported version or a version folder, after a look that it can be loaded."""
+    """Add an exported version or a version folder, after checking that it loads."""
     from production_server.model.archive import unpack
     from production_server.model.importing import check_folder
 

@@ -1,4 +1,4 @@
-"""web, worker, recorder: the processes of a server, as systemd or `serve --services` runs them."""
+"""web, worker, recorder: the processes that systemd and `serve --services` run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from production_server.settings import Settings, load_settings, set_up_logging
 
 
-def _begin() -> Settings:
+def _prepare() -> Settings:
     settings = load_settings()
     set_up_logging(settings.log_level)
     return settings
@@ -15,18 +15,18 @@ def _begin() -> Settings:
 
 @click.command()
 def web() -> None:
-    """Run the web tier: as many processes as STACKSERVE_WEB_PROCESSES says."""
-    settings = _begin()
+    """Run the web tier, with STACKSERVE_WEB_PROCESSES processes."""
+    settings = _prepare()
     from production_server.web.run import run_web
 
     run_web(settings)
 
 
 @click.command()
-@click.option("--number", default=1, show_default=True, help="Which worker of this machine it is.")
+@click.option("--number", default=1, show_default=True, help="Number of the worker, for its name.")
 def worker(number: int) -> None:
-    """Run one worker: it loads and warms the model, then takes tasks."""
-    settings = _begin()
+    """Run one worker. It loads and warms the model, then takes tasks."""
+    settings = _prepare()
     from production_server.worker.process import run_worker
 
     run_worker(settings, number)
@@ -34,8 +34,8 @@ def worker(number: int) -> None:
 
 @click.command()
 def recorder() -> None:
-    """Run the recorder: it sends the jobs' chunks and writes their results to the store."""
-    settings = _begin()
+    """Run the recorder, which sends the jobs' chunks and stores their results."""
+    settings = _prepare()
     from production_server.jobs.recorder import run_recorder
 
     run_recorder(settings)

@@ -1,4 +1,4 @@
-"""What the verbs about models share: which registry, which version, how a score is told."""
+"""What the verbs for models share: their options, the registry and the display of scores."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ registry_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.opti
     help="Folder of the registry.  [default: STACKSERVE_REGISTRY, or models in STACKSERVE_HOME]",
 )
 model_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--model", "version", metavar="VERSION", help="Which version.  [default: the active one]"
+    "--model", "version", metavar="VERSION", help="Version to use.  [default: the active one]"
 )
 json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
-    "--json", "as_json", is_flag=True, help="Answer in JSON."
+    "--json", "as_json", is_flag=True, help="Print JSON."
 )
 
 
 def open_registry(path: Path | None) -> Registry:
-    """The registry that a verb works on; an empty one gets the shipped version first."""
+    """Open the registry. An empty one gets the shipped versions first."""
     registry = Registry(path or load_settings().registry_path)
     registry.seed()
     return registry
@@ -39,9 +39,9 @@ def chosen(registry: Registry, version: str | None) -> str:
 
 
 def score_lines(card: Card, metrics: Metrics) -> list[str]:
-    """Metrics in words, one a line."""
-    unseen = " that it had not seen" if metrics.rows_train else ""
-    lines = [f"{card.version}: {card.target}, measured on {metrics.rows_test} rows{unseen}"]
+    """The metrics as text, one per line."""
+    held_out = "held-out " if metrics.rows_train else ""
+    lines = [f"{card.version}: {card.target}, measured on {metrics.rows_test} {held_out}rows"]
     named = (
         ("accuracy", metrics.accuracy),
         ("ROC AUC", metrics.roc_auc),
@@ -60,7 +60,7 @@ def score_lines(card: Card, metrics: Metrics) -> list[str]:
         ]
     if metrics.confusion:
         width = max(len(name) for name in card.classes)
-        lines.append("  truth against answer (" + ", ".join(card.classes) + "):")
+        lines.append("  truth by prediction (" + ", ".join(card.classes) + "):")
         lines += [
             f"    {name:<{width}} " + " ".join(f"{count:>7}" for count in row)
             for name, row in zip(card.classes, metrics.confusion, strict=True)

@@ -1,4 +1,4 @@
-"""run-task: one task through the queue, for inspection."""
+"""run-task: sends one task through the queue, to look inside a running service."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from production_server.settings import load_settings
 
 @click.command("run-task")
 @click.argument("values", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--broker", help="Its URL.  [default: STACKSERVE_BROKER_URL]")
+@click.option("--broker", metavar="URL", help="Broker.  [default: STACKSERVE_BROKER_URL]")
 def run_task(values: tuple[str, ...], broker: str | None) -> None:
-    """Send one task through the queue and show what comes back.
+    """Send one task through the queue and show its result.
 
-    Features that are not given take their defaults. On a server, run it with the service's
-    settings: set -a; . /etc/stackserve/server.env
+    Features without a value use their defaults. On a server, load the service's settings first:
+    set -a; . /etc/stackserve/server.env
     """
     from production_server.run_task import run_task as run
     from production_server.web.problems import Problem
@@ -25,8 +25,8 @@ def run_task(values: tuple[str, ...], broker: str | None) -> None:
     settings = load_settings(broker_url=broker)
     if settings.embedded:
         raise SettingsError(
-            "no broker: an in-memory queue is seen by its own process only",
-            "Start with --services and give --broker amqp://... or STACKSERVE_BROKER_URL.",
+            "no broker is set, and the in-memory queue exists only inside its own process",
+            "Serve with --services, and set --broker amqp://... or STACKSERVE_BROKER_URL.",
         )
     given = dict(value.partition("=")[::2] for value in values)
     try:

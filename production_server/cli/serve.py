@@ -1,4 +1,4 @@
-"""serve: the service on this machine, embedded in one process or as real services."""
+"""serve: runs the service on this machine, in one process or with --services in several."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from production_server.settings import load_settings
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: 5100]")
-@click.option("--services", is_flag=True, help="RabbitMQ, web, workers, recorder as processes.")
+@click.option("--services", is_flag=True, help="Run RabbitMQ and each part as its own process.")
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -23,10 +23,10 @@ from production_server.settings import load_settings
 def serve(host: str | None, port: int | None, services: bool, workers: int | None) -> None:
     """Serve on this machine until Ctrl-C.
 
-    Without --services everything lives in this one process: no root, no RabbitMQ.
+    Without --services, everything runs in one process and needs no root and no RabbitMQ.
     """
     if workers and not services:
-        raise click.UsageError("--workers goes with --services: embedded there is one worker.")
+        raise click.UsageError("--workers requires --services: one process has one worker.")
     settings = load_settings(host=host, port=port, workers=workers)
     check_port(settings.host, settings.port)
     console = Console()
@@ -41,7 +41,7 @@ def serve(host: str | None, port: int | None, services: bool, workers: int | Non
 
 
 def check_port(host: str, port: int) -> None:
-    """Say now, not after the model is loaded, that the port is taken."""
+    """Fail now, before loading the model, if the port is in use."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -50,5 +50,5 @@ def check_port(host: str, port: int) -> None:
     except OSError as error:
         raise ServiceError(
             f"cannot listen on {host}:{port}: {error.strerror}",
-            "Choose another with --port or --host, or stop what uses it.",
+            "Choose another with --port or --host, or stop the program that uses it.",
         ) from error

@@ -1,7 +1,7 @@
 """stream: JSON lines in, JSON lines out, for pipes.
 
-Whatever lines have arrived are answered together: a slow writer gets each answer at once, a
-fast one gets the speed of large batches.
+All lines that have arrived are predicted together. A slow writer gets each answer at once, and a
+fast writer gets the speed of large batches.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from production_server.web.rows import RowSchema
 
 _BLOCK = 1 << 18
-_LINE_REFUSED = 2  # exit code: some lines had no answer
+_SOME_FAILED = 2  # exit code
 
 
 @click.command()
 @model_option
 @registry_option
 def stream(version: str | None, registry_path: Path | None) -> None:
-    """Answer rows from stdin, one JSON object (or list of values) a line, in order.
+    """Predict rows from stdin, one JSON object or list of values per line, in order.
 
-    A line that cannot be answered gets {"line": N, "error": {...}} and the stream goes on; then
-    the exit code is 2 at the end.
+    An invalid line gets {"line": N, "error": {...}} and the stream continues. The exit code is
+    then 2.
     """
     from production_server.model.predictor import Predictor
     from production_server.web.rows import RowSchema
@@ -50,20 +50,20 @@ def stream(version: str | None, registry_path: Path | None) -> None:
     predictor = Predictor.load(registry, card.version)
     predictor.warm()
     schema = RowSchema(card, 1)
-    number = refused = 0
-    for lines in blocks_of_lines(sys.stdin.fileno()):
-        told = answer_lines(lines, number, card, schema, predictor)
+    number = failed = 0
+    for lines in read_lines(sys.stdin.fileno()):
+        answers = answer_lines(lines, number, card, schema, predictor)
         number += len(lines)
-        refused += sum("error" in line for line in told)
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in told)
+        failed += sum("error" in answer for answer in answers)
+        text = "".join(json.dumps(answer, ensure_ascii=False) + "\n" for answer in answers)
         sys.stdout.write(text)
         sys.stdout.flush()
-    if refused:
-        sys.exit(_LINE_REFUSED)
+    if failed:
+        sys.exit(_SOME_FAILED)
 
 
-def blocks_of_lines(handle: int) -> Iterator[list[bytes]]:
-    """Whole lines, as many as have arrived."""
+def read_lines(handle: int) -> Iterator[list[bytes]]:
+    """Complete lines, as many as have arrived each time."""
     held = b""
     while block := os.read(handle, _BLOCK):
         *lines, held = (held + block).split(b"\n")
@@ -76,10 +76,10 @@ def blocks_of_lines(handle: int) -> Iterator[list[bytes]]:
 def answer_lines(
     lines: list[bytes], before: int, card: Card, schema: RowSchema, predictor: Predictor
 ) -> list[dict[str, Any]]:
-    """An answer for each line that is not blank; `before` lines came earlier."""
+    """One answer per line that is not blank; `before` is the number of earlier lines."""
     from production_server.web.problems import Problem
 
-    told: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     packed: list[bytes] = []
     waiting: list[tuple[int, Any]] = []
     for number, line in enumerate(lines, start=before + 1):
@@ -90,21 +90,21 @@ def answer_lines(
         except (Problem, DataError) as error:
             code = error.code if isinstance(error, Problem) else "not_a_row"
             cause = {"code": code, "detail": str(error), "remedy": error.remedy}
-            told.append({"line": number, "error": cause})
+            answers.append({"line": number, "error": cause})
             continue
         packed.append(rows.packed)
-        waiting.append((len(told), rows.warnings[0]))
-        told.append({"line": number, "version": card.version})
+        waiting.append((len(answers), rows.warnings[0]))
+        answers.append({"line": number, "version": card.version})
     if packed:
         values = np.frombuffer(b"".join(packed), "<f4").reshape(len(packed), -1)
         outputs = predictor.predict(values).tolist()
         for (place, warnings), row in zip(waiting, outputs, strict=True):
-            told[place] |= {**card.output.prediction(row), "warnings": warnings}
-    return told
+            answers[place] |= {**card.output.prediction(row), "warnings": warnings}
+    return answers
 
 
 def as_object(line: bytes, card: Card) -> bytes:
-    """A list of values as the object that it stands for; anything else as it is."""
+    """Convert a list of values to an object; return anything else unchanged."""
     if line.lstrip()[:1] != b"[":
         return line
     names = card.feature_names
@@ -114,5 +114,5 @@ def as_object(line: bytes, card: Card) -> bytes:
     except ValueError as error:
         raise DataError(f"the line is not JSON: {error}", remedy) from error
     if len(values) != len(names):
-        raise DataError(f"{len(values)} values instead of {len(names)}", remedy)
+        raise DataError(f"expected {len(names)} values, got {len(values)}", remedy)
     return json.dumps(dict(zip(names, values, strict=True))).encode()

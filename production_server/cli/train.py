@@ -1,4 +1,4 @@
-"""train: from a table to a version in the registry, if it is good enough."""
+"""train: trains a model on a table and adds it to the registry if it is good enough."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from production_server.places import COMMAND
 
 @click.command()
 @click.option("--data", required=True, metavar="PATH_OR_URL", help="CSV with known outcomes.")
-@click.option("--sha256", default="", metavar="H", help="Refuse data with another sha256.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
 @click.option(
     "--features",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Features file of other data.  [default: the Pima measurements]",
+    help="Features file of the data.  [default: that of the Pima data]",
 )
-@click.option("--search", is_flag=True, help="Try a small grid, keep the best by ROC AUC.")
+@click.option("--search", is_flag=True, help="Try a small grid of networks and keep the best.")
 @click.option("--folds", default=5, show_default=True, type=click.IntRange(2, 20))
 @click.option("--seed", default=7, show_default=True, type=int)
 @click.option(
@@ -29,8 +29,8 @@ from production_server.places import COMMAND
     type=click.FloatRange(0, 1),
     help="Refuse a model with a lower held-out ROC AUC.",
 )
-@click.option("--force", is_flag=True, help="Register it even if it is worse.")
-@click.option("--activate", is_flag=True, help="Serve it from now on.")
+@click.option("--force", is_flag=True, help="Keep the model even if it is worse.")
+@click.option("--activate", is_flag=True, help="Serve the model from now on.")
 @registry_option
 def train(
     *,
@@ -47,8 +47,9 @@ def train(
 ) -> None:
     """Train a binary classifier and keep it in the registry.
 
-    The same data and seed give the same model. A model worse than --min-auc, or than the active
-    version of the same name on the same held-out rows, is refused unless forced.
+    The same data and seed give the same model. Without --force, a model is refused if its ROC AUC
+    is below --min-auc, or if it is clearly worse than the active version of the same name on the
+    same held-out rows.
     """
     from production_server.model import importing, training
     from production_server.model.dataset import read_table
@@ -72,6 +73,6 @@ def train(
         )
     assert kept.metrics is not None  # training measured them
     click.echo("\n".join(score_lines(kept, kept.metrics)))
-    click.echo(f"kept as {kept.version} in {registry.path}")
+    click.echo(f"added {kept.version} to {registry.path}")
     if not activate:
-        click.echo(f"serve it: {COMMAND} models activate {kept.version}")
+        click.echo(f"to serve it: {COMMAND} models activate {kept.version}")

@@ -1,1 +1,1 @@
-"""The worker process: loads models, answers predictions and computes the chunks of jobs."""
+"""The worker process: loads models, answers predictions and predicts the chunks of jobs."""

@@ -1,4 +1,4 @@
-"""The task of a worker: predict a chunk of a job, and send its outcome to the recorder."""
+"""The chunk task: predicts one chunk of a job and sends the outcome to the recorder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kombu.exceptions import OperationalError
 
 from production_server.jobs.records import verdict
 from production_server.messaging.app import PREDICT_CHUNK, RECORD_CHUNK
-from production_server.worker.models import ModelCache
+from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ DELIVERY_COUNT = "x-delivery-count"
 REASON_LENGTH = 500
 
 
-def register_chunks(app: Celery, cache: ModelCache) -> None:
-    """Teach a worker to predict chunks."""
+def register_chunk_task(app: Celery, cache: ModelCache) -> None:
+    """Register the chunk task on `app`."""
 
     @app.task(name=PREDICT_CHUNK, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
     def predict_chunk(
@@ -42,10 +42,10 @@ def register_chunks(app: Celery, cache: ModelCache) -> None:
 
 
 def predict(cache: ModelCache, version: str, rows: bytes, count: int) -> dict[str, Any]:
-    """Outputs, or the reason why there are none."""
+    """Predict the rows: the outputs, or the error."""
     try:
         outputs = cache.get(version).predict(np.frombuffer(rows, "<f4").reshape(count, -1))
-    except Exception as error:  # a model is foreign code: it may raise anything
-        log.exception("a chunk of model %s failed", version)
+    except Exception as error:  # a model can raise anything
+        log.exception("model %s failed to predict a chunk", version)
         return {"error": f"{type(error).__name__}: {error}"[:REASON_LENGTH]}
     return {"outputs": np.ascontiguousarray(outputs, "<f4").tobytes()}

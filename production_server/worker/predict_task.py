@@ -1,9 +1,9 @@
-"""The predict task: rows in, the model's outputs out, as quickly as Celery lets a task be.
+"""The predict task: rows in, the model's outputs out, with as little overhead as Celery allows.
 
-Celery's default way from message to answer takes a millisecond of bookkeeping (signals, request
-objects, a confirmed message for the result): twenty times what the model takes. A task may name its
-own `Strategy`; this one decodes, predicts, answers and acknowledges on the connection that the
-message came by. On the wire it is Celery's protocol both ways.
+Celery's default strategy spends a millisecond on signals, request objects and a confirmed result
+message, twenty times as long as the model takes. So this task has its own `Strategy`: it decodes,
+predicts, replies and acknowledges on the connection that delivered the message. The messages still
+follow Celery's protocol.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from kombu import Message
 from kombu.serialization import dumps
 
 from production_server.messaging.app import PREDICT
-from production_server.worker.models import ModelCache
+from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[..., None]
 
 
-def register_predict(app: Celery, cache: ModelCache) -> None:
-    """Teach `app` the predict task."""
+def register_predict_task(app: Celery, cache: ModelCache) -> None:
+    """Register the predict task on `app`."""
 
     @app.task(name=PREDICT, Strategy=f"{__name__}:{strategy.__name__}")  # type: ignore[untyped-decorator]
     def predict(version: str, rows: bytes, count: int) -> dict[str, Any]:
@@ -44,26 +44,26 @@ def register_predict(app: Celery, cache: ModelCache) -> None:
 
 
 def strategy(task: Task, app: Celery, consumer: Any) -> Handler:
-    """What the worker calls with each message of the task."""
+    """Create the handler that the worker calls with each message of the task."""
     connection_errors = consumer.connection_errors
 
     def handle(message: Message, *_: object, **__: object) -> None:
         total_count[task.name] += 1
         all_total_count[0] += 1
-        # Acknowledged after the answer: a worker that dies meanwhile leaves the rows to another.
-        reply(message, outcome(task, app, message))
+        # Acknowledge after replying: if this worker dies before, another one gets the rows.
+        reply(message, run(task, app, message))
         message.ack_log_error(log, connection_errors)
 
     return handle
 
 
-def outcome(task: Task, app: Celery, message: Message) -> dict[str, Any]:
-    """Run the task: Celery's result message, of success or failure."""
+def run(task: Task, app: Celery, message: Message) -> dict[str, Any]:
+    """Run the task and return its result message, in Celery's format."""
     status, traceback = states.SUCCESS, None
     try:
         arguments, options, _ = message.decode()
         result = task.run(*arguments, **options)
-    except Exception as error:  # a model is foreign code: it may raise anything
+    except Exception as error:  # a model can raise anything
         log.exception("a prediction failed")
         status, traceback = states.FAILURE, str(error)
         result = app.backend.prepare_exception(error)
@@ -77,7 +77,7 @@ def outcome(task: Task, app: Celery, message: Message) -> dict[str, Any]:
 
 
 def reply(message: Message, meta: dict[str, Any]) -> None:
-    """Send it to the queue that the asker named; nobody waits for the broker to confirm it."""
+    """Send the result to the message's reply queue, without a publisher confirm."""
     reply_to = message.properties.get("reply_to")
     if not reply_to:
         return

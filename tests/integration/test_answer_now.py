@@ -1,4 +1,4 @@
-"""Predictions on the whole service: each request gets its own answer, despite kills and restarts."""
+"""Predictions on the whole service: each request gets its answer, despite kills and restarts."""
 
 from __future__ import annotations
 

@@ -47,18 +47,18 @@ def run(*arguments: object, given: str | None = None) -> Result:
     return CliRunner().invoke(group, words, input=given, catch_exceptions=False)
 
 
-def test_values_in_order_and_by_name_are_one_answer(registry: Registry) -> None:
+def test_values_in_order_and_by_name_give_the_same_answer(registry: Registry) -> None:
     named = [f"{name}={value}" for name, value in zip(CARD.feature_names, PATIENT, strict=True)]
     first = run("predict", *PATIENT, "--json", "--registry", registry.path).stdout
     second = run("predict", *reversed(named), "--json", "--registry", registry.path).stdout
     assert json.loads(first) == json.loads(second)
     assert json.loads(first)["version"] == CARD.version
-    words = run("predict", *PATIENT, "--registry", registry.path).stdout
-    chance = json.loads(first)["predictions"][0]["probability"]
-    assert words == f"diabetes (probability of diabetes: {chance:.4f})\n"
+    text = run("predict", *PATIENT, "--registry", registry.path).stdout
+    probability = json.loads(first)["predictions"][0]["probability"]
+    assert text == f"diabetes (probability of diabetes: {probability:.4f})\n"
 
 
-def test_an_implausible_value_is_a_warning_and_an_impossible_one_an_error(
+def test_an_implausible_value_gives_a_warning_and_an_impossible_one_an_error(
     registry: Registry,
 ) -> None:
     odd = run("predict", "6", "300", *PATIENT[2:], "--registry", registry.path)
@@ -80,21 +80,21 @@ def as_csv(rows: list[dict[str, float]]) -> str:
 
 def test_a_table_on_stdin(registry: Registry, expected: list[float]) -> None:
     done = run("predict", "--csv", "-", "--registry", registry.path, given=as_csv(ROWS))
-    told = list(csv.DictReader(io.StringIO(done.stdout)))
-    assert [float(row["probability"]) for row in told] == pytest.approx(expected, abs=1e-5)
-    assert [row["row"] for row in told] == [str(number) for number in range(len(ROWS))]
-    assert {row["positive"] for row in told} == {"true", "false"}
+    answers = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [float(row["probability"]) for row in answers] == pytest.approx(expected, abs=1e-5)
+    assert [row["row"] for row in answers] == [str(number) for number in range(len(ROWS))]
+    assert {row["positive"] for row in answers} == {"true", "false"}
 
 
 def test_a_table_of_three_classes(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     add_flowers(registry, activate=True)
     done = run("predict", "--csv", DATA / "flowers.csv", "--registry", registry.path)
-    told = list(csv.DictReader(io.StringIO(done.stdout)))
+    answers = list(csv.DictReader(io.StringIO(done.stdout)))
     truth = list(csv.DictReader((DATA / "flowers.csv").open(encoding="utf-8")))
-    right = [row["label"] == true["species"] for row, true in zip(told, truth, strict=True)]
+    right = [row["label"] == true["species"] for row, true in zip(answers, truth, strict=True)]
     assert np.mean(right) > 0.9
-    for row in told:
+    for row in answers:
         assert float(row[f"probability_{row['label']}"]) == float(row["probability"])
 
 
@@ -104,8 +104,8 @@ def test_a_table_from_file_to_file(
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text(as_csv(ROWS[:3]), encoding="utf-8")
     run("predict", "--csv", source, "--output", target, "--registry", registry.path)
-    told = list(csv.DictReader(target.open(encoding="utf-8")))
-    assert [float(row["probability"]) for row in told] == pytest.approx(expected[:3], abs=1e-5)
+    answers = list(csv.DictReader(target.open(encoding="utf-8")))
+    assert [float(row["probability"]) for row in answers] == pytest.approx(expected[:3], abs=1e-5)
 
 
 def test_a_bad_table_names_its_lines(registry: Registry) -> None:
@@ -142,9 +142,9 @@ def test_a_line_is_answered_at_once(stream: subprocess.Popen[str], expected: lis
     for row, wanted in zip(ROWS[:3], expected, strict=False):
         stream.stdin.write(json.dumps(row) + "\n")
         stream.stdin.flush()
-        told = json.loads(stream.stdout.readline())
-        assert told["probability"] == pytest.approx(wanted, abs=1e-5)
-        assert told["version"] == CARD.version
+        answer = json.loads(stream.stdout.readline())
+        assert answer["probability"] == pytest.approx(wanted, abs=1e-5)
+        assert answer["version"] == CARD.version
     rest, _ = stream.communicate(timeout=30)
     assert rest == ""
     assert stream.returncode == 0
@@ -160,11 +160,11 @@ def test_many_lines_keep_their_order_and_bad_ones_their_number(
     lines[4] = json.dumps([1, 2])
     lines[5] = json.dumps({**ROWS[5], "height": 1})
     out, _ = stream.communicate("\n".join(lines[:7]) + "\n\n" + "\n".join(lines[7:]), timeout=60)
-    told = [json.loads(line) for line in out.splitlines()]
-    assert len(told) == len(ROWS), "a blank line has no answer"
-    errors = {line["line"]: line["error"]["code"] for line in told if "error" in line}
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert len(answers) == len(ROWS), "a blank line has no answer"
+    errors = {line["line"]: line["error"]["code"] for line in answers if "error" in line}
     assert errors == {3: "malformed_json", 4: "invalid_rows", 5: "not_a_row", 6: "invalid_rows"}
-    for number, (line, wanted) in enumerate(zip(told, expected, strict=True)):
+    for number, (line, wanted) in enumerate(zip(answers, expected, strict=True)):
         if number not in (2, 3, 4, 5):
             assert line["probability"] == pytest.approx(wanted, abs=1e-5)
     assert stream.returncode == 2

@@ -75,7 +75,7 @@ def test_an_old_pair_by_the_command_line(registry: Registry) -> None:
         "--registry",
         registry.path,
     )
-    assert "kept as flowers-1" in done.output
+    assert "added flowers-1 to" in done.output
     card = registry.card("flowers-1")
     assert card.metrics is not None
     assert card.metrics.accuracy is not None
@@ -333,6 +333,6 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_description_is_told_what_to_write(registry: Registry) -> None:
-    with pytest.raises(ModelError, match="does not say what its inputs are") as caught:
+    with pytest.raises(ModelError, match="does not describe its inputs") as caught:
         run("models", "import", OLD_MODELS[3].files[0], "--registry", registry.path)
     assert "--features" in caught.value.remedy

@@ -71,7 +71,7 @@ def test_it_becomes_the_next_version_and_not_the_active_one(trained: tuple[Regis
     registry, output = trained
     assert registry.versions() == ["diabetes-1", "diabetes-2"]
     assert registry.active() == "diabetes-1"
-    assert "kept as diabetes-2" in output
+    assert "added diabetes-2 to" in output
 
 
 def test_the_card_tells_all_of_it(trained: tuple[Registry, str], patients: Path) -> None:

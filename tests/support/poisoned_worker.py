@@ -1,4 +1,4 @@
-"""A worker whose model dies of one value and fails on another.
+"""A worker whose model kills the process on one value and raises on another.
 
 python -m tests.support.poisoned_worker 1        worker number 1
 python -m tests.support.poisoned_worker serve    any other verb of production_server

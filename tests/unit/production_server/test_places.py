@@ -20,7 +20,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
 
 
-def test_a_checkout_keeps_its_own_state() -> None:
+def test_a_checkout_keeps_its_state_in_its_own_folder() -> None:
     assert CHECKOUT == IMPORT_FOLDER == ROOT
     assert default_home() == ROOT / ".stackserve"
 
@@ -43,7 +43,7 @@ def test_an_installed_package_keeps_its_state_with_the_users_data(
     assert default_home() == Path(home)
 
 
-def test_a_relative_home_means_the_same_folder_to_child_processes(
+def test_a_relative_home_is_the_same_folder_for_child_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Settings: from the environment, overridden by flags, refused with their own name."""
+"""Settings come from the environment, flags override them, and errors name the variable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from production_server.errors import SettingsError
 from production_server.settings import half_the_cores, load_settings
 
 
-def test_flags_win_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STACKSERVE_PORT", "6000")
     assert load_settings().port == 6000
     assert load_settings(port=None).port == 6000
     assert load_settings(port=7000).port == 7000
 
 
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_invalid_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STACKSERVE_PORT", "many")
     with pytest.raises(SettingsError, match="STACKSERVE_PORT") as caught:
         load_settings()
@@ -39,5 +39,5 @@ def test_a_child_process_gets_the_same_settings(
     assert load_settings() == given
 
 
-def test_processes_are_chosen_by_the_cores() -> None:
+def test_the_number_of_processes_depends_on_the_cores() -> None:
     assert [half_the_cores(cores) for cores in (1, 2, 4, 64)] == [1, 1, 2, 4]

@@ -1,4 +1,4 @@
-"""The models that a worker process holds: loaded and warmed before they are asked."""
+"""The models in a worker's memory, loaded and warmed before they get requests."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The active one, the one before it (jobs and late requests are pinned to it), and one more.
+# The active version, the one before it (for jobs and requests that started with it), and one more.
 KEPT = 3
 WATCH_SECONDS = 0.5
 
 
-def give_back_memory() -> None:
-    """Return what loading and compiling left over: a tenth of a worker. Only glibc can."""
+def release_memory() -> None:
+    """Return freed memory to the system; loading leaves a tenth of a worker. Works with glibc."""
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
@@ -31,7 +31,7 @@ def give_back_memory() -> None:
 
 
 class ModelCache:
-    """Loaded predictors by version; a watcher loads a newly active version beforehand."""
+    """Loaded predictors by version. A thread loads each newly active version ahead of requests."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
@@ -40,7 +40,7 @@ class ModelCache:
         self._stopping = threading.Event()
 
     def get(self, version: str) -> Predictor:
-        """The predictor of a version, loading it first if need be."""
+        """The predictor of a version; loads it if necessary."""
         predictor = self._loaded.get(version)
         return predictor if predictor is not None else self._load(version)
 
@@ -48,7 +48,7 @@ class ModelCache:
         return list(self._loaded)
 
     def watch(self) -> None:
-        """Load what is active now; from then on, in a thread, whatever becomes active."""
+        """Load the active version, then watch for the next ones in a thread."""
         self.get(self._registry.active())
         threading.Thread(target=self._watch_loop, name="model-watch", daemon=True).start()
 
@@ -62,20 +62,20 @@ class ModelCache:
             if version not in self._loaded:
                 predictor = compiled.load(self._registry, version)
                 predictor.warm()
-                give_back_memory()
+                release_memory()
                 self._loaded[version] = predictor
-                log.info("model %s loaded", version)
+                log.info("loaded model %s", version)
                 while len(self._loaded) > KEPT:
                     self._loaded.popitem(last=False)
             return self._loaded[version]
 
     def _watch_loop(self) -> None:
-        refused = ""
+        failed = ""
         while not self._stopping.wait(WATCH_SECONDS):
             try:
                 active = self._registry.active()
-                if active not in self._loaded and active != refused:
+                if active not in self._loaded and active != failed:
                     self._load(active)
             except StackserveError as error:
-                refused = active
-                log.error("the active model cannot be loaded: %s. %s", error, error.remedy)
+                failed = active
+                log.error("cannot load the active model: %s. %s", error, error.remedy)
