@@ -99,7 +99,8 @@ def openapi_paths() -> dict[str, Any]:
     listing["properties"]["jobs"]["items"] = listing.pop("$defs")["JobBody"]
     csv = text_content("text/csv")
     wrong_parameter = {400: "A parameter is invalid"}
-    unknown = {404: "There is no such job"}
+    store_down = {503: "The job store is unavailable; try again after Retry-After"}
+    unknown = {404: "There is no such job", **store_down}
     job_id = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
     key = {
         "name": "Idempotency-Key",
@@ -125,7 +126,7 @@ def openapi_paths() -> dict[str, Any]:
                         415: "The body is neither CSV nor JSON",
                         422: "Invalid rows: the number of problems, and the first 20",
                         429: "Too many jobs or uploads; try again after Retry-After",
-                        503: "The job store is unavailable; try again after Retry-After",
+                        **store_down,
                     },
                 ),
                 parameters=[
@@ -139,7 +140,9 @@ def openapi_paths() -> dict[str, Any]:
             "get": operation(
                 "list_jobs",
                 "List the jobs, newest first",
-                responses({200: json_answer("A page of jobs", listing)}, wrong_parameter),
+                responses(
+                    {200: json_answer("A page of jobs", listing)}, {**wrong_parameter, **store_down}
+                ),
                 parameters=[
                     query_parameter("limit", page_size, "size of the page"),
                     query_parameter(

@@ -1,4 +1,4 @@
-"""Uvicorn in front of the application, in as many processes as the settings say."""
+"""Run the web tier: Uvicorn, in the number of processes from the settings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from production_server.web.processes import Processes, listeners
 
 
 def run_web(settings: Settings) -> None:
-    """Serve HTTP until told to stop."""
+    """Serve HTTP until SIGTERM or SIGINT."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    # Once here, not in each process: they would race for it.
+    # Once here, because the processes would race to do it.
     Registry(settings.registry_path).seed()
     if settings.metrics_folder is not None:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir(parents=True)
     settings.share_with_children()
-    # Only now: the metrics library reads what was just shared when it is imported.
+    # Imported here, because prometheus_client reads the shared folder at its import.
     from production_server.web.app import create_front
 
     parent = os.getpid()
@@ -37,7 +37,7 @@ def run_web(settings: Settings) -> None:
 
 
 class Server(uvicorn.Server):
-    """Stops also when its parent is gone: else it would hold the port against the next one."""
+    """Also stops when its parent is gone, so that it does not keep the port in use."""
 
     def __init__(self, config: uvicorn.Config, parent: int) -> None:
         super().__init__(config)
@@ -48,7 +48,7 @@ class Server(uvicorn.Server):
 
 
 def server_config(app: Any, settings: Settings) -> uvicorn.Config:
-    """How HTTP is served, here and in one process with everything else."""
+    """The configuration of Uvicorn, also for a server that runs everything in one process."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -58,7 +58,7 @@ def server_config(app: Any, settings: Settings) -> uvicorn.Config:
         lifespan="on",
         access_log=False,
         server_header=False,
-        # Whether there is a proxy to be believed is not known here.
+        # The forwarded headers of an unknown proxy cannot be trusted.
         proxy_headers=False,
         timeout_graceful_shutdown=10,
         log_config=None,
