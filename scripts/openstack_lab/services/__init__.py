@@ -1,4 +1,4 @@
-"""The declarations: one module a service, gathered here in the order in which people think."""
+"""The units of the lab: one module per service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from openstack_lab.unit import Unit, in_order
 
 
 def control_plane(lab: Lab) -> list[Unit]:
-    """Everything but the hosts of servers."""
+    """Every unit except the hypervisors."""
     return in_order(
         [
             *database.units(lab),
@@ -36,7 +36,7 @@ def control_plane(lab: Lab) -> list[Unit]:
 
 
 def declare(lab: Lab) -> list[Unit]:
-    """Every unit that this lab should run."""
+    """Every unit of this lab, each after the units that it requires."""
     units = control_plane(lab)
     if lab.choices.hypervisor.real:
         units += [*virtualization.units(lab), *nova.real_compute(lab)]

@@ -1,4 +1,4 @@
-"""The cloud's catalogue: service users, services and endpoints, through Keystone's own API."""
+"""The service catalog: service users, services and endpoints, created with Keystone's API."""
 
 from __future__ import annotations
 

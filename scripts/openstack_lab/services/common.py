@@ -1,4 +1,4 @@
-"""What declarations share: environments, config fingerprints, an API behind uwsgi."""
+"""Helpers for the services: environments, config fingerprints, an API behind uwsgi."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def environment(lab: Lab, **more: str) -> dict[str, str]:
 
 
 def config_of(folder: Path) -> str:
-    """A fingerprint of what is configured, so that a changed file restarts who reads it."""
+    """A fingerprint of the config files in `folder`. A change restarts the units that read them."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file():
@@ -37,15 +37,15 @@ def api(
     path: str = "/",
     more: tuple[str, ...] = (),
 ) -> Unit:
-    """A WSGI application served by uwsgi: one process, threads for concurrency."""
-    where = f"{address or lab.api}:{PORTS[port_of or name]}"
+    """A WSGI application served by uwsgi, in one process with threads."""
+    endpoint = f"{address or lab.api}:{PORTS[port_of or name]}"
     return Unit(
         name=name,
         title=title,
         command=(
             lab.layout.bin("uwsgi"),
             "--http-socket",
-            where,
+            endpoint,
             "--module",
             module,
             "--master",
@@ -63,7 +63,7 @@ def api(
             "--need-app",
             "--procname-prefix",
             f"{name}-",
-            # Without it clients that keep connections see resets.
+            # Without it, clients with keep-alive connections see resets.
             "--add-header",
             "Connection: close",
             "--listen",
@@ -72,6 +72,6 @@ def api(
         ),
         environment=environment(lab, **variables),
         requires=requires,
-        check=Check("http", f"{where}{path}"),
+        check=Check("http", f"{endpoint}{path}"),
         config=config or config_of(lab.layout.conf(name)),
     )

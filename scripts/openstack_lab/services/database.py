@@ -1,4 +1,4 @@
-"""MariaDB, private to the lab: its own data folder, loopback only, tuned to be small."""
+"""MariaDB for the lab only: its own data folder, loopback only, small buffers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openstack_lab.lab import Lab
 from openstack_lab.services.common import config_of, environment
 from openstack_lab.unit import Check, Step, Unit
 
-# Seconds for one migration command: Neutron's and Nova's take minutes on a loaded machine.
+# Timeout of one migration command, in seconds. Nova's and Neutron's take minutes under load.
 SCHEMA_TIMEOUT = 600
 DATABASES = ("keystone", "glance", "placement", "nova_api", "nova", "nova_cell0", "neutron")
 
@@ -18,8 +18,8 @@ def units(lab: Lab) -> list[Unit]:
     return [
         Unit(
             name="database-files",
-            title="MariaDB's data folder",
-            only_once=True,  # it begins by deleting what an interrupted first time left
+            title="MariaDB data folder",
+            only_once=True,  # its first step deletes the data
             steps=(
                 Step(("rm", "-rf", f"{data}/data")),
                 Step(("install", "-d", "-o", "mysql", "-g", "mysql", "-m", "700", str(data))),

@@ -1,4 +1,4 @@
-"""Glance: the images."""
+"""Glance, the image service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "glance-schema",
-            "Glance's tables",
+            "Glance database schema",
             ("glance",),
             (Step((lab.layout.bin("glance-manage"), *config, "db_sync")),),
         ),
@@ -28,8 +28,7 @@ def units(lab: Lab) -> list[Unit]:
             ("glance-schema",),
             config=config_of(conf),
             path="/healthcheck",
-            # Nova sends a snapshot in parts that end where its bytes happen to: often over 1 MB,
-            # which uwsgi refuses unless told.
+            # Nova uploads snapshots in chunks that are often over 1 MB, uwsgi's default limit.
             more=("--chunked-input-limit", str(2**28), "--chunked-input-timeout", "60"),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Keystone: who may do what."""
+"""Keystone, the identity service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "keystone-schema",
-            "Keystone's tables and keys",
+            "Keystone database schema and keys",
             ("keystone",),
             (
                 Step((*manage, "db_sync")),
@@ -45,7 +45,7 @@ def units(lab: Lab) -> list[Unit]:
                     )
                 ),
             ),
-            # In the environment, because every user can read a command line.
+            # In the environment, because every user can read command lines.
             OS_BOOTSTRAP_PASSWORD=lab.secrets.admin,
         ),
         api(

@@ -1,4 +1,4 @@
-"""Neutron: networks, routers, floating IPs, DHCP, security groups, metadata."""
+"""Neutron, the network service: routers, floating IPs, DHCP, security groups, metadata."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from openstack_lab.services.database import schema
 from openstack_lab.unit import Check, Step, Unit
 
 AGENTS = {
-    "openvswitch": ("neutron-openvswitch-agent", "Neutron's switch agent", "openvswitch_agent.ini"),
-    "dhcp": ("neutron-dhcp-agent", "Neutron's DHCP agent", "dhcp_agent.ini"),
-    "l3": ("neutron-l3-agent", "Neutron's router agent", "l3_agent.ini"),
-    "metadata": ("neutron-metadata-agent", "Neutron's metadata agent", "metadata_agent.ini"),
+    "openvswitch": (
+        "neutron-openvswitch-agent",
+        "Neutron Open vSwitch agent",
+        "openvswitch_agent.ini",
+    ),
+    "dhcp": ("neutron-dhcp-agent", "Neutron DHCP agent", "dhcp_agent.ini"),
+    "l3": ("neutron-l3-agent", "Neutron L3 agent", "l3_agent.ini"),
+    "metadata": ("neutron-metadata-agent", "Neutron metadata agent", "metadata_agent.ini"),
 }
-# Those that plug and wire ports once. The switch agent notices by itself that the switch was
-# restarted, but leaves the outer network cut when ports come back while it recovers.
+# Agents that set up ports only once, so they restart after the switch. The Open vSwitch agent
+# detects a restart, but loses the external network if ports come back while it recovers.
 PLUGGERS = ("openvswitch", "dhcp", "l3")
 
 
@@ -31,7 +35,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "neutron-schema",
-            "Neutron's tables",
+            "Neutron database schema",
             ("neutron",),
             (Step((lab.layout.bin("neutron-db-manage"), *server, "upgrade", "heads")),),
         ),
@@ -49,11 +53,11 @@ def units(lab: Lab) -> list[Unit]:
         ),
         Unit(
             name="neutron-rpc",
-            title="Neutron's server for agents",
+            title="Neutron RPC server",
             command=(lab.layout.bin("neutron-rpc-server"), *server),
             environment=environment(lab),
             requires=("neutron-schema", "queue"),
-            # An agent that calls before somebody listens waits a minute for its answer.
+            # An agent that calls before the server consumes its queue waits a minute for a reply.
             check=Check("consumer", "q-reports-plugin", lab.broker),
             config=config_of(conf),
         ),
@@ -82,12 +86,12 @@ def _agent(lab: Lab, name: str) -> Unit:
 
 
 def fake_agent(lab: Lab) -> list[Unit]:
-    """Nova's pretended host needs an agent there, or Neutron binds no port on it."""
+    """An agent for the fake host: Neutron binds ports only on hosts that have one."""
     conf = lab.layout.conf("neutron")
     return [
         Unit(
             name="neutron-fake-agent",
-            title="Switch agent of the fake host",
+            title="Neutron agent of the fake host",
             command=(
                 str(lab.layout.python),
                 "-m",

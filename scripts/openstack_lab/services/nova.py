@@ -1,4 +1,4 @@
-"""Nova: servers. One control plane, and a compute service for each kind of host."""
+"""Nova, the compute service: one control plane, and one nova-compute per hypervisor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from openstack_lab.services.common import api, config_of, environment
 from openstack_lab.services.database import schema
 from openstack_lab.unit import Check, Step, Unit
 
-# `create_cell` of a cell that an interrupted start has made already.
+# Exit code of `create_cell` if the cell exists, from an interrupted start.
 CELL_EXISTS = 2
 
 
@@ -22,7 +22,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "nova-api-schema",
-            "Nova's API tables",
+            "Nova API database schema",
             ("nova_api",),
             (
                 Step((*manage, "api_db", "sync")),
@@ -33,7 +33,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "nova-schema",
-            "Nova's tables",
+            "Nova database schema",
             ("nova", "nova_cell0"),
             (Step((*manage, "db", "sync")),),
             ("nova-api-schema",),
@@ -50,7 +50,7 @@ def units(lab: Lab) -> list[Unit]:
         api(
             lab,
             "nova-metadata",
-            "Nova's metadata",
+            "Nova metadata",
             "nova.wsgi.metadata:application",
             variables,
             ready,
@@ -61,7 +61,7 @@ def units(lab: Lab) -> list[Unit]:
         *(
             Unit(
                 name=f"nova-{name}",
-                title=f"Nova's {name}",
+                title=f"Nova {name}",
                 command=(lab.layout.bin(f"nova-{name}"), *main),
                 environment=environment(lab),
                 requires=ready,
@@ -86,8 +86,8 @@ def _compute(lab: Lab, kind: str, title: str, requires: tuple[str, ...]) -> Unit
 
 
 def real_compute(lab: Lab) -> list[Unit]:
-    return [_compute(lab, "qemu", "Nova's host of real guests", ("libvirt", "neutron-openvswitch"))]
+    return [_compute(lab, "qemu", "Nova compute (libvirt)", ("libvirt", "neutron-openvswitch"))]
 
 
 def fake_compute(lab: Lab) -> list[Unit]:
-    return [_compute(lab, "fake", "Nova's fake host", ())]
+    return [_compute(lab, "fake", "Nova compute (fake)", ())]

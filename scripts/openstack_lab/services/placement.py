@@ -1,4 +1,4 @@
-"""Placement: who has how much left."""
+"""Placement, the inventory of free resources."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def units(lab: Lab) -> list[Unit]:
         schema(
             lab,
             "placement-schema",
-            "Placement's tables",
+            "Placement database schema",
             ("placement",),
             (Step((lab.layout.bin("placement-manage"), *config, "db", "sync")),),
         ),

@@ -1,4 +1,4 @@
-"""RabbitMQ, private to the lab: a node of its own, loopback only."""
+"""RabbitMQ for the lab only: its own node, loopback only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def units(lab: Lab) -> list[Unit]:
     return [
         Unit(
             name="queue-files",
-            title="RabbitMQ's data folder",
+            title="RabbitMQ data folder",
             steps=(
                 Step(("install", "-d", "-o", "rabbitmq", "-g", "rabbitmq", "-m", "700", str(data))),
             ),
@@ -31,7 +31,7 @@ def units(lab: Lab) -> list[Unit]:
                 RABBITMQ_ENABLED_PLUGINS_FILE=str(conf / "enabled_plugins"),
                 RABBITMQ_MNESIA_BASE=str(data / "mnesia"),
                 RABBITMQ_LOG_BASE=str(data / "log"),
-                # Two scheduler threads without busy waiting: the default takes a core to idle.
+                # Two scheduler threads without busy waiting. With the defaults, idling uses a core.
                 RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=(
                     "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none"
                 ),

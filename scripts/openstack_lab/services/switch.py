@@ -1,4 +1,4 @@
-"""Open vSwitch in user space (no kernel module needed), and the lab's bridges on it."""
+"""Open vSwitch in user space, which needs no kernel module, and the lab's bridges."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def units(lab: Lab) -> list[Unit]:
     return [
         Unit(
             name="switch-database",
-            title="Open vSwitch's database",
-            # A new one at each start: the old one names ports that went with the namespaces.
+            title="Open vSwitch database",
+            # New at each start: the old one lists ports of namespaces that no longer exist.
             steps=(
                 Step(("rm", "-f", DATABASE, f"{DATABASE}.~lock~")),
                 Step(("ovsdb-tool", "create", DATABASE, SCHEMA)),
@@ -72,7 +72,7 @@ def units(lab: Lab) -> list[Unit]:
                 ),
                 Step(("ip", "address", "replace", f"{lab.settings.gateway}/24", "dev", "br-ex")),
                 Step(("ip", "link", "set", "br-ex", "up")),
-                # Checksums left to hardware that is not there would drop all TCP.
+                # There is no hardware to compute checksums, and packets without them are dropped.
                 Step(("ethtool", "-K", "br-ex", "tx", "off")),
             ),
             environment=own_environment(lab.layout),
@@ -81,7 +81,7 @@ def units(lab: Lab) -> list[Unit]:
         ),
         Unit(
             name="taps",
-            title="Guests' wires",
+            title="Guest network devices",
             command=(str(lab.layout.python), "-m", "openstack_lab.taps"),
             environment=own_environment(lab.layout),
             requires=("switch",),

@@ -1,4 +1,4 @@
-"""libvirt and QEMU for the real guests."""
+"""libvirt and QEMU for real guests."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ def units(lab: Lab) -> list[Unit]:
     return [
         Unit(
             name="hardware",
-            title="Hardware virtualization in use"
-            if lab.kvm
-            else "Hardware virtualization left out",
+            title="Hardware virtualization" if lab.kvm else "Emulation of guests",
             steps=(node,),
             environment=environment(lab),
             each_start=True,
