@@ -22,11 +22,11 @@ from openstack_lab import (
     uplink,
 )
 from openstack_lab.errors import BrokenServiceError
-from openstack_lab.furnish import furnish
 from openstack_lab.guest import kvm, recipe
 from openstack_lab.guest.build import Guest, ensure_guest
 from openstack_lab.lab import Choices, Lab, load_choices, load_secrets, save_choices, write_private
 from openstack_lab.layout import Layout
+from openstack_lab.populate import populate
 from openstack_lab.progress import Progress
 from openstack_lab.services import control_plane, declare
 from openstack_lab.settings import Hypervisor
@@ -96,7 +96,7 @@ def run(request: Request, progress: Progress) -> Lab:
         with progress.step("Services"):
             _apply(lab, declare)
             _wait_for_units(layout, progress)
-        furnish(lab, guest, progress)
+        populate(lab, guest, progress)
     return lab
 
 

@@ -1,1 +1,1 @@
-"""What is put into the running cloud through its own APIs."""
+"""Creates the lab's projects, networks and images through the OpenStack APIs."""

@@ -1,4 +1,4 @@
-"""Logging in to the lab's cloud with openstacksdk."""
+"""Connections to the lab's cloud with openstacksdk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openstack_lab.lab import REGION, Lab
 
 
 def connect(lab: Lab, user: str, password: str, project: str) -> Any:
-    """A connection of openstacksdk; untouched by the caller's OS_* variables and proxies."""
+    """An openstacksdk connection that ignores the caller's OS_* variables and proxies."""
     import openstack
     import requests
     from keystoneauth1 import session
@@ -22,9 +22,9 @@ def connect(lab: Lab, user: str, password: str, project: str) -> Any:
         user_domain_id="default",
         project_domain_id="default",
     )
-    wire = requests.Session()
-    wire.trust_env = False  # a proxy for the world is no proxy for the lab
-    login = session.Session(auth=auth, session=wire)
+    http = requests.Session()
+    http.trust_env = False  # a proxy for the Internet does not reach the lab
+    login = session.Session(auth=auth, session=http)
     return openstack.connection.Connection(
         session=login, region_name=REGION, identity_api_version="3"
     )

@@ -1,10 +1,10 @@
-"""Sizes of servers: the smallest that boots, and one with room for the service."""
+"""Flavors: the smallest that boots, and two with enough memory for the service."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Name -> virtual cores, MiB of memory, GiB of disk.
+# Name -> vCPUs, memory in MiB, disk in GiB.
 FLAVORS = {
     "tiny": (1, 768, 4),
     "service.small": (2, 3072, 8),
@@ -12,7 +12,7 @@ FLAVORS = {
 }
 
 
-def make_flavors(admin: Any) -> None:
+def create_flavors(admin: Any) -> None:
     known = {flavor.name for flavor in admin.compute.flavors()}
     for name, (cores, memory, disk) in FLAVORS.items():
         if name not in known:

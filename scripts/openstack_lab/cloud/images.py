@@ -1,4 +1,4 @@
-"""The Debian image in Glance: the real one, or a stand-in where no guest ever boots."""
+"""The Debian image in Glance. A lab without real guests gets a placeholder."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 NAME = "debian-12"
-STAMP = "lab_content"
-# One MiB of zeros says "raw disk" to whoever looks into it.
-STAND_IN = b"\0" * 2**20
+# Property with the fingerprint of the image.
+FINGERPRINT = "lab_content"
+# 1 MiB of zeros is a valid raw disk.
+PLACEHOLDER = b"\0" * 2**20
 PROPERTIES = {
     "os_distro": "debian",
     "os_version": "12",
@@ -22,20 +23,20 @@ PROPERTIES = {
 MIN_DISK, MIN_RAM = 3, 512
 
 
-def make_stand_in(admin: Any) -> None:
-    """For a lab of the fake hypervisor alone; a real image from before is as good."""
+def upload_placeholder(admin: Any) -> None:
+    """For a lab with the fake hypervisor only. An image that is there already stays."""
     if not _named(admin):
-        _upload(admin, "raw", "stand-in", STAND_IN)
+        _upload(admin, "raw", "stand-in", PLACEHOLDER)
 
 
-def make_real(admin: Any, disk: Path, content: str) -> None:
-    """Upload the disk unless it is there already; then take away what it replaces."""
+def upload_disk(admin: Any, disk: Path, content: str) -> None:
+    """Upload the disk unless Glance has it, then delete the images that it replaces."""
     old = _named(admin)
-    if not any(image.properties.get(STAMP) == content for image in old):
+    if not any(image.properties.get(FINGERPRINT) == content for image in old):
         with disk.open("rb") as data:
             _upload(admin, "qcow2", content, data)
     for image in old:
-        if image.properties.get(STAMP) != content:
+        if image.properties.get(FINGERPRINT) != content:
             admin.image.delete_image(image)
 
 
@@ -59,7 +60,7 @@ def _upload(admin: Any, disk_format: str, content: str, data: Any) -> None:
         min_disk=MIN_DISK,
         min_ram=MIN_RAM,
         **PROPERTIES,
-        **{STAMP: content},
+        **{FINGERPRINT: content},
     )
     body = io.BytesIO(data) if isinstance(data, bytes) else data
     answer = admin.image.put(

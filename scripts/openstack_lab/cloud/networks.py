@@ -1,4 +1,4 @@
-"""The external network with its floating IPs, and a private network for each project."""
+"""The external network with its floating IPs, and a private network per project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRIVATE = "private"
 ROUTER = "router"
 
 
-def make_external(admin: Any, lab: Lab) -> None:
+def create_external(admin: Any, lab: Lab) -> None:
     network = admin.network
     external = network.find_network(EXTERNAL) or network.create_network(
         name=EXTERNAL,
@@ -33,8 +33,8 @@ def make_external(admin: Any, lab: Lab) -> None:
         )
 
 
-def make_private(admin: Any, project_id: str) -> None:
-    """A network with a subnet and a router to the world, owned by the project."""
+def create_private(admin: Any, project_id: str) -> None:
+    """A network with a subnet and a router to the external network, owned by the project."""
     network = admin.network
     private = network.find_network(PRIVATE, project_id=project_id) or network.create_network(
         name=PRIVATE, project_id=project_id

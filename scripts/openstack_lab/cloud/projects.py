@@ -1,4 +1,4 @@
-"""The ordinary user's projects, and which of Nova's hosts serves which."""
+"""The demo user's projects, and which compute host runs the servers of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from openstack_lab.access import DEMO, FAKE_PROJECT
 from openstack_lab.lab import FAKE_HOST, HOST, Lab
 
 QUOTA_COMPUTE = {"instances": 10, "cores": 20, "ram": 40960, "key_pairs": 20}
-# Tests of the launcher make tens of servers at once.
+# The launcher's tests create tens of servers at once.
 QUOTA_COMPUTE_FAKE = {"instances": 60, "cores": 200, "ram": 400 * 1024, "key_pairs": 100}
 QUOTA_NETWORK = {
     "floatingip": 10,
@@ -29,18 +29,18 @@ QUOTA_NETWORK_FAKE = {
 
 
 def hosts_of_projects(real: bool, fake: bool) -> dict[str, list[str]]:
-    """Nova's host -> the projects whose servers it takes.
+    """Compute host -> the projects whose servers it runs.
 
-    Without real guests the ordinary project is served by the fake host too, so that
-    the launcher's command line is the same on every kind of lab.
+    Without real guests, the fake host also serves the demo project, so that the launcher's
+    command line is the same for every hypervisor.
     """
     if real and fake:
         return {HOST: [DEMO], FAKE_HOST: [FAKE_PROJECT]}
     return {HOST: [DEMO]} if real else {FAKE_HOST: [DEMO, FAKE_PROJECT]}
 
 
-def make_projects(admin: Any, lab: Lab) -> dict[str, str]:
-    """Projects with their user, roles and quotas; name -> id."""
+def create_projects(admin: Any, lab: Lab) -> dict[str, str]:
+    """Create the projects with their user, roles and quotas. Returns name -> id."""
     identity = admin.identity
     user = identity.find_user("demo") or identity.create_user(
         name="demo", password=lab.secrets.demo, domain_id="default"
@@ -53,17 +53,17 @@ def make_projects(admin: Any, lab: Lab) -> dict[str, str]:
             name=name, domain_id="default"
         )
         identity.assign_project_role_to_user(project, user, member)
-        many = name == FAKE_PROJECT
+        fake = name == FAKE_PROJECT
         admin.compute.update_quota_set(
-            project.id, **(QUOTA_COMPUTE_FAKE if many else QUOTA_COMPUTE)
+            project.id, **(QUOTA_COMPUTE_FAKE if fake else QUOTA_COMPUTE)
         )
-        admin.network.update_quota(project.id, **(QUOTA_NETWORK_FAKE if many else QUOTA_NETWORK))
+        admin.network.update_quota(project.id, **(QUOTA_NETWORK_FAKE if fake else QUOTA_NETWORK))
         ids[name] = project.id
     return ids
 
 
 def assign_hosts(admin: Any, lab: Lab, project_ids: dict[str, str]) -> None:
-    """One aggregate a host, isolated to its projects."""
+    """Create one aggregate per host that accepts only its projects."""
     compute = admin.compute
     chosen = lab.choices.hypervisor
     known = {aggregate.name: aggregate for aggregate in compute.aggregates()}

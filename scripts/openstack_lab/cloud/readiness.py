@@ -1,4 +1,4 @@
-"""Waiting until the parts that announce themselves through the API have done so."""
+"""Waits until the agents and hosts report through the API that they are alive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AGENTS = {
 
 
 def wanted(lab: Lab) -> set[tuple[str, str]]:
-    """Program and host of everything that must be alive before a server can be made."""
+    """Program and host of everything that must be alive before a server can be created."""
     chosen = lab.choices.hypervisor
     alive = {(program, HOST) for program in AGENTS}
     alive |= {("nova-conductor", HOST), ("nova-scheduler", HOST)}
@@ -40,14 +40,14 @@ def wait_for_agents(admin: Any, lab: Lab, patience: float = 240) -> None:
         if time.monotonic() > deadline:
             names = ", ".join(f"{program} on {host}" for program, host in sorted(missing))
             raise BrokenServiceError(
-                f"Still not alive after {patience:.0f} s: {names}.",
-                "Look into its log: scripts/lab logs NAME.",
+                f"Not alive after {patience:.0f} s: {names}.",
+                "Read its log: scripts/lab logs NAME.",
             )
         time.sleep(0.5)
 
 
 def wait_for_mapped_hosts(admin: Any, lab: Lab, patience: float = 120) -> None:
-    """A host takes servers once Nova's cell knows it; then it is listed as a hypervisor."""
+    """Nova schedules servers to a host once it is mapped to a cell and listed as a hypervisor."""
     chosen = lab.choices.hypervisor
     hosts = {HOST} if chosen.real else set()
     hosts |= {FAKE_HOST} if chosen.fake else set()
@@ -55,6 +55,6 @@ def wait_for_mapped_hosts(admin: Any, lab: Lab, patience: float = 120) -> None:
     while hosts - {item.name for item in admin.compute.hypervisors()}:
         if time.monotonic() > deadline:
             raise BrokenServiceError(
-                "Nova did not take up its hosts.", "scripts/lab logs nova-scheduler"
+                "Nova did not map its hosts to the cell.", "Read: scripts/lab logs nova-scheduler"
             )
         time.sleep(0.5)

@@ -1,1 +1,1 @@
-"""The guest: an ordinary Debian cloud image, made here from the machine's own mirror."""
+"""The guest image: a Debian cloud image, built from this machine's package mirror."""

@@ -1,7 +1,7 @@
-"""Building the guest image: packages into a folder, the folder into a bootable disk.
+"""Builds the guest image: installs packages into a folder, and turns it into a bootable disk.
 
-Needs no loop device: the file system is filled by mkfs itself, and the boot loader is
-two files written in front of it.
+It needs no loop device: mkfs fills the file system, and the boot loader is two files that are
+written in front of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from openstack_lab.progress import Progress
 SECTOR = 512
 FIRST_SECTOR = 2048
 DISK_MIB = 3072
-# Exactly what the guest's own boot loader reads, whatever this machine's mkfs would choose.
+# The features that the guest's boot loader supports, whatever this machine's mkfs defaults to.
 MKE2FS = """[defaults]
 base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
 blocksize = 4096
@@ -49,7 +49,7 @@ GRUB_MODULES = (
 
 @dataclass(frozen=True)
 class Guest:
-    """A built image in the cache: the disk boots by itself; kernel and initrd are copies."""
+    """A built image in the cache. The disk is bootable; kernel and initrd are copies."""
 
     folder: Path
 
@@ -71,7 +71,7 @@ class Guest:
 
 
 def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
-    """The image of this recipe, built now if the cache lacks it."""
+    """The image of this recipe. Builds it if the cache lacks it."""
     guest = Guest(layout.images / recipe.content)
     if not guest.disk.exists():
         # Several labs may share the cache.
@@ -88,10 +88,10 @@ def _build(guest: Guest, layout: Layout, recipe: Recipe, progress: Progress) -> 
     work.mkdir(parents=True)
     log = layout.logs / "guest-image.log"
     with progress.step("Guest image: packages"):
-        root = _packages(recipe, work, log)
+        root = _install_packages(recipe, work, log)
     with progress.step("Guest image: disk"):
-        _furnish(recipe, root)
-        _disk(root, work, log)
+        _configure(recipe, root)
+        _write_disk(root, work, log)
     shutil.rmtree(root)
     work.rename(guest.folder)
     for old in outdated(layout.images):
@@ -99,7 +99,7 @@ def _build(guest: Guest, layout: Layout, recipe: Recipe, progress: Progress) -> 
 
 
 def outdated(images: Path, keep: int = 2) -> list[Path]:
-    """All built images but the newest: the one before stays for a checkout of older code."""
+    """All built images except the newest ones. An older checkout may still use the second."""
     built = sorted(images.glob("*/disk.qcow2"), key=lambda disk: disk.stat().st_mtime)
     return [disk.parent for disk in built[:-keep]]
 
@@ -115,11 +115,11 @@ def _run(command: list[str], log: Path, environment: dict[str, str] | None = Non
             check=False,
         )
     if done.returncode:
-        raise LabError(f"Building the guest image failed at {command[0]}.", f"Look into {log}.")
+        raise LabError(f"Building the guest image failed at {command[0]}.", f"Read {log}.")
 
 
-def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
-    """Unpack and configure the packages; whatever gets mounted goes with its namespace."""
+def _install_packages(recipe: Recipe, work: Path, log: Path) -> Path:
+    """Install the packages in a mount namespace, so that no mounts are left."""
     root = work / "root"
     listing = work / "sources.list"
     listing.write_text(recipe.built_from)
@@ -141,7 +141,7 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
             '--aptopt=Acquire::Languages "none"',
             *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
             *([f"--keyring={recipe.keyring}"] if recipe.keyring else []),
-            # In place before the kernel's package makes its initial RAM disk.
+            # Before the kernel package generates its initrd.
             "--essential-hook=mkdir -p $1/etc/initramfs-tools/conf.d",
             f"--essential-hook=cp {work}/modules.conf $1/etc/initramfs-tools/conf.d/lab.conf",
             f"--essential-hook=cp {work}/modules $1/etc/initramfs-tools/modules",
@@ -154,8 +154,8 @@ def _packages(recipe: Recipe, work: Path, log: Path) -> Path:
     return root
 
 
-def _furnish(recipe: Recipe, root: Path) -> None:
-    """Our files, the system's own mirrors, and no identity."""
+def _configure(recipe: Recipe, root: Path) -> None:
+    """Write our files and the public mirrors, and remove the machine's identity."""
     for name, text in recipe.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -177,10 +177,10 @@ def _furnish(recipe: Recipe, root: Path) -> None:
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
 
 
-def _disk(root: Path, work: Path, log: Path) -> None:
-    """A partitioned disk that a BIOS boots, and copies of kernel and initial RAM disk."""
+def _write_disk(root: Path, work: Path, log: Path) -> None:
+    """Write a partitioned disk that a BIOS boots, and copies of kernel and initrd."""
     for name in ("vmlinuz", "initrd.img"):
-        shutil.copy(_linked(root, name), work / name)
+        shutil.copy(_link_target(root, name), work / name)
     grub = root / "usr/lib/grub/i386-pc"
     _run(
         [
@@ -227,7 +227,7 @@ def _disk(root: Path, work: Path, log: Path) -> None:
         {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG": str(configuration)},
     )
     with raw.open("r+b") as disk:
-        # The first 440 bytes are code; then come the disk's signature and the partition table.
+        # The first 440 bytes are code; the disk's signature and the partition table follow.
         disk.write((grub / "boot.img").read_bytes()[:440])
         disk.seek(SECTOR)
         disk.write((root / "boot/grub/core.img").read_bytes())
@@ -237,7 +237,7 @@ def _disk(root: Path, work: Path, log: Path) -> None:
     raw.unlink()
 
 
-def _linked(root: Path, name: str) -> Path:
-    """Where the link to the newest kernel or initial RAM disk leads, seen from outside."""
+def _link_target(root: Path, name: str) -> Path:
+    """The target of the link to the newest kernel or initrd, as a path on this machine."""
     link = next(link for link in (root / name, root / "boot" / name) if link.is_symlink())
     return link.parent / link.readlink()

@@ -1,6 +1,6 @@
-"""Whether hardware virtualization truly works here: only a guest that boots can tell.
+"""Tests whether hardware virtualization works, by booting a guest's kernel.
 
-Some machines have a /dev/kvm in which ordinary guests hang.
+Some machines have a /dev/kvm, but guests hang in it.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from openstack_lab.layout import Layout
 
 DEVICE = Path("/dev/kvm")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# A working KVM takes two seconds to get there.
+# Seconds. With a working KVM, the kernel needs two.
 PATIENCE = 25
-# What Linux says when it has come up and finds no disk.
-SIGN = b"Kernel panic - not syncing: VFS"
+# Linux prints this when it has booted and finds no disk.
+BOOTED = b"Kernel panic - not syncing: VFS"
 
 
 def known(layout: Layout) -> bool | None:
-    """The answer of this boot of the machine; None when nobody has asked yet."""
+    """The result since this machine booted, or None if it was not tested yet."""
     if not DEVICE.exists():
         return False
-    kept = layout.settings.cache / "kvm"
-    if kept.exists():
-        boot, _, answer = kept.read_text().partition(" ")
+    saved = layout.settings.cache / "kvm"
+    if saved.exists():
+        boot, _, result = saved.read_text().partition(" ")
         if boot == BOOT_ID.read_text().strip():
-            return answer == "works"
+            return result == "works"
     return None
 
 
 def probe(guest: Guest, layout: Layout) -> bool:
-    """Boot the guest's kernel on it, and remember what came of it."""
-    answer = _boots(guest)
+    """Boot the guest's kernel with KVM, and save the result."""
+    result = _boots(guest)
     (layout.settings.cache / "kvm").write_text(
-        f"{BOOT_ID.read_text().strip()} {'works' if answer else 'hangs'}"
+        f"{BOOT_ID.read_text().strip()} {'works' if result else 'hangs'}"
     )
-    return answer
+    return result
 
 
 def _boots(guest: Guest) -> bool:
@@ -65,4 +65,4 @@ def _boots(guest: Guest) -> bool:
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return SIGN in done.stdout
+    return BOOTED in done.stdout

@@ -17,7 +17,7 @@ def units(lab: Lab) -> list[Unit]:
                     (
                         str(lab.layout.python),
                         "-m",
-                        "openstack_lab.cloud.catalog",
+                        "openstack_lab.cloud.register_services",
                         str(lab.layout.folder),
                         str(lab.settings.cache),
                         str(lab.settings.network),

@@ -1,6 +1,6 @@
-"""Service users, services and endpoints: what every OpenStack needs before its parts can talk.
+"""Creates service users, services and endpoints in Keystone.
 
-A program of its own, because Nova's and Neutron's daemons wait for it inside the lab.
+A separate program, because Nova's and Neutron's daemons inside the lab wait for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SERVICES = {
 INTERFACES = ("public", "internal", "admin")
 
 
-def fill(lab: Lab) -> None:
+def register(lab: Lab) -> None:
+    """Create what is missing."""
     identity = as_admin(lab).identity
     roles = {role.name: role for role in identity.roles()}
     for name in ("admin", "service", "member", "reader"):
@@ -40,10 +41,12 @@ def fill(lab: Lab) -> None:
         for role in ("admin", "service"):
             identity.assign_project_role_to_user(project, user, roles[role])
         service = known.get(kind) or identity.create_service(name=name, type=kind)
-        _endpoints(identity, service, lab.url(name) + path, endpoints)
+        _create_endpoints(identity, service, lab.url(name) + path, endpoints)
 
 
-def _endpoints(identity: Any, service: Any, url: str, known: dict[tuple[str, str], Any]) -> None:
+def _create_endpoints(
+    identity: Any, service: Any, url: str, known: dict[tuple[str, str], Any]
+) -> None:
     for interface in INTERFACES:
         if (service.id, interface) not in known:
             identity.create_endpoint(
@@ -52,10 +55,10 @@ def _endpoints(identity: Any, service: Any, url: str, known: dict[tuple[str, str
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m openstack_lab.cloud.catalog FOLDER CACHE NETWORK`."""
+    """`python -m openstack_lab.cloud.register_services FOLDER CACHE NETWORK`."""
     folder, cache, network = arguments
     layout = Layout(from_environment(folder, cache, network, environment={}))
-    fill(Lab(layout, load_secrets(layout), Choices()))
+    register(Lab(layout, load_secrets(layout), Choices()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Waiting until packets really flow: Neutron tells of ports as they were before a restart."""
+"""Waits until packets pass the routers: after a restart, Neutron reports old port states."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from openstack_lab.cloud.networks import PRIVATE, ROUTER
 from openstack_lab.errors import BrokenServiceError
 from openstack_lab.lab import Lab
 
-# A healthy network passes packets well within this time; then a fresh switch is the repair.
+# A healthy network passes packets well within this time. After it, restart the switch once.
 REPAIR_AFTER = 45.0
 
 
-def wait_for_wiring(admin: Any, lab: Lab, patience: float = 150) -> None:
-    """Wait until every router passes packets: a guest requests its address only for a while.
+def wait_for_connectivity(admin: Any, lab: Lab, patience: float = 150) -> None:
+    """Wait until every router passes packets, because guests request their address only briefly.
 
-    After a crash the agents now and then keep a port that the new switch does not have. Restarting
-    the switch makes them wire all ports again.
+    After a crash, an agent sometimes keeps a port that the new switch does not have. Restarting
+    the switch makes the agents set up all ports again.
     """
     began = time.monotonic()
     repaired = False
-    while broken := [router for router in _routers(admin) if not _wired(admin, lab, router)]:
+    while broken := [router for router in _routers(admin) if not _connected(admin, lab, router)]:
         waited = time.monotonic() - began
         if waited > REPAIR_AFTER and not repaired:
             control.ask(lab.layout.control, "restart", name="switch")
             repaired = True
         if waited > patience:
             raise BrokenServiceError(
-                f"No packet gets through the router of project {broken[0].project_id}.",
-                "scripts/lab logs neutron-l3, neutron-dhcp or neutron-openvswitch",
+                f"The router of project {broken[0].project_id} passes no packets.",
+                "Read: scripts/lab logs neutron-l3, neutron-dhcp or neutron-openvswitch",
             )
         time.sleep(0.5)
 
 
 def _routers(admin: Any) -> list[Any]:
-    """Those that the lab made; what its users do with routers of their own is their affair."""
+    """The routers that the lab created; users may configure others as they like."""
     own = [admin.identity.find_project(name) for name in (DEMO, FAKE_PROJECT)]
     return [
         router
@@ -48,8 +48,8 @@ def _routers(admin: Any) -> list[Any]:
     ]
 
 
-def _wired(admin: Any, lab: Lab, router: Any) -> bool:
-    """Whether the router reaches the address server on its inner side and this machine outside."""
+def _connected(admin: Any, lab: Lab, router: Any) -> bool:
+    """Whether the router reaches the DHCP server on its inner side and this machine outside."""
     dhcp = _dhcp_address(admin, router.project_id)
     return (
         bool(dhcp)
@@ -62,10 +62,10 @@ def _wired(admin: Any, lab: Lab, router: Any) -> bool:
 
 
 def _settled(admin: Any, router: Any) -> bool:
-    """Whether its ports are no longer being wired, which drops packets after the first ones.
+    """Whether the agents have finished with its ports. Setting up a port drops packets.
 
-    Asked after a packet got through: the agent calls a port down before it wires it anew, and
-    up only when it is done with it.
+    Call it after a packet got through: the agent marks a port as down before it sets it up
+    again, and as active when it has finished.
     """
     return all(port.status == "ACTIVE" for port in admin.network.ports(device_id=router.id))
 
