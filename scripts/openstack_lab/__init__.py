@@ -1,1 +1,1 @@
-"""A real OpenStack on one machine, for trying and testing the launcher: what `scripts/lab` runs."""
+"""A real OpenStack on one machine, to try and test the launcher. `scripts/lab` runs it."""

@@ -1,4 +1,4 @@
-"""The command line of the lab; the one place where errors become words and exit codes."""
+"""The command line of the lab. Only this module prints errors and sets exit codes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from openstack_lab.progress import Progress
 
 DESCRIPTION = """A real OpenStack on this machine.
 
-  sudo scripts/lab up                     real guests (a few minutes at the first time)
-  sudo scripts/lab up --hypervisor fake   no guests, everything else real
+  sudo scripts/lab up                     with real guests; the first start takes minutes
+  sudo scripts/lab up --hypervisor fake   without guests; everything else is real
   source /var/lib/stackserve-lab/demo-openrc.sh
   sudo scripts/lab down
 """
@@ -31,74 +31,79 @@ def parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        "--folder", help=f"where the lab lives ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB)"
+        "--folder", help=f"folder of the lab ({settings.DEFAULT_FOLDER}; STACKSERVE_LAB)"
     )
     common.add_argument(
-        "--cache", help="environment and guest image (FOLDER/cache; STACKSERVE_LAB_CACHE)"
+        "--cache",
+        help="environment and guest image (FOLDER/cache; STACKSERVE_LAB_CACHE)",
     )
     common.add_argument(
         "--network",
-        help=f"the lab's addresses ({settings.DEFAULT_NETWORK}; STACKSERVE_LAB_NETWORK)",
+        help=f"network of the lab ({settings.DEFAULT_NETWORK}; STACKSERVE_LAB_NETWORK)",
     )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         return verbs.add_parser(name, parents=[common], help=text, description=text)
 
-    up = verb("up", "Start the lab, or repair and finish what is there.")
-    up.add_argument("--hypervisor", choices=[str(kind) for kind in settings.Hypervisor])
+    up = verb("up", "Start the lab, or repair a running one.")
+    up.add_argument(
+        "--hypervisor",
+        choices=[str(kind) for kind in settings.Hypervisor],
+        help="qemu: real guests (default for a new lab); fake: no guests; both: one of each kind",
+    )
     up.add_argument(
         "--accelerator",
         choices=("auto", "tcg"),
         default="auto",
-        help="tcg: emulate, even where hardware virtualization works",
+        help="tcg: emulate guests even if KVM works",
     )
-    # When the first of the two interpreters began, so that the times shown are whole.
+    # The start time of the first interpreter, for progress messages.
     up.add_argument("--since", type=float, help=argparse.SUPPRESS)
     # The descriptor of the lock that the first interpreter acquired.
     up.add_argument("--lock", type=int, help=argparse.SUPPRESS)
-    down = verb("down", "Stop the lab; nothing of it stays but its files.")
-    down.add_argument("--purge", action="store_true", help="remove the files too")
-    shown = verb("status", "Show each service and its health.")
-    shown.add_argument("--json", action="store_true")
-    logs = verb("logs", "Print a service's log.")
-    logs.add_argument("name", nargs="?", help="a name from `status`; none lists them")
-    logs.add_argument("--lines", type=int, default=100)
-    logs.add_argument("--follow", "-f", action="store_true")
-    console = verb("console", "Print a server's console, from its start.")
+    down = verb("down", "Stop the lab and keep its files.")
+    down.add_argument("--purge", action="store_true", help="delete the files too")
+    report = verb("status", "Show each service and its health.")
+    report.add_argument("--json", action="store_true", help="print JSON")
+    logs = verb("logs", "Show a service's log.")
+    logs.add_argument("name", nargs="?", help="name of a service; without it, list the logs")
+    logs.add_argument("--lines", type=int, default=100, help="how many lines to show (100)")
+    logs.add_argument("--follow", "-f", action="store_true", help="keep printing new lines")
+    console = verb("console", "Show a server's console from its start.")
     console.add_argument("server", help="name or id")
-    console.add_argument("--follow", "-f", action="store_true")
+    console.add_argument("--follow", "-f", action="store_true", help="keep printing new lines")
     restart = verb("restart", "Restart one service.")
-    restart.add_argument("name")
-    inside = verb("exec", "Run a command inside the lab's namespaces, to look around.")
-    inside.add_argument("command", nargs=argparse.REMAINDER)
+    restart.add_argument("name", help="name of a service, from `status`")
+    inside = verb("exec", "Run a command inside the lab's namespaces.")
+    inside.add_argument("command", nargs=argparse.REMAINDER, help="the command (default: bash)")
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 something broke or was refused, 2 wrong usage, 3 not running."""
+    """Exit codes: 0 success, 1 a failure or refusal, 2 wrong usage, 3 the lab is not running."""
     given = sys.argv[1:] if arguments is None else arguments
     options = parser().parse_args(given)
     try:
         if os.geteuid() != 0:
             raise RefusedError(
-                "The lab belongs to root: it makes namespaces and bridges.", "Run it with sudo."
+                "The lab needs root to create namespaces and bridges.", "Run it with sudo."
             )
         layout = find(options.folder, options.cache, options.network)
         return int(VERBS[options.verb](layout, options, given) or 0)
-    except NotRunningError as wrong:
-        return _explain(wrong, 3)
-    except LabError as wrong:
-        return _explain(wrong, 1)
+    except NotRunningError as error:
+        return _explain(error, 3)
+    except LabError as error:
+        return _explain(error, 1)
     except KeyboardInterrupt:
-        print("\nInterrupted; `scripts/lab up` goes on from here.", file=sys.stderr)
+        print("\nInterrupted. Run `scripts/lab up` to continue.", file=sys.stderr)
         return 130
 
 
-def _explain(wrong: LabError, code: int) -> int:
-    print(f"scripts/lab: {wrong.problem}", file=sys.stderr)
-    if wrong.remedy:
-        print(wrong.remedy, file=sys.stderr)
+def _explain(error: LabError, code: int) -> int:
+    print(f"scripts/lab: {error.problem}", file=sys.stderr)
+    if error.remedy:
+        print(error.remedy, file=sys.stderr)
     return code
 
 
@@ -111,20 +116,22 @@ def _up(layout: Layout, options: argparse.Namespace, given: list[str]) -> int:
     if options.lock is None or not lock.inherit(options.lock, layout.lock):
         up.check_machine(request)
         held = lock.acquire(layout.lock, "scripts/lab up", progress.say)
-        up.check_machine(request)  # again: the process that we waited for may have changed it
+        up.check_machine(request)  # again, because we may have waited
         up.install(request, progress)
-        _go_on_in_environment(layout, progress, given, held)
+        _continue_in_environment(layout, progress, given, held)
     lab = up.run(request, progress)
     print(up.how_to_use(lab, progress.elapsed))
     return 0
 
 
-def _go_on_in_environment(layout: Layout, progress: Progress, given: list[str], held: int) -> None:
+def _continue_in_environment(
+    layout: Layout, progress: Progress, given: list[str], held: int
+) -> None:
     """Create the OpenStack environment if it is missing, and become its interpreter."""
     from environment import ensure
 
     if not layout.python.exists():
-        progress.say("OpenStack's environment ...")
+        progress.say("Environment for OpenStack ...")
     with lock.hold(layout.settings.cache / ".lock", "scripts/lab up", progress.say):
         python = ensure(REQUIREMENTS, layout.venv)
     script = Path(__file__).resolve().parent.parent / "lab"
@@ -142,7 +149,7 @@ def _down(layout: Layout, options: argparse.Namespace, _given: list[str]) -> Non
     progress = Progress()
     with lock.hold(layout.lock, "scripts/lab down", progress.say):
         down.run(layout, progress, purge=options.purge)
-    progress.say("The lab is down.")
+    progress.say("The lab is stopped.")
 
 
 def _status(layout: Layout, options: argparse.Namespace, _given: list[str]) -> int:
@@ -163,11 +170,11 @@ def _logs(layout: Layout, options: argparse.Namespace, _given: list[str]) -> Non
         print("\n".join(names))
         return
     if options.name not in names:
-        raise LabError(f"No log is called '{options.name}'.", f"There are: {', '.join(names)}.")
-    _print_file(layout.logs / f"{options.name}.log", options.lines, options.follow)
+        raise LabError(f"There is no log '{options.name}'.", f"Logs: {', '.join(names)}")
+    _show_file(layout.logs / f"{options.name}.log", options.lines, options.follow)
 
 
-def _print_file(path: Path, lines: int, follow: bool) -> None:
+def _show_file(path: Path, lines: int, follow: bool) -> None:
     os.execvp(
         "tail", ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
     )
@@ -181,7 +188,7 @@ def _console(layout: Layout, options: argparse.Namespace, given: list[str]) -> N
         os.execv(layout.python, [str(layout.python), str(script), *given])
     from openstack_lab import console
 
-    _print_file(console.file_of(layout, options.server), 100000, options.follow)
+    _show_file(console.log_of(layout, options.server), 100000, options.follow)
 
 
 def _restart(layout: Layout, options: argparse.Namespace, _given: list[str]) -> None:
@@ -189,7 +196,7 @@ def _restart(layout: Layout, options: argparse.Namespace, _given: list[str]) -> 
 
     names = [unit["name"] for unit in control.ask(layout.control, "status")]
     if options.name not in names:
-        raise LabError(f"No service is called '{options.name}'.", f"There are: {', '.join(names)}.")
+        raise LabError(f"There is no service '{options.name}'.", f"Services: {', '.join(names)}")
     control.ask(layout.control, "restart", name=options.name)
 
 

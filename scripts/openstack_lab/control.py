@@ -1,4 +1,4 @@
-"""One JSON question and one JSON answer over a socket that only root can open."""
+"""The supervisor's control socket: one JSON request, one JSON reply. Only root can open it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 
 from openstack_lab.errors import NotRunningError
 
-Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Handle = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @contextlib.contextmanager
-def serve(path: Path, answer: Answer) -> Iterator[None]:
-    """Answer questions on `path` from threads until the block ends."""
+def serve(path: Path, handle_request: Handle) -> Iterator[None]:
+    """Serve requests on `path` in threads until the block ends."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            question = json.loads(self.rfile.readline() or b"{}")
-            self.wfile.write(json.dumps(answer(question)).encode() + b"\n")
+            request = json.loads(self.rfile.readline() or b"{}")
+            self.wfile.write(json.dumps(handle_request(request)).encode() + b"\n")
 
     path.unlink(missing_ok=True)
     before = os.umask(0o177)
@@ -43,16 +43,16 @@ def serve(path: Path, answer: Answer) -> Iterator[None]:
 
 
 def ask(path: Path, verb: str, timeout: float = 60.0, **details: str) -> list[dict[str, Any]]:
-    """Ask the supervisor; gives the report of every unit."""
+    """Send a request to the supervisor. Returns the status of every unit."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
-            wire.settimeout(timeout)
-            wire.connect(str(path))
-            wire.sendall(json.dumps({"verb": verb, **details}).encode() + b"\n")
-            reply = wire.makefile("rb").readline()
-    except OSError as wrong:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"verb": verb, **details}).encode() + b"\n")
+            reply = connection.makefile("rb").readline()
+    except OSError as error:
         raise NotRunningError(
-            f"No lab answers at {path}: {wrong}", "Start one: sudo scripts/lab up"
-        ) from wrong
+            f"No lab answers at {path}: {error}", "Start one: sudo scripts/lab up"
+        ) from error
     units: list[dict[str, Any]] = json.loads(reply)["units"] if reply else []
     return units

@@ -1,4 +1,4 @@
-"""`scripts/lab down`: end every process, and leave the machine as it was before."""
+"""`scripts/lab down`: stops every process and undoes the changes to the machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from openstack_lab.progress import Progress
 
 
 def run(layout: Layout, progress: Progress, *, purge: bool) -> None:
-    """Stop the lab, also one that is half started or whose processes were killed."""
-    if layout.process.exists():
+    """Stop the lab, even if it has started only in part or its processes were killed."""
+    if layout.supervisor.exists():
         with progress.step("Services"):
             namespace.stop(layout)
     uplink.disconnect(layout)

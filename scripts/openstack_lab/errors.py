@@ -1,10 +1,10 @@
-"""What can go wrong with the lab, in one small tree; only cli.py turns these into words."""
+"""The lab's exceptions. Only cli.py prints them."""
 
 from __future__ import annotations
 
 
 class LabError(Exception):
-    """Something the person at the keyboard can act on; the remedy says how."""
+    """An error that the user can fix. The remedy says how."""
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         super().__init__(problem)
@@ -13,12 +13,12 @@ class LabError(Exception):
 
 
 class RefusedError(LabError):
-    """This machine cannot hold a lab now; nothing was changed."""
+    """The lab cannot run on this machine now. Nothing was changed."""
 
 
 class BrokenServiceError(LabError):
-    """A part of the lab did not come up."""
+    """A service of the lab did not start."""
 
 
 class NotRunningError(LabError):
-    """The verb needs a running lab."""
+    """The command needs a running lab."""

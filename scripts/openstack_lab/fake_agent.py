@@ -1,7 +1,7 @@
-"""The heartbeat of a switch agent on Nova's pretended host.
+"""Sends the heartbeat of an Open vSwitch agent for the fake host.
 
-Neutron binds a port only on a host whose agent is alive. The fake hypervisor has no
-switch to look after, so this says "alive" and nothing else.
+Neutron binds ports only on hosts whose agent is alive. The fake hypervisor has no switch, so
+this agent does nothing else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PERIOD = 15.0
 
 
 def state(host: str, first: bool) -> dict[str, Any]:
-    """What an agent tells Neutron about itself."""
+    """The state that an agent reports to Neutron."""
     return {
         "binary": "neutron-openvswitch-agent",
         "host": host,
@@ -37,7 +37,7 @@ def state(host: str, first: bool) -> dict[str, Any]:
 
 def main(arguments: list[str]) -> None:
     """`python -m openstack_lab.fake_agent NEUTRON_CONF HOST`."""
-    import oslo_messaging  # type: ignore[import-not-found]  # of the lab's own environment
+    import oslo_messaging  # type: ignore[import-not-found]  # in the lab's environment
     from oslo_config import cfg
 
     config, host = arguments

@@ -1,4 +1,4 @@
-"""Asking a daemon whether it answers; runs inside the lab's namespaces."""
+"""Health checks of daemons, run inside the lab's namespaces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openstack_lab.unit import Check
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 
 def passes(check: Check) -> bool:
@@ -29,16 +29,16 @@ def passes(check: Check) -> bool:
 def _connects(target: str) -> bool:
     host, port = target.rsplit(":", 1)
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=TIMEOUT).close()
     except OSError:
         return False
     return True
 
 
 def _answers(target: str) -> bool:
-    """Any answer of the application counts, but not the server's own 5xx while it loads."""
+    """Any response is good, except the 5xx that uwsgi sends while the application loads."""
     address, _, path = target.partition("/")
-    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+    connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
     try:
         connection.request("GET", f"/{path}")
         return connection.getresponse().status < 500
@@ -49,11 +49,11 @@ def _answers(target: str) -> bool:
 
 
 def _listens(name: str, broker: str) -> bool:
-    """Whether somebody consumes the queue: only then is a call to it answered."""
+    """Whether the queue has a consumer. Without one, calls get no reply."""
     import amqp
 
     host, user, password = broker.split()
-    connection = amqp.Connection(host, user, password, connect_timeout=PATIENCE)
+    connection = amqp.Connection(host, user, password, connect_timeout=TIMEOUT)
     try:
         connection.connect()
         declared = connection.channel().queue_declare(name, passive=True)

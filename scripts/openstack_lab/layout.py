@@ -1,4 +1,4 @@
-"""Every path of the lab, by name."""
+"""The paths of the lab's files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUIREMENTS = PACKAGE / "requirements.txt"
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths under the lab's folder and its cache."""
+    """Paths in the lab's folder and its cache."""
 
     settings: Settings
 
@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def markers(self) -> Path:
-        """Which one-time tasks were done, and from which declaration."""
+        """One file per finished task, with the fingerprint of its declaration."""
         return self.state / "done"
 
     @property
@@ -62,7 +62,7 @@ class Layout:
 
     @property
     def choices(self) -> Path:
-        """What the last `up` was asked for."""
+        """The options of the last `up`."""
         return self.folder / "lab.json"
 
     @property
@@ -74,7 +74,7 @@ class Layout:
         return self.run / "control.sock"
 
     @property
-    def process(self) -> Path:
+    def supervisor(self) -> Path:
         return self.run / "supervisor.json"
 
     @property

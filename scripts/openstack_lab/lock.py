@@ -1,4 +1,4 @@
-"""One `scripts/lab` at a time: a lock file that names its holder."""
+"""Lock files that name their holder, so that one `scripts/lab` runs at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory the lab's processes take, shared pages counted once."""
+"""Memory of the lab's processes. Shared pages count once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def namespace_of(pid: int) -> str:
 
 
 def proportional(pid: int) -> int:
-    """KiB of a process, each shared page divided by its users; 0 when it is gone."""
+    """The proportional set size of a process in KiB, 0 if it has ended."""
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     except OSError:
@@ -22,7 +22,7 @@ def proportional(pid: int) -> int:
 
 
 def by_unit(first: int) -> dict[int, int]:
-    """Pid inside the lab of each unit's process -> MiB of it and all that it started."""
+    """Pid of each unit's process inside the lab -> MiB of it and its descendants."""
     where = namespace_of(first)
     members = [
         int(entry.name)
@@ -37,7 +37,7 @@ def by_unit(first: int) -> dict[int, int]:
 
 
 def _session_inside(pid: int) -> int:
-    """The session of a process as the lab numbers it: the pid of the unit that it is of."""
+    """The session of a process inside the lab, which is the pid of its unit."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Starting process 1 of the lab in namespaces of its own, finding it again, entering them."""
+"""Starts process 1 of the lab in its own namespaces, finds it, stops it, and enters them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOSTNAME = "lab"
 # Seconds that `unshare` has to start process 1, or to exit after it.
 CHILDLESS = 5.0
 KINDS = ("mount", "net", "pid", "uts", "ipc")
-# Daemons that have their paths compiled in get folders of the lab over the system's.
+# Folders of the lab are mounted here, because these paths are compiled into daemons.
 SYSTEM_FOLDERS = (
     "/etc/libvirt",
     "/var/lib/libvirt",
@@ -33,7 +33,7 @@ SYSTEM_FOLDERS = (
 
 
 def base_environment(layout: Layout) -> dict[str, str]:
-    """What every process of the lab gets; nothing of the caller's, so no proxy gets between."""
+    """The environment of the lab's processes: without the caller's variables, such as proxies."""
     return {
         "PATH": f"{layout.venv}/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(layout.state),
@@ -43,7 +43,7 @@ def base_environment(layout: Layout) -> dict[str, str]:
 
 
 def own_environment(layout: Layout) -> dict[str, str]:
-    """For the few that run this package; the others stay as they are when the checkout moves."""
+    """For units that run this package. The others do not depend on the path of the checkout."""
     return {**base_environment(layout), "PYTHONPATH": str(SCRIPTS)}
 
 
@@ -59,7 +59,7 @@ def start(layout: Layout) -> None:
         "--kill-child=SIGKILL",
         str(layout.python),
         "-m",
-        "openstack_lab.inside",
+        "openstack_lab.init",
         str(plan),
         str(layout.units),
         str(layout.control),
@@ -95,7 +95,7 @@ def _run_once_recorded(layout: Layout, command: list[str]) -> None:
         "version": version(),
         "network": str(layout.settings.network),
     }
-    write_private(layout.process, json.dumps(record))
+    write_private(layout.supervisor, json.dumps(record))
     with os.fdopen(writing, "wb") as gate, contextlib.suppress(BrokenPipeError):
         gate.write(b"\n")
 
@@ -131,13 +131,13 @@ def _write_plan(layout: Layout) -> Path:
         "/etc/hosts": str(layout.conf("system") / "hosts"),
         "/etc/resolv.conf": str(layout.conf("system") / "resolv.conf"),
     }
-    plan = layout.run / "inside.json"
+    plan = layout.run / "init.json"
     plan.write_text(json.dumps({"folders": folders, "files": files, "hostname": HOSTNAME}))
     return plan
 
 
 def _start_time(pid: int) -> str:
-    """When a process started, in clock ticks: with the pid it names one process for ever."""
+    """Start time of a process in clock ticks. With the pid, it identifies the process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (FileNotFoundError, ProcessLookupError):
@@ -145,19 +145,19 @@ def _start_time(pid: int) -> str:
 
 
 def version() -> str:
-    """A fingerprint of the code that runs as process 1 and reads the declarations."""
+    """A fingerprint of the code that runs in process 1."""
     digest = hashlib.sha256()
-    for name in ("supervisor.py", "running.py", "unit.py", "health.py", "control.py", "inside.py"):
+    for name in ("supervisor.py", "process.py", "unit.py", "health.py", "control.py", "init.py"):
         digest.update((PACKAGE / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
 def refuse_other(layout: Layout) -> None:
-    """A running lab of another version or network cannot be changed into this one."""
+    """Refuse if the running lab has another version of the code or another network."""
     if not process_one(layout):
         return
-    record = json.loads(layout.process.read_text())
-    again = f"Stop it first: scripts/lab down --folder {layout.folder}; then `up` again."
+    record = json.loads(layout.supervisor.read_text())
+    again = f"Stop it: scripts/lab down --folder {layout.folder}. Then run `up` again."
     if record.get("version") != version():
         raise RefusedError("The running lab was started by another version of scripts/lab.", again)
     if record.get("network") != str(layout.settings.network):
@@ -165,9 +165,9 @@ def refuse_other(layout: Layout) -> None:
 
 
 def _recorded(layout: Layout) -> int:
-    """The pid of our own `unshare`, 0 when it does not run."""
+    """The pid of our `unshare`, 0 if it is not running."""
     try:
-        record = json.loads(layout.process.read_text())
+        record = json.loads(layout.supervisor.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return 0
     pid = int(record["pid"])
@@ -175,7 +175,7 @@ def _recorded(layout: Layout) -> int:
 
 
 def process_one(layout: Layout) -> int:
-    """The machine's pid of the lab's process 1, 0 when the lab does not run."""
+    """The pid of the lab's process 1 on this machine, 0 if the lab is not running."""
     parent = _recorded(layout)
     if not parent:
         return 0
@@ -206,12 +206,12 @@ def stop(layout: Layout, patience: float = 60.0) -> None:
         inner = process_one(layout)
         now = time.monotonic()
         if inner:
-            # Again and again: process 1 ignores signals until it has installed its handlers.
+            # Repeated, because process 1 ignores signals until it has installed its handlers.
             _signal(inner, signal.SIGKILL if now > deadline else signal.SIGTERM)
         elif now > childless_until:
             _signal(parent, signal.SIGKILL)
         time.sleep(0.1)
-    layout.process.unlink(missing_ok=True)
+    layout.supervisor.unlink(missing_ok=True)
     layout.control.unlink(missing_ok=True)
 
 
@@ -222,7 +222,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 def _alive(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # when it is our own child
+        os.waitpid(pid, os.WNOHANG)  # if it is our child
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

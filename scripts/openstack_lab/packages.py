@@ -1,4 +1,4 @@
-"""The system packages that the lab stands on: installed when missing, never started by apt."""
+"""Installs the Debian packages that the lab needs, without starting their services."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from openstack_lab.errors import LabError
 
-# What must exist -> the package that brings it.
+# Path that must exist -> the package that has it.
 NEEDED = {
     "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
     "/usr/sbin/mariadbd": "mariadb-server",
@@ -55,7 +55,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def missing(python_headers: Path) -> list[str]:
-    """The packages to install; uwsgi is compiled, so the interpreter's own headers count too."""
+    """The packages to install. Compiling uwsgi needs the interpreter's headers, too."""
     wanted = [package for path, package in NEEDED.items() if not Path(path).exists()]
     if not (python_headers / "Python.h").exists():
         wanted.append("python3-dev")

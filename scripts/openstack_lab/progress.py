@@ -1,4 +1,4 @@
-"""What a person sees while the lab comes up: one line a step, with its time and the total."""
+"""Progress messages: one line per step, with the time since the start."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Progress:
-    """Writes to stderr; plain lines, so that a log file reads like the screen."""
+    """Writes plain lines to stderr, which suit a log file as well as a terminal."""
 
     started: float = field(default_factory=time.monotonic)
 
@@ -24,7 +24,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[None]:
-        """Tell when a step begins, and how long it took if that was noticeable."""
+        """Report when a step begins, and its duration if it took over a second."""
         before = time.monotonic()
         self.say(f"{title} ...")
         yield

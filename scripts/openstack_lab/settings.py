@@ -1,4 +1,4 @@
-"""Where the lab lives and which addresses it takes; the only reader of the environment."""
+"""The lab's folder and addresses. Only this module reads environment variables."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from openstack_lab.errors import LabError
 
 DEFAULT_FOLDER = "/var/lib/stackserve-lab"
-# Floating IPs take the first /24, the link between the machine and the lab the start of the second.
+# The first /24 is for floating IPs. The second starts with the link between machine and lab.
 DEFAULT_NETWORK = "172.24.4.0/22"
 PRIVATE_NETWORK = IPv4Network("10.4.0.0/24")
 
 
 class Hypervisor(StrEnum):
-    """Which hosts the cloud has: real guests, Nova's pretended ones, or one of each."""
+    """The compute hosts of the cloud: one with real guests, a fake one, or both."""
 
     QEMU = "qemu"
     FAKE = "fake"
@@ -35,7 +35,7 @@ class Hypervisor(StrEnum):
 
 @dataclass(frozen=True)
 class Settings:
-    """What distinguishes one lab from another on the same machine."""
+    """What makes a lab different from others on the same machine."""
 
     folder: Path
     cache: Path
@@ -48,12 +48,12 @@ class Settings:
 
     @property
     def gateway(self) -> IPv4Address:
-        """The lab's own end of the external network."""
+        """The lab's address in the external network."""
         return self.external[1]
 
     @property
     def link(self) -> IPv4Network:
-        """The wire between the machine and the lab."""
+        """The network between this machine and the lab."""
         return IPv4Network((int(self.network.network_address) + 256, 30))
 
     @property
@@ -62,28 +62,28 @@ class Settings:
 
     @property
     def api_address(self) -> IPv4Address:
-        """Where every API of the cloud listens."""
+        """The address of all OpenStack APIs."""
         return self.link[2]
 
     @property
     def interface(self) -> str:
-        """The machine's end of the wire; also the name of the lab's packet-filter table."""
+        """The machine's interface to the lab; also the name of the lab's nftables table."""
         third_octet = int(self.network.network_address) >> 8 & 0xFF
         return f"stacklab{third_octet}"
 
 
 def parse_network(text: str) -> IPv4Network:
-    """A private network with room for the floating IPs and the link: /22 or /23."""
+    """Parse a private network with room for floating IPs and the link: a /22 or /23."""
     try:
         network = IPv4Network(text)
-    except (AddressValueError, NetmaskValueError, ValueError) as wrong:
+    except (AddressValueError, NetmaskValueError, ValueError) as error:
         raise LabError(
-            f"'{text}' is no IPv4 network: {wrong}", "Give one like 172.24.4.0/22."
-        ) from wrong
+            f"'{text}' is not an IPv4 network: {error}", "Use one like 172.24.4.0/22."
+        ) from error
     if not network.is_private or network.prefixlen not in (22, 23):
         raise LabError(
-            f"The lab's network {text} must be private and a /22 or a /23.",
-            "Give one like 172.24.4.0/22.",
+            f"The lab's network must be a private /22 or /23, not {text}.",
+            "Use one like 172.24.4.0/22.",
         )
     return network
 
@@ -94,12 +94,12 @@ def from_environment(
     network: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """Flags first, then STACKSERVE_LAB_* variables, then the defaults."""
+    """Settings from flags, STACKSERVE_LAB_* variables and defaults, in this order."""
     home = Path(folder or environment.get("STACKSERVE_LAB") or DEFAULT_FOLDER).resolve()
-    kept = cache or environment.get("STACKSERVE_LAB_CACHE")
+    chosen_cache = cache or environment.get("STACKSERVE_LAB_CACHE")
     return Settings(
         folder=home,
-        cache=Path(kept).resolve() if kept else home / "cache",
+        cache=Path(chosen_cache).resolve() if chosen_cache else home / "cache",
         network=parse_network(
             network or environment.get("STACKSERVE_LAB_NETWORK") or DEFAULT_NETWORK
         ),
@@ -107,11 +107,11 @@ def from_environment(
 
 
 def invoking_user(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
-    """User and group of who called sudo: the one who will source the OpenRC file."""
+    """User and group id of the user that called sudo, who needs the OpenRC files."""
     user, group = environment.get("SUDO_UID", ""), environment.get("SUDO_GID", "")
     return (int(user), int(group)) if user.isdigit() and group.isdigit() else None
 
 
 def host_environment() -> dict[str, str]:
-    """The machine's variables, for what a guest should be offered too (proxies, CA, pip)."""
+    """This machine's variables, for settings that guests need too (proxies, CA, pip)."""
     return dict(os.environ)

@@ -1,4 +1,4 @@
-"""`scripts/lab status`: each service and its health, as a table or as JSON."""
+"""`scripts/lab status`: the health of each service, as a table or JSON."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from openstack_lab import control, memory, namespace, uplink
 from openstack_lab.lab import load_choices
 from openstack_lab.layout import Layout
 
-COLUMNS = ("service", "state", "for", "restarts", "memory", "what it is")
+COLUMNS = ("service", "state", "for", "restarts", "memory", "description")
 
 
 def gather(layout: Layout) -> dict[str, Any]:
-    """The lab and its units; `running` false when there is none."""
+    """The status of the lab and its units."""
     choices = load_choices(layout)
     report: dict[str, Any] = {
         "folder": str(layout.folder),
@@ -38,7 +38,7 @@ def gather(layout: Layout) -> dict[str, Any]:
 
 
 def table(report: dict[str, Any]) -> str:
-    """The report for people; finished tasks are left out, unless they failed."""
+    """The report as a table, without finished tasks."""
     if not report["running"]:
         return f"No lab is running in {report['folder']}. Start one: sudo scripts/lab up"
     rows = [
@@ -58,9 +58,9 @@ def table(report: dict[str, Any]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (COLUMNS, *rows)
     ]
-    state = "healthy" if report["healthy"] else "NOT healthy"
+    state = "healthy" if report["healthy"] else "not healthy"
     if not report["connected"]:
-        lines.append("The wire between this machine and the lab is missing; `up` lays it again.")
+        lines.append("The link between this machine and the lab is missing. Run `scripts/lab up`.")
     lines.append(
         f"The lab in {report['folder']} (hypervisor {report['hypervisor']}) is {state}; "
         f"{report['memory_mib']} MiB of memory; {report['api']}"

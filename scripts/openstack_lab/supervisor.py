@@ -1,7 +1,6 @@
-"""Process 1 of the lab: starts units in order, keeps daemons alive, answers on a socket.
+"""The supervisor, process 1 of the lab: starts units in order and restarts daemons.
 
-The lab has a process namespace of its own, so whatever a daemon leaves behind is
-reaped here, and when this process ends the kernel ends all the others.
+In its PID namespace it reaps all processes. When it ends, the kernel kills the others.
 """
 
 from __future__ import annotations
@@ -17,23 +16,23 @@ from types import FrameType
 from typing import Any
 
 from openstack_lab import control, health
-from openstack_lab.running import GOOD, Running, State
+from openstack_lab.process import GOOD, Process, State
 from openstack_lab.unit import Unit, dependents, from_json, in_order
 
 TICK = 0.1
-# How often a ready daemon is asked again; a loaded machine makes it miss a beat, not three.
+# Seconds between checks of a ready daemon. On a loaded machine one may fail, but not three.
 RECHECK = 10.0
 MISSES = 3
-# For guests and what else daemons left behind, once the daemons are gone.
+# Seconds that guests and other processes have to exit after the daemons.
 LAST_PATIENCE = 5.0
 
 
 class Supervisor:
-    """The loop. Only its own thread changes units; the socket's threads queue what they want."""
+    """Starts and checks the units in a loop. A lock serializes it with the socket's threads."""
 
     def __init__(self, units_file: Path, logs: Path, markers: Path) -> None:
         self.units_file, self.logs, self.markers = units_file, logs, markers
-        self.running: dict[str, Running] = {}
+        self.processes: dict[str, Process] = {}
         self.checks: dict[str, Future[bool]] = {}
         self.checked: dict[str, float] = {}
         self.misses: dict[str, int] = {}
@@ -41,97 +40,97 @@ class Supervisor:
         self.lock = threading.Lock()
         self.stopping = False
 
-    def answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        """What the socket says to `status`, `apply`, `restart` and `stop`."""
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Handle a `status`, `apply`, `restart` or `stop` request."""
         with self.lock:
-            match question.get("verb"):
+            match request.get("verb"):
                 case "apply":
                     self.apply(from_json(self.units_file.read_text()))
                 case "restart":
-                    self.restart(str(question["name"]))
+                    self.restart(str(request["name"]))
                 case "stop":
                     self.stopping = True
-            return {"units": [running.report() for running in self.running.values()]}
+            return {"units": [process.report() for process in self.processes.values()]}
 
     def apply(self, units: list[Unit]) -> None:
-        """Take this set: stop what is no longer wanted, restart what changed, retry what failed."""
+        """Run these units: stop removed ones, restart changed ones, retry failed ones."""
         wanted = {unit.name: unit for unit in in_order(units)}
         changed = [
-            running
-            for name, running in self.running.items()
-            if name not in wanted or running.unit.fingerprint != wanted[name].fingerprint
+            process
+            for name, process in self.processes.items()
+            if name not in wanted or process.unit.fingerprint != wanted[name].fingerprint
         ]
         self._end(changed)
-        for running in changed:
-            del self.running[running.unit.name]
+        for process in changed:
+            del self.processes[process.unit.name]
         for name, unit in wanted.items():
-            old = self.running.get(name)
+            old = self.processes.get(name)
             if old:
                 old.restarts = 0
                 if old.state is State.FAILED and not old.pid:
                     old.again()
                 continue
-            self.running[name] = Running(
+            self.processes[name] = Process(
                 unit, log=self.logs / f"{name}.log", marker=self.markers / name
             )
             self._renew_after(name)
-        self.running = {name: self.running[name] for name in wanted}
+        self.processes = {name: self.processes[name] for name in wanted}
 
     def restart(self, name: str) -> None:
-        self._end([self.running[name]])
-        self.running[name].again()
+        self._end([self.processes[name]])
+        self.processes[name].again()
         self._renew_after(name)
 
     def loop(self) -> None:
         while not self.stopping:
             with self.lock:
                 self._reap()
-                for running in self.running.values():
-                    self._advance(running)
+                for process in self.processes.values():
+                    self._advance(process)
             time.sleep(TICK)
         with self.lock:
-            self._end([r for r in self.running.values() if not r.unit.keeps_data])
-            self._end([r for r in self.running.values() if r.unit.keeps_data])
+            self._end([r for r in self.processes.values() if not r.unit.keeps_data])
+            self._end([r for r in self.processes.values() if r.unit.keeps_data])
             if os.getpid() == 1:
                 self._end_all()
 
-    def _advance(self, running: Running) -> None:
+    def _advance(self, process: Process) -> None:
         now = time.monotonic()
-        if running.state is State.FAILED and not running.unit.is_task and not running.pid:
-            running.enter(State.WAITING, running.reason)
-        if running.state is State.WAITING and now >= running.not_before:
-            if running.already_done():
-                running.enter(State.DONE)
-            elif all(self.running[name].state in GOOD for name in running.unit.requires):
-                running.start()
-        elif running.pid and not running.unit.is_task:
-            self._look(running, now)
-        elif running.unit.is_task:
-            running.end_if_overdue(now)
+        if process.state is State.FAILED and not process.unit.is_task and not process.pid:
+            process.enter(State.WAITING, process.reason)
+        if process.state is State.WAITING and now >= process.not_before:
+            if process.already_done():
+                process.enter(State.DONE)
+            elif all(self.processes[name].state in GOOD for name in process.unit.requires):
+                process.start()
+        elif process.pid and not process.unit.is_task:
+            self._check(process, now)
+        elif process.unit.is_task:
+            process.end_if_overdue(now)
 
-    def _look(self, running: Running, now: float) -> None:
-        """Collect the answer of a health check, and ask again when it is time."""
-        name = running.unit.name
-        asked = self.checks.get(name)
-        if asked is None:
-            due = RECHECK if running.state is State.READY else 0.2
+    def _check(self, process: Process, now: float) -> None:
+        """Evaluate a finished health check, or start the next one when it is due."""
+        name = process.unit.name
+        check = self.checks.get(name)
+        if check is None:
+            due = RECHECK if process.state is State.READY else 0.2
             if now - self.checked.get(name, 0.0) >= due:
                 self.checked[name] = now
-                self.checks[name] = self.pool.submit(health.passes, running.unit.check)
+                self.checks[name] = self.pool.submit(health.passes, process.unit.check)
             return
-        if not asked.done():
+        if not check.done():
             return
         del self.checks[name]
-        if asked.result():
+        if check.result():
             self.misses[name] = 0
-            if running.state is not State.READY:
-                running.enter(State.READY)
-        elif running.state is State.READY:
+            if process.state is not State.READY:
+                process.enter(State.READY)
+        elif process.state is State.READY:
             self.misses[name] = self.misses.get(name, 0) + 1
             if self.misses[name] >= MISSES:
-                running.enter(State.FAILED, "runs, but does not answer any more")
-        elif now - running.since > running.unit.timeout and running.state is State.STARTING:
-            running.enter(State.FAILED, f"no answer for {running.unit.timeout:.0f} s")
+                process.enter(State.FAILED, "is running, but no longer answers")
+        elif now - process.since > process.unit.timeout and process.state is State.STARTING:
+            process.enter(State.FAILED, f"no answer for {process.unit.timeout:.0f} s")
 
     def _reap(self) -> None:
         while True:
@@ -141,37 +140,37 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            for name, running in self.running.items():
-                if running.pid == pid:
-                    running.ended(os.waitstatus_to_exitcode(status))
-                    if not running.unit.is_task:
+            for name, process in self.processes.items():
+                if process.pid == pid:
+                    process.ended(os.waitstatus_to_exitcode(status))
+                    if not process.unit.is_task:
                         self._renew_after(name)
 
     def _renew_after(self, name: str) -> None:
-        """A restarted switch has lost its addresses and ports: who made them makes them again."""
-        units = [running.unit for running in self.running.values()]
-        after = [self.running[dependent] for dependent in dependents(name, units)]
-        tied = [running for running in after if name in running.unit.tied_to and running.pid]
+        """Run the units again that set up what a restart loses, such as the ports of the switch."""
+        units = [process.unit for process in self.processes.values()]
+        after = [self.processes[dependent] for dependent in dependents(name, units)]
+        tied = [process for process in after if name in process.unit.tied_to and process.pid]
         self._end(tied)
         done = [r for r in after if r.unit.each_start and r.state is State.DONE]
-        for running in (*tied, *done):
-            running.again()
+        for process in (*tied, *done):
+            process.again()
 
-    def _end(self, ending: list[Running]) -> None:
-        """SIGTERM to all at once, SIGKILL to each whose patience is over."""
+    def _end(self, ending: list[Process]) -> None:
+        """Send SIGTERM to all at once, and SIGKILL to each that exceeds its patience."""
         began = time.monotonic()
-        for running in ending:
-            running.enter(State.STOPPED)
-            running.kill(signal.SIGTERM)
-        while left := [running for running in ending if running.pid]:
+        for process in ending:
+            process.enter(State.STOPPED)
+            process.kill(signal.SIGTERM)
+        while left := [process for process in ending if process.pid]:
             self._reap_ending(left)
-            for running in left:
-                if time.monotonic() - began > running.unit.patience:
-                    running.kill(signal.SIGKILL)
+            for process in left:
+                if time.monotonic() - began > process.unit.patience:
+                    process.kill(signal.SIGKILL)
             time.sleep(0.05)
 
     def _end_all(self) -> None:
-        """Guests write their disks back and go; what stays goes with this process."""
+        """Let guests write their disks and exit. The kernel kills what is left."""
         os.kill(-1, signal.SIGTERM)
         deadline = time.monotonic() + LAST_PATIENCE
         while time.monotonic() < deadline:
@@ -181,17 +180,17 @@ class Supervisor:
             except ChildProcessError:
                 return
 
-    def _reap_ending(self, ending: list[Running]) -> None:
-        for running in ending:
-            if running.pid:
+    def _reap_ending(self, ending: list[Process]) -> None:
+        for process in ending:
+            if process.pid:
                 try:
-                    pid, _ = os.waitpid(running.pid, os.WNOHANG)
+                    pid, _ = os.waitpid(process.pid, os.WNOHANG)
                 except ChildProcessError:
-                    pid = running.pid
+                    pid = process.pid
                 if pid:
-                    # Its children may have outlived it (uwsgi's workers, dnsmasq).
-                    running.kill(signal.SIGTERM)
-                    running.pid = 0
+                    # Children may have outlived it, such as uwsgi's workers or dnsmasq.
+                    process.kill(signal.SIGTERM)
+                    process.pid = 0
 
 
 def main(arguments: list[str]) -> None:
@@ -204,8 +203,8 @@ def main(arguments: list[str]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    supervisor.answer({"verb": "apply"})
-    with control.serve(socket_path, supervisor.answer):
+    supervisor.handle({"verb": "apply"})
+    with control.serve(socket_path, supervisor.handle):
         supervisor.loop()
 
 

@@ -1,8 +1,8 @@
-"""Keeps the guests' wires up.
+"""Keeps the tap devices of guests up.
 
-libvirt switches a guest's tap on while Open vSwitch makes it promiscuous, and each writes back all
-the flags that it has read. When the switch comes last with what it read first, the tap is off
-again: the guest never gets an address.
+libvirt brings a tap up while Open vSwitch makes it promiscuous, and each writes back all flags
+that it has read. If the switch writes old flags last, the tap is down again and the guest gets
+no address.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ UP = 0x1
 PERIOD = 0.5
 
 
-def switched_off(links: Path = LINKS) -> list[str]:
-    """The taps of this namespace, all of them guests', that are off."""
-    off = []
+def taps_down(links: Path = LINKS) -> list[str]:
+    """The taps in this namespace that are down. All of them belong to guests."""
+    down = []
     for tap in links.glob("tap*"):
         try:
             flags = int((tap / "flags").read_text(), 16)
-        except OSError:  # gone meanwhile
+        except OSError:  # removed meanwhile
             continue
         if not flags & UP:
-            off.append(tap.name)
-    return off
+            down.append(tap.name)
+    return down
 
 
 def main() -> None:
     while True:
-        for tap in switched_off():
-            print(f"switching {tap} on", flush=True)
+        for tap in taps_down():
+            print(f"bringing {tap} up", flush=True)
             subprocess.run(["ip", "link", "set", tap, "up"], check=False)
         time.sleep(PERIOD)
 

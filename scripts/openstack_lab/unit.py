@@ -1,4 +1,4 @@
-"""What the supervisor keeps: a daemon with its health check, or a task that is done once."""
+"""What the supervisor runs: daemons with a health check, and tasks."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ CheckKind = Literal["none", "tcp", "http", "path", "consumer"]
 
 @dataclass(frozen=True)
 class Check:
-    """When a daemon counts as ready: it runs, its port answers, its path exists, it listens."""
+    """When a daemon is ready: it runs, its port answers, its path exists, its queue is consumed."""
 
     kind: CheckKind = "none"
-    # host:port, host:port/path, a file, or a queue's name.
+    # host:port, host:port/path, a file, or the name of a queue.
     target: str = ""
-    # Where the queue is: host:port user password.
+    # The broker of the queue: host:port user password.
     queue: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a task, with the exit codes that mean success."""
+    """One command of a task, and the exit codes that mean success."""
 
     command: tuple[str, ...]
     accept: tuple[int, ...] = (0,)
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Unit:
-    """One declaration. A unit with steps is a task; one with a command is a daemon."""
+    """A task, if it has steps, or a daemon, if it has a command."""
 
     name: str
     title: str
@@ -49,15 +49,15 @@ class Unit:
     check: Check = field(default_factory=Check)
     # Seconds that a daemon has to become ready.
     timeout: float = 240
-    # Seconds between the polite and the last signal; only what keeps data is worth a wait.
+    # Seconds between SIGTERM and SIGKILL. Daemons that keep data need more.
     patience: float = 3
-    # A task that must never run again once it was done, however its declaration changes.
+    # A task that never runs again after it has succeeded, even if its declaration changes.
     only_once: bool = False
-    # A task of every start of the lab (bridges), not of its first start only (schemas).
+    # A task that runs at each start of the lab (bridges), not only at the first one (schemas).
     each_start: bool = False
-    # Units whose end takes away what this daemon has set up in them: it starts anew after them.
+    # Units in which this daemon sets things up. It restarts after they do.
     tied_to: tuple[str, ...] = ()
-    # Content of the config files that it reads: another content means a restart.
+    # Fingerprint of the config files that it reads. A change restarts the unit.
     config: str = ""
 
     @property
@@ -66,7 +66,7 @@ class Unit:
 
     @property
     def keeps_data(self) -> bool:
-        """Databases end last, after those who write to them."""
+        """Whether it stops last, after the daemons that write to it."""
         return self.patience > 3
 
     @property
@@ -103,7 +103,7 @@ def _steps(items: list[dict[str, Any]]) -> tuple[Step, ...]:
 
 
 def in_order(units: Iterable[Unit]) -> list[Unit]:
-    """Each unit after what it requires; a missing or circular requirement is a bug of ours."""
+    """Sort units so that each comes after those that it requires."""
     known = {unit.name: unit for unit in units}
     ordered: list[Unit] = []
     open_names: list[str] = []

@@ -1,4 +1,4 @@
-"""`scripts/lab up`: from whatever state this machine is in to a running, furnished cloud."""
+"""`scripts/lab up`: brings the lab from any state to a running cloud with networks and images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from openstack_lab import (
-    access,
     control,
-    deployment_settings,
-    machine,
+    credentials,
+    mirrors,
+    nameservers,
     namespace,
     packages,
-    rendering,
-    resolvers,
+    preflight,
+    render,
     uplink,
 )
 from openstack_lab.errors import BrokenServiceError
@@ -32,13 +32,13 @@ from openstack_lab.services import control_plane, declare
 from openstack_lab.settings import Hypervisor
 from openstack_lab.unit import Unit, to_json
 
-# After so many deaths of one daemon the others need not be waited for.
+# After this many restarts of one daemon, `up` gives up.
 TOO_MANY_RESTARTS = 6
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks of `up`."""
+    """The command-line options of `up`."""
 
     layout: Layout
     hypervisor: Hypervisor | None
@@ -46,12 +46,12 @@ class Request:
 
 
 def check_machine(request: Request) -> None:
-    """Refuse before anything is touched. Needs only the standard library."""
+    """Refuse before anything is changed. Needs only the standard library."""
     layout = request.layout
     running = bool(namespace.process_one(layout))
     wanted = request.hypervisor or Hypervisor.QEMU
-    facts = machine.gather(layout.folder)
-    machine.refuse(machine.refusals(facts, real=wanted.real, fresh=not running))
+    facts = preflight.gather(layout.folder)
+    preflight.refuse(preflight.refusals(facts, real=wanted.real, fresh=not running))
     namespace.refuse_other(layout)
     if not running:
         uplink.refuse_overlap(layout.settings)
@@ -69,27 +69,27 @@ def install(request: Request, progress: Progress) -> None:
 
 
 def run(request: Request, progress: Progress) -> Lab:
-    """Everything after the environment is there."""
+    """Start or repair the lab, once packages and environment are installed."""
     layout = request.layout
     for folder in (layout.logs, layout.state, layout.images):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (layout.logs, layout.run):
         folder.chmod(0o700)
-    kept = load_choices(layout)
+    saved = load_choices(layout)
     choices = Choices(
-        request.hypervisor or (kept.hypervisor if kept else Hypervisor.QEMU),
+        request.hypervisor or (saved.hypervisor if saved else Hypervisor.QEMU),
         str(layout.settings.network),
         str(layout.settings.cache),
     )
-    save_choices(layout, choices)  # so that an interrupted `up` goes on as it began
-    lab = Lab(layout, load_secrets(layout), choices, resolvers.nameservers())
+    save_choices(layout, choices)  # so that the next `up` continues an interrupted one
+    lab = Lab(layout, load_secrets(layout), choices, nameservers.find())
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="guest") as pool:
         guest: Future[Guest] | None = None
         if choices.hypervisor.real:
             guest = pool.submit(ensure_guest, layout, recipe.of_host(), progress)
             hardware = kvm.known(layout) if request.accelerator == "auto" else False
             if hardware is None:
-                # Only a boot tells, and that takes the guest's kernel: begin with the rest.
+                # The test of KVM needs the guest's kernel. Start the control plane meanwhile.
                 _apply(lab, control_plane)
                 hardware = kvm.probe(guest.result(), layout)
             lab = replace(lab, kvm=hardware)
@@ -101,10 +101,10 @@ def run(request: Request, progress: Progress) -> Lab:
 
 
 def _apply(lab: Lab, declaration: Callable[[Lab], list[Unit]]) -> None:
-    """Give the supervisor this set of units, and start it where there is none."""
+    """Start the supervisor, or send a running one these units."""
     layout = lab.layout
-    # Declared after rendering: a unit knows its files by their content.
-    rendering.render_all(lab)
+    # After rendering, because units contain fingerprints of their config files.
+    render.render_all(lab)
     write_private(layout.units, to_json(declaration(lab)))
     if namespace.process_one(layout):
         namespace.wait_until_it_answers(layout)
@@ -113,13 +113,13 @@ def _apply(lab: Lab, declaration: Callable[[Lab], list[Unit]]) -> None:
     else:
         namespace.start(layout)
     uplink.connect(layout, namespace.process_one(layout))
-    access.write_all(lab)
-    deployment_settings.write(lab)
-    access.hand_over(layout.folder)
+    credentials.write_all(lab)
+    mirrors.write(lab)
+    credentials.give_to_user(layout.folder)
 
 
 def hung(units: list[dict[str, Any]]) -> list[str]:
-    """Daemons that run without answering: a restart is the repair."""
+    """Daemons that run but do not answer. They need a restart."""
     return [
         unit["name"]
         for unit in units
@@ -128,7 +128,7 @@ def hung(units: list[dict[str, Any]]) -> list[str]:
 
 
 def _wait_for_units(layout: Layout, progress: Progress) -> None:
-    """Until every unit is ready; says which became so, and gives up on what keeps failing."""
+    """Report each unit that becomes ready. Give up if one keeps failing."""
     seen: set[str] = set()
     while True:
         units = control.ask(layout.control, "status")
@@ -142,9 +142,8 @@ def _wait_for_units(layout: Layout, progress: Progress) -> None:
         for unit in units:
             if unit["state"] == "failed" or unit["restarts"] >= TOO_MANY_RESTARTS:
                 raise BrokenServiceError(
-                    f"{unit['title']} did not come up: {unit['reason']}.\n"
-                    + tail(Path(unit["log"])),
-                    f"The whole log: scripts/lab logs {unit['name']}. Then `up` again.",
+                    f"{unit['title']} did not start: {unit['reason']}.\n" + tail(Path(unit["log"])),
+                    f"Read the log: scripts/lab logs {unit['name']}. Then run `up` again.",
                 )
         time.sleep(0.2)
 
@@ -156,24 +155,24 @@ def tail(path: Path, lines: int = 15) -> str:
 
 
 def how_to_use(lab: Lab, elapsed: float) -> str:
-    """The last words of `up`."""
+    """What `up` prints at the end."""
     folder = lab.layout.folder
     lines = [
         f"The lab is up after {time.strftime('%M:%S', time.gmtime(elapsed))} min; "
         f"hypervisor: {lab.choices.hypervisor}"
         + (", guests emulated (TCG)." if lab.choices.hypervisor.real and not lab.kvm else "."),
         "",
-        "  as an ordinary user of the project demo:",
+        "  To use it as an ordinary user:",
         f"    source {folder}/demo-openrc.sh",
         f"  or  export OS_CLIENT_CONFIG_FILE={folder}/clouds.yaml OS_CLOUD=lab",
     ]
     if lab.choices.hypervisor is Hypervisor.BOTH:
         lines.append(
-            f"  servers that are only pretended: {folder}/demo-fake-openrc.sh, or OS_CLOUD=lab-fake"
+            f"  for servers without a guest: {folder}/demo-fake-openrc.sh, or OS_CLOUD=lab-fake"
         )
     lines += [
-        f"  the plain command line:  {lab.layout.bin('openstack')} server list",
-        f"  how this machine reaches mirrors, for servers: {folder}/{deployment_settings.FILE}",
-        "  scripts/lab status | logs NAME | console SERVER | down",
+        f"  Command line: {lab.layout.bin('openstack')} server list",
+        f"  Mirrors and proxies for servers: {folder}/{mirrors.FILE}",
+        "  Next: scripts/lab status | logs NAME | console SERVER | down",
     ]
     return "\n".join(lines)

@@ -1,5 +1,7 @@
-"""The one wire between the machine and the lab, and the little that the machine changes for it:
-an interface, a route, one packet-filter table, and forwarding switched on while a lab runs.
+"""The link between this machine and the lab.
+
+It changes the machine in four places: an interface, a route, an nftables table, and IP
+forwarding, which is on while a lab runs.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from openstack_lab.settings import Settings
 
 INSIDE = "uplink"
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-# Shared by all labs of the machine: what forwarding was before the first one.
-REMEMBERED = Path("/run/stackserve-lab.ip_forward")
+# The state of forwarding before the first lab of this machine started.
+SAVED_FORWARDING = Path("/run/stackserve-lab.ip_forward")
 
 
 def _run(*command: str, feed: str = "") -> str:
@@ -29,7 +31,7 @@ def _run(*command: str, feed: str = "") -> str:
 
 
 def overlap(network: IPv4Network, routes: list[dict[str, Any]]) -> str:
-    """The machine's route that the lab's network would take over, '' when there is none."""
+    """A route of this machine that overlaps the lab's network, '' if there is none."""
     for route in routes:
         target = str(route.get("dst", ""))
         if target == "default":
@@ -40,7 +42,7 @@ def overlap(network: IPv4Network, routes: list[dict[str, Any]]) -> str:
 
 
 def refuse_overlap(settings: Settings) -> None:
-    """Refuse addresses that are taken; those of a lab that was just killed go in a moment."""
+    """Refuse addresses in use. Those of a lab that was just killed take a moment to go away."""
     deadline = time.monotonic() + 5
     while taken := overlap(
         settings.network, json.loads(_run("ip", "-json", "-4", "route", "show") or "[]")
@@ -50,23 +52,23 @@ def refuse_overlap(settings: Settings) -> None:
             continue
         raise RefusedError(
             f"The lab's network {settings.network} is in use on this machine: {taken}.",
-            "Another lab may be running (`scripts/lab status --folder ITS_FOLDER`); "
-            "or take another network: `scripts/lab up --network 172.24.8.0/22`.",
+            "If another lab uses it, stop that lab: scripts/lab down --folder ITS_FOLDER\n"
+            "Or use another network: scripts/lab up --network 172.24.8.0/22",
         )
 
 
 def packet_filter(settings: Settings) -> str:
-    """The lab's table: guests leave under the machine's address, strangers don't come in."""
-    wire, network = settings.interface, settings.network
-    return f"""table ip {wire} {{
+    """The lab's table: guests share the machine's address, and nobody connects from outside."""
+    interface, network = settings.interface, settings.network
+    return f"""table ip {interface} {{
   chain outgoing {{
     type nat hook postrouting priority srcnat;
-    ip saddr {network} oifname != "{wire}" masquerade
+    ip saddr {network} oifname != "{interface}" masquerade
   }}
   chain passing {{
     type filter hook forward priority filter;
-    oifname "{wire}" ct state established,related accept
-    oifname "{wire}" drop
+    oifname "{interface}" ct state established,related accept
+    oifname "{interface}" drop
   }}
 }}
 """
@@ -77,72 +79,84 @@ def present(settings: Settings) -> bool:
 
 
 def connect(layout: Layout, pid: int) -> None:
-    """Lay the wire into the namespace of process `pid`; nothing happens where it lies already."""
+    """Connect the namespace of process `pid` to this machine, if it is not connected."""
     settings = layout.settings
-    wire, prefix = settings.interface, settings.link.prefixlen
+    interface, prefix = settings.interface, settings.link.prefixlen
     inside = ("nsenter", f"--target={pid}", "--net", "--")
     if not present(settings):
-        _run("ip", "link", "add", wire, "type", "veth", "peer", "name", INSIDE, "netns", str(pid))
-    # Whose it is, so that no other lab's `down` takes it away.
-    _run("ip", "link", "set", wire, "alias", str(layout.folder))
-    _run("ip", "address", "replace", f"{settings.host_address}/{prefix}", "dev", wire)
-    _run("ip", "link", "set", wire, "up")
+        _run(
+            "ip",
+            "link",
+            "add",
+            interface,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            INSIDE,
+            "netns",
+            str(pid),
+        )
+    # The owner, so that `down` of another lab does not remove it.
+    _run("ip", "link", "set", interface, "alias", str(layout.folder))
+    _run("ip", "address", "replace", f"{settings.host_address}/{prefix}", "dev", interface)
+    _run("ip", "link", "set", interface, "up")
     _run(*inside, "ip", "address", "replace", f"{settings.api_address}/{prefix}", "dev", INSIDE)
     _run(*inside, "ip", "link", "set", INSIDE, "up")
     _run(*inside, "ip", "route", "replace", "default", "via", str(settings.host_address))
     _run(*inside, "sysctl", "-qw", "net.ipv4.ip_forward=1")
     _run("ip", "route", "replace", str(settings.external), "via", str(settings.api_address))
-    _remove_filter(wire)
+    _remove_filter(interface)
     _run("nft", "-f", "-", feed=packet_filter(settings))
-    _let_through_firewall(wire)
+    _open_firewall(interface)
     if FORWARDING.read_text().strip() != "1":
-        REMEMBERED.write_text(FORWARDING.read_text())
+        SAVED_FORWARDING.write_text(FORWARDING.read_text())
         FORWARDING.write_text("1\n")
 
 
-def _firewall_rules(wire: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return ("-i", wire, "-j", "ACCEPT"), ("-o", wire, "-j", "ACCEPT")
+def _firewall_rules(interface: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return ("-i", interface, "-j", "ACCEPT"), ("-o", interface, "-j", "ACCEPT")
 
 
-def _let_through_firewall(wire: str) -> None:
-    """Where the machine's own firewall drops what it forwards (Docker's does), let ours pass."""
+def _open_firewall(interface: str) -> None:
+    """Allow the lab's traffic if this machine drops forwarded packets, as Docker configures."""
     saved = subprocess.run(
         ["iptables-save", "-t", "filter"], capture_output=True, text=True, check=False
     ).stdout
     if ":FORWARD DROP" not in saved:
         return
-    for rule in _firewall_rules(wire):
+    for rule in _firewall_rules(interface):
         if subprocess.run(
             ["iptables", "-C", "FORWARD", *rule], capture_output=True, check=False
         ).returncode:
             _run("iptables", "-I", "FORWARD", *rule)
 
 
-def _remove_filter(wire: str) -> None:
-    subprocess.run(["nft", "delete", "table", "ip", wire], capture_output=True, check=False)
+def _remove_filter(interface: str) -> None:
+    subprocess.run(["nft", "delete", "table", "ip", interface], capture_output=True, check=False)
 
 
-def _of_another(layout: Layout) -> bool:
+def _belongs_to_another_lab(layout: Layout) -> bool:
     alias = Path(f"/sys/class/net/{layout.settings.interface}/ifalias")
     owner = alias.read_text().strip() if alias.exists() else ""
     return owner not in ("", str(layout.folder))
 
 
 def disconnect(layout: Layout) -> None:
-    """Leave the machine as it was before the lab."""
-    wire = layout.settings.interface
-    if _of_another(layout):
+    """Undo the changes to this machine."""
+    interface = layout.settings.interface
+    if _belongs_to_another_lab(layout):
         return
-    # It goes with the lab's network namespace, but the kernel takes its time for that.
-    subprocess.run(["ip", "link", "delete", wire], capture_output=True, check=False)
-    _remove_filter(wire)
+    # The kernel removes it with the lab's network namespace, but only after a while.
+    subprocess.run(["ip", "link", "delete", interface], capture_output=True, check=False)
+    _remove_filter(interface)
     saved = subprocess.run(
         ["iptables-save", "-t", "filter"], capture_output=True, text=True, check=False
     ).stdout
-    if wire in saved:
-        for rule in _firewall_rules(wire):
+    if interface in saved:
+        for rule in _firewall_rules(interface):
             subprocess.run(["iptables", "-D", "FORWARD", *rule], capture_output=True, check=False)
     others = list(Path("/sys/class/net").glob("stacklab*"))
-    if REMEMBERED.exists() and not others:
-        FORWARDING.write_text(REMEMBERED.read_text())
-        REMEMBERED.unlink()
+    if SAVED_FORWARDING.exists() and not others:
+        FORWARDING.write_text(SAVED_FORWARDING.read_text())
+        SAVED_FORWARDING.unlink()

@@ -1,4 +1,4 @@
-"""One lab for all tests in this folder: found running, or started here and stopped at the end."""
+"""One lab for all tests in this folder. It is started and stopped here, unless it is running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _wants_real(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test here waits for the lab: that is not its own time."""
+    """Give the first test here the time to start the lab."""
     first = next((item for item in items if item.path.is_relative_to(HERE)), None)
     if first is not None:
         own = first.get_closest_marker("timeout")
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def lab_cloud(
     request: pytest.FixtureRequest, needs: Callable[[object, str], None]
 ) -> Iterator[LabCloud]:
-    """A running lab with the fake hypervisor; with real guests too when a chosen test boots one."""
+    """A running lab with the fake hypervisor, and with real guests if a selected test boots one."""
     cloud = the_lab()
     was_running = cloud.running
     here = [item for item in request.session.items if item.path.is_relative_to(HERE)]
@@ -45,5 +45,5 @@ def lab_cloud(
 
 @pytest.fixture(scope="session")
 def real_lab(lab_cloud: LabCloud) -> LabCloud:
-    """The same lab; its project demo (OS_CLOUD=lab) boots real guests."""
+    """The same lab. Its project demo (OS_CLOUD=lab) boots real guests."""
     return lab_cloud

@@ -1,4 +1,4 @@
-"""A second lab beside the first: interrupted, killed, repaired, and gone without a trace."""
+"""A second lab beside the first: interrupted, killed, repaired and removed completely."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def output(*command: str) -> list[str]:
 
 
 def machine_state(mark: str) -> dict[str, list[str]]:
-    """All that a lab of the name `mark` could leave behind."""
+    """Everything that a lab could leave on the machine."""
     processes = [
         line for line in output("ps", "-eo", "args") if mark in line and "pytest" not in line
     ]
@@ -46,7 +46,7 @@ def machine_state(mark: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def before(real_lab: LabCloud) -> dict[str, list[str]]:
-    """The machine with the first lab alone."""
+    """The state of the machine with the first lab only."""
     return machine_state(str(FOLDER))
 
 
@@ -78,8 +78,8 @@ def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_lab_whose_processes_were_all_killed_comes_back(second: LabCloud) -> None:
-    """What a reboot does to it."""
+def test_a_killed_lab_is_started_again(second: LabCloud) -> None:
+    """As after a reboot."""
     inner = namespace.process_one(second.layout)
     os.kill(inner, signal.SIGKILL)
     deadline = time.monotonic() + 20
@@ -93,14 +93,14 @@ def test_a_lab_whose_processes_were_all_killed_comes_back(second: LabCloud) -> N
 
 
 @pytest.mark.timeout(600)
-def test_real_guests_are_added_to_a_running_lab(second: LabCloud) -> None:
+def test_a_running_lab_can_add_real_guests(second: LabCloud) -> None:
     second.up("--hypervisor", "both", timeout=500)
     made = second.create_server("passing", "--wait", timeout=200)
     assert made.code == 0, made.errors
 
 
 @pytest.mark.timeout(300)
-def test_down_leaves_nothing(second: LabCloud, before: dict[str, list[str]]) -> None:
+def test_down_restores_the_machine(second: LabCloud, before: dict[str, list[str]]) -> None:
     during = machine_state(str(FOLDER))
     assert during["links"] != before["links"] and during["processes"]
     ended = second.lab("down")
@@ -108,8 +108,10 @@ def test_down_leaves_nothing(second: LabCloud, before: dict[str, list[str]]) -> 
     assert machine_state(str(FOLDER)) == before
 
 
-def test_down_of_another_folder_takes_nothing_away(real_lab: LabCloud, tmp_path: Path) -> None:
-    """Told of the same addresses, but not the lab that has them."""
+def test_down_of_another_folder_leaves_a_running_lab_alone(
+    real_lab: LabCloud, tmp_path: Path
+) -> None:
+    """Even with the same addresses."""
     (tmp_path / "run").mkdir()
     network = str(real_lab.layout.settings.network)
     ended = another_lab(tmp_path, network).lab("down")
@@ -118,7 +120,7 @@ def test_down_of_another_folder_takes_nothing_away(real_lab: LabCloud, tmp_path:
 
 
 @pytest.mark.timeout(300)
-def test_purge_removes_the_files_but_not_a_cache_elsewhere(second: LabCloud) -> None:
+def test_purge_deletes_the_files_but_not_a_shared_cache(second: LabCloud) -> None:
     second.lab("down", "--purge")
     assert not FOLDER.exists()
     assert second.layout.python.exists()

@@ -1,4 +1,4 @@
-"""The pretended hypervisor: many servers quickly, and the errors that a real cloud gives."""
+"""The fake hypervisor: many servers in a short time, and the errors of a real cloud."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture
 def tag(lab_cloud: LabCloud) -> Iterator[str]:
-    """A name for what one test makes; all of that name is deleted at the end."""
+    """A name prefix for a test's servers, which are deleted at the end."""
     name = f"fake-{time.monotonic_ns()}"
     yield name
     servers = lab_cloud.rows("server", "list", cloud=CLOUD)
@@ -50,19 +50,19 @@ def test_a_floating_ip_is_attached_and_detached(lab_cloud: LabCloud, tag: str) -
         lab_cloud.openstack("floating", "ip", "delete", address, cloud=CLOUD)
 
 
-def test_a_quota_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
+def test_an_exceeded_quota_is_reported_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
     refused = lab_cloud.create_server(tag, "--min", "61", "--max", "61", cloud=CLOUD)
     assert refused.code != 0
     assert "Quota exceeded" in refused.errors and "403" in refused.errors
 
 
-def test_a_wrong_image_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
+def test_a_missing_image_is_reported_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
     refused = lab_cloud.create_server(tag, image="no-such-image", cloud=CLOUD)
     assert refused.code != 0 and "No Image found for no-such-image" in refused.errors
 
 
-def test_no_valid_host_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str) -> None:
-    """A flavor that no host can hold: accepted first, then the server is in ERROR."""
+def test_a_server_without_a_valid_host_is_in_error(lab_cloud: LabCloud, tag: str) -> None:
+    """Nova accepts a flavor that no host can run. Then the server is in ERROR."""
     name = f"{tag}-huge"
     made = lab_cloud.openstack(
         "flavor",
@@ -87,6 +87,6 @@ def test_no_valid_host_is_told_as_on_a_real_cloud(lab_cloud: LabCloud, tag: str)
         lab_cloud.openstack("flavor", "delete", name, cloud="lab-admin")
 
 
-def test_the_user_is_no_administrator(lab_cloud: LabCloud) -> None:
+def test_the_user_is_not_an_administrator(lab_cloud: LabCloud) -> None:
     refused = lab_cloud.openstack("hypervisor", "list", cloud=CLOUD)
     assert refused.code != 0 and "403" in refused.errors

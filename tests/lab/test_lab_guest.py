@@ -1,4 +1,4 @@
-"""Real guests, made by the plain `openstack` command line as an ordinary user."""
+"""Real guests, created with the `openstack` command line as an ordinary user."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ write_files:
   - path: /etc/from-user-data
     content: written
 """
-# Emulated guests on a machine that does nothing else come up in 80 s.
+# On an idle machine, emulated guests boot in 80 s.
 BOOT = 600
 
 
 @dataclass
 class Guest:
-    """A server that ssh reaches at a floating IP, and one beside it that has none."""
+    """A server with a floating IP, and the address of another one without."""
 
     cloud: LabCloud
     address: str
@@ -125,7 +125,7 @@ def test_a_server_is_active_in_seconds(guest: Guest) -> None:
     assert guest.active_after < 40
 
 
-def test_user_data_and_config_drive_arrive(guest: Guest) -> None:
+def test_the_guest_gets_user_data_and_a_config_drive(guest: Guest) -> None:
     assert guest.ssh("cat /etc/from-user-data").output == "written"
     assert "config-2" in guest.ssh("sudo blkid").output
     assert "ConfigDrive" in guest.ssh("cat /run/cloud-init/result.json").output
@@ -137,12 +137,12 @@ def test_the_metadata_service_answers(guest: Guest) -> None:
     assert metadata["name"] == TAG and TAG in metadata["public_keys"]
 
 
-def test_the_disk_fills_its_flavor_and_the_processor_has_avx(guest: Guest) -> None:
+def test_the_disk_has_the_flavors_size_and_the_cpu_has_avx(guest: Guest) -> None:
     assert int(guest.ssh("df --output=size -BM / | tail -1").output.strip(" M\n")) > 3500
     assert guest.ssh("grep -c -w avx /proc/cpuinfo").output.strip() == "1"
 
 
-def test_the_console_tells_the_boot(guest: Guest) -> None:
+def test_the_console_shows_the_boot(guest: Guest) -> None:
     log = guest.cloud.openstack("console", "log", "show", TAG).output
     assert "Linux version" in log and "BEGIN SSH HOST KEY KEYS" in log
     ours = guest.cloud.lab("console", TAG)
@@ -157,7 +157,7 @@ def test_a_second_server_is_reached_by_address_and_name(guest: Guest) -> None:
     assert guest.second in found.output, found.errors
 
 
-def test_a_port_that_no_group_opens_stays_shut(guest: Guest) -> None:
+def test_a_port_without_a_rule_is_closed(guest: Guest) -> None:
     guest.ssh("nohup python3 -m http.server 8099 >/dev/null 2>&1 &")
     listening = guest.ssh(
         "curl -s -m 60 --retry 20 --retry-connrefused --retry-delay 1 "
@@ -170,7 +170,7 @@ def test_a_port_that_no_group_opens_stays_shut(guest: Guest) -> None:
 
 
 def test_the_guest_reaches_the_mirror(guest: Guest) -> None:
-    """Name service, routing, translation of addresses and checksums, in one."""
+    """This needs DNS, routing, address translation and checksums."""
     asked = guest.ssh(
         "curl -sS -m 60 -o /dev/null -w '%{http_code}' "
         "$(awk '{print $2; exit}' /etc/apt/sources.list)/dists/bookworm/InRelease"
@@ -181,7 +181,7 @@ def test_the_guest_reaches_the_mirror(guest: Guest) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_apt_and_pip_install(guest: Guest) -> None:
-    """With the machine's own settings, which the lab offers in deployment.toml."""
+    """With the machine's settings from deployment.toml."""
     import tomllib
 
     folder = guest.cloud.layout.folder

@@ -1,4 +1,4 @@
-"""Process 1 of the lab with small units: order, restarts, changes, and the end of all."""
+"""The supervisor with small units: order, restarts, changes and shutdown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def task(name: str, command: str, **more: Any) -> Unit:
 
 @dataclass
 class Supervised:
-    """A supervisor in a process namespace of its own."""
+    """A supervisor in its own PID namespace."""
 
     folder: Path
     process: subprocess.Popen[bytes]
@@ -56,7 +56,7 @@ class Supervised:
 
 
 def found(supervised: Supervised, command: str) -> int:
-    """The pid, as it is seen from outside, of what runs `command` in the namespace."""
+    """The pid, on this machine, of the process that runs `command` in the namespace."""
     own = str(_child(supervised.process.pid))
     search = ["pgrep", "--ns", own, "--nslist", "pid", "-f", command]
     return int(subprocess.run(search, capture_output=True, check=True).stdout.split()[0])
@@ -64,7 +64,7 @@ def found(supervised: Supervised, command: str) -> int:
 
 @pytest.fixture
 def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator[Supervised]:
-    needs(os.geteuid() == 0, "a process namespace needs root")
+    needs(os.geteuid() == 0, "a PID namespace needs root")
     (tmp_path / "units").write_text(json.dumps([]))
     (tmp_path / "logs").mkdir()
     process = subprocess.Popen(
@@ -98,8 +98,8 @@ def supervised(tmp_path: Path, needs: Callable[[object, str], None]) -> Iterator
     process.wait()
 
 
-def test_a_daemon_starts_anew_with_what_it_is_tied_to(supervised: Supervised) -> None:
-    """Even when it does not care for SIGTERM; its neighbour is left alone."""
+def test_a_daemon_restarts_with_the_unit_that_it_is_tied_to(supervised: Supervised) -> None:
+    """Even if it ignores SIGTERM. Other daemons keep running."""
     supervised.apply(
         daemon("switch", "exec sleep 61"),
         daemon(
@@ -129,7 +129,7 @@ def test_units_start_after_what_they_require(supervised: Supervised) -> None:
     assert supervised.units()["first"]["state"] == "done"
 
 
-def test_a_task_is_done_once_but_again_when_it_changes(supervised: Supervised) -> None:
+def test_a_task_runs_once_and_again_if_it_changes(supervised: Supervised) -> None:
     counted = supervised.folder / "counted"
     supervised.apply(task("count", f"echo >> {counted}"))
     supervised.wait("count", "done")
@@ -142,7 +142,7 @@ def test_a_task_is_done_once_but_again_when_it_changes(supervised: Supervised) -
     assert counted.read_text() == "\n\n"
 
 
-def test_what_must_run_only_once_stays_done_when_it_changes(supervised: Supervised) -> None:
+def test_an_only_once_task_does_not_run_again_if_it_changes(supervised: Supervised) -> None:
     counted = supervised.folder / "counted"
     for command in (f"echo >> {counted}", f"echo  >> {counted}"):
         supervised.apply(task("once", command, only_once=True))
@@ -150,7 +150,7 @@ def test_what_must_run_only_once_stays_done_when_it_changes(supervised: Supervis
     assert counted.read_text() == "\n"
 
 
-def test_a_failed_task_says_why_and_is_tried_again(supervised: Supervised) -> None:
+def test_a_failed_task_reports_the_reason_and_is_retried(supervised: Supervised) -> None:
     file = supervised.folder / "wanted"
     waiting = task("fragile", f"test -e {file}")
     supervised.apply(waiting)
@@ -174,7 +174,7 @@ def test_a_task_starts_from_nothing_until_it_has_succeeded(supervised: Supervise
     supervised.wait("tables", "done")
 
 
-def test_a_dead_daemon_is_restarted_and_what_it_lost_is_made_again(supervised: Supervised) -> None:
+def test_a_killed_daemon_is_restarted_and_its_tasks_run_again(supervised: Supervised) -> None:
     counted = supervised.folder / "counted"
     supervised.apply(
         daemon("switch", "exec sleep 60"),
@@ -193,7 +193,7 @@ def _child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def test_a_daemon_that_never_answers_is_told(supervised: Supervised) -> None:
+def test_a_daemon_that_never_answers_is_reported(supervised: Supervised) -> None:
     supervised.apply(
         daemon("deaf", "exec sleep 60", check=Check("tcp", "127.0.0.1:1"), timeout=1),
         daemon("next", "exec sleep 60", requires=("deaf",)),
@@ -202,7 +202,7 @@ def test_a_daemon_that_never_answers_is_told(supervised: Supervised) -> None:
     assert supervised.units()["next"]["state"] == "waiting"
 
 
-def test_what_is_no_longer_wanted_is_stopped(supervised: Supervised) -> None:
+def test_a_removed_daemon_is_stopped(supervised: Supervised) -> None:
     stubborn = daemon("stubborn", "trap '' TERM; while true; do sleep 0.1; done", patience=0.5)
     supervised.apply(stubborn, daemon("stays", "exec sleep 60"))
     supervised.wait("stubborn", "ready")
@@ -211,8 +211,8 @@ def test_what_is_no_longer_wanted_is_stopped(supervised: Supervised) -> None:
     assert set(supervised.units()) == {"stays"} and supervised.units()["stays"]["pid"] == kept
 
 
-def test_at_the_end_nothing_stays(supervised: Supervised) -> None:
-    """Not even what a daemon left in the background."""
+def test_no_process_is_left_at_the_end(supervised: Supervised) -> None:
+    """Not even the background processes of a daemon."""
     mark = "61.125"
     supervised.apply(daemon("leaves", f"(setsid sleep {mark} &) ; exec sleep 60"))
     supervised.wait("leaves", "ready")

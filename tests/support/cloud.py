@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from openstack_lab import machine, namespace, uplink
+from openstack_lab import namespace, preflight, uplink
 from openstack_lab.errors import RefusedError
 from openstack_lab.lab import find, load_choices
 from openstack_lab.layout import Layout
@@ -130,8 +130,8 @@ def another_lab(folder: Path, network: str) -> LabCloud:
 def why_not(cloud: LabCloud, wanted: Hypervisor) -> str:
     """The reason why this machine cannot run the lab, or an empty string."""
     try:
-        facts = machine.gather(cloud.layout.folder)
-        machine.refuse(machine.refusals(facts, real=wanted.real, fresh=not cloud.running))
+        facts = preflight.gather(cloud.layout.folder)
+        preflight.refuse(preflight.refusals(facts, real=wanted.real, fresh=not cloud.running))
         if not cloud.running:
             uplink.refuse_overlap(cloud.layout.settings)
     except RefusedError as refused:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from openstack_lab.deployment_settings import apt_sources, debian_mirrors
 from openstack_lab.guest.build import ensure_guest
 from openstack_lab.guest.recipe import DEBIAN, FILES, PACKAGES, SECURITY, Recipe
 from openstack_lab.layout import Layout
+from openstack_lab.mirrors import apt_sources, debian_mirrors
 from openstack_lab.progress import Progress
 from openstack_lab.settings import DEFAULT_NETWORK, Settings
 

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from openstack_lab import control, namespace
-from openstack_lab.access import DEMO, FAKE_PROJECT
 from openstack_lab.cloud.networks import PRIVATE, ROUTER
+from openstack_lab.credentials import DEMO, FAKE_PROJECT
 from openstack_lab.errors import BrokenServiceError
 from openstack_lab.lab import Lab
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from openstack_lab.access import DEMO, FAKE_PROJECT
+from openstack_lab.credentials import DEMO, FAKE_PROJECT
 from openstack_lab.lab import FAKE_HOST, HOST, Lab
 
 QUOTA_COMPUTE = {"instances": 10, "cores": 20, "ram": 40960, "key_pairs": 20}

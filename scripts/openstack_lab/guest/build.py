@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from openstack_lab import lock
-from openstack_lab.deployment_settings import apt_proxy
 from openstack_lab.errors import LabError
 from openstack_lab.guest.recipe import LABEL, Recipe
 from openstack_lab.layout import Layout
+from openstack_lab.mirrors import apt_proxy
 from openstack_lab.progress import Progress
 
 SECTOR = 512

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-from openstack_lab.deployment_settings import apt_sources, debian_mirrors
+from openstack_lab.mirrors import apt_sources, debian_mirrors
 
 SUITE = "bookworm"
 DEBIAN = "http://deb.debian.org/debian"

@@ -51,7 +51,7 @@ def units(lab: Lab) -> list[Unit]:
             name="bridges",
             title="Bridges",
             steps=(
-                Step((str(lab.layout.python), "-m", "openstack_lab.orphans")),
+                Step((str(lab.layout.python), "-m", "openstack_lab.orphan_ports")),
                 Step(("ovs-vsctl", "--timeout=30", "--no-wait", "init")),
                 *(
                     Step(

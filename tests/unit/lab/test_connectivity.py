@@ -1,4 +1,4 @@
-"""Waiting for the routers: a switch that passes nothing is restarted once."""
+"""A switch that passes no packets is restarted once."""
 
 from __future__ import annotations
 

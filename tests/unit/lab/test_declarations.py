@@ -1,4 +1,4 @@
-"""The declarations: complete, in an order that can start, and without secrets on command lines."""
+"""The lab's units: complete, in order, and without secrets on command lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jinja2
 import pytest
 from openstack_lab.lab import FAKE_HOST, HOST, Choices, Lab, Secrets
 from openstack_lab.layout import TEMPLATES, Layout
-from openstack_lab.rendering import FILES
+from openstack_lab.render import FILES
 from openstack_lab.services import control_plane, declare
 from openstack_lab.services.database import DATABASES
 from openstack_lab.settings import Hypervisor, from_environment
@@ -44,7 +44,7 @@ def test_every_requirement_is_declared_and_comes_first(
         assert unit.title and (unit.command or unit.steps)
 
 
-def test_the_hypervisor_decides_on_the_hosts(tmp_path: Path) -> None:
+def test_the_hypervisor_selects_the_compute_units(tmp_path: Path) -> None:
     names = {kind: {unit.name for unit in declare(lab(kind, tmp_path))} for kind in Hypervisor}
     common = {unit.name for unit in control_plane(lab(Hypervisor.FAKE, tmp_path))}
     assert names[Hypervisor.FAKE] - common == {"nova-compute-fake", "neutron-fake-agent"}
@@ -58,17 +58,17 @@ def test_no_secret_is_on_a_command_line(tmp_path: Path) -> None:
         assert "-secret" not in words, unit.name
 
 
-def test_units_survive_their_file(tmp_path: Path) -> None:
+def test_units_are_the_same_after_json(tmp_path: Path) -> None:
     units = declare(lab(Hypervisor.BOTH, tmp_path))
     assert from_json(to_json(units)) == units
 
 
-def test_another_config_is_another_unit() -> None:
+def test_a_changed_config_changes_the_fingerprint() -> None:
     unit = Unit(name="a", title="A", command=("a",), config="1")
     assert unit.fingerprint != replace(unit, config="2").fingerprint
 
 
-def test_a_circle_is_found() -> None:
+def test_a_cycle_is_an_error() -> None:
     circle = [
         Unit(name="a", title="A", command=("a",), requires=("b",)),
         Unit(name="b", title="B", command=("b",), requires=("a",)),
@@ -77,12 +77,12 @@ def test_a_circle_is_found() -> None:
         in_order(circle)
 
 
-def test_what_is_not_declared_is_found() -> None:
+def test_a_missing_requirement_is_an_error() -> None:
     with pytest.raises(ValueError, match="requires missing"):
         in_order([Unit(name="a", title="A", command=("a",), requires=("missing",))])
 
 
-def test_dependents_are_found_through_others() -> None:
+def test_indirect_dependents_are_found() -> None:
     units = [
         Unit(name="switch", title="S", command=("s",)),
         Unit(name="bridges", title="B", steps=(Step(("b",)),), requires=("switch",)),
@@ -121,7 +121,7 @@ OSLO = [
 
 @pytest.mark.parametrize(("folder", "file"), OSLO)
 def test_config_files_are_well_formed(folder: str, file: str, tmp_path: Path) -> None:
-    """Each line is a section, an option or a comment: templates swallow line ends easily."""
+    """Each line is a section, an option or a comment: templates can lose line ends."""
     text = rendered(folder, file, lab(Hypervisor.BOTH, tmp_path))
     parser = ConfigParser(strict=False, interpolation=None)
     parser.read_string(text)
@@ -133,13 +133,13 @@ def test_config_files_are_well_formed(folder: str, file: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("folder", ["nova-compute-qemu", "nova-compute-fake"])
-def test_a_host_sees_no_database(folder: str, tmp_path: Path) -> None:
-    """A compute service that is given one refuses to start."""
+def test_nova_compute_has_no_database(folder: str, tmp_path: Path) -> None:
+    """It refuses to start with one."""
     text = rendered(folder, "nova-compute.conf", lab(Hypervisor.BOTH, tmp_path))
     assert "database" not in text.replace("No database", "") and "mysql" not in text
 
 
-def test_guests_have_the_vector_instructions_that_jax_needs(tmp_path: Path) -> None:
+def test_guests_have_the_cpu_instructions_that_jax_needs(tmp_path: Path) -> None:
     emulated = lab(Hypervisor.QEMU, tmp_path)
     assert "cpu_models = Haswell-noTSX" in rendered(
         "nova-compute-qemu", "nova-compute.conf", emulated
@@ -149,7 +149,7 @@ def test_guests_have_the_vector_instructions_that_jax_needs(tmp_path: Path) -> N
     assert "virt_type = kvm" in text and "cpu_mode = host-passthrough" in text
 
 
-def test_the_lab_has_one_address_for_all_apis(tmp_path: Path) -> None:
+def test_all_apis_listen_on_one_address(tmp_path: Path) -> None:
     a_lab = lab(Hypervisor.FAKE, tmp_path)
     apis = [unit for unit in declare(a_lab) if "uwsgi" in " ".join(unit.command)]
     assert len(apis) == 6
@@ -158,7 +158,7 @@ def test_the_lab_has_one_address_for_all_apis(tmp_path: Path) -> None:
         assert address in ("172.24.5.2", "127.0.0.1")
 
 
-def test_a_daemon_that_hangs_is_to_be_restarted_and_one_that_died_is_not() -> None:
+def test_only_a_daemon_that_hangs_needs_a_restart() -> None:
     def unit(name: str, state: str, pid: int, task: bool = False) -> dict[str, object]:
         return {"name": name, "state": state, "pid": pid, "task": task}
 
@@ -171,7 +171,7 @@ def test_a_daemon_that_hangs_is_to_be_restarted_and_one_that_died_is_not() -> No
     assert hung(units) == ["hangs"]
 
 
-def test_what_plugs_ports_starts_anew_after_the_switch(tmp_path: Path) -> None:
+def test_agents_that_set_up_ports_restart_after_the_switch(tmp_path: Path) -> None:
     units = {unit.name: unit for unit in declare(lab(Hypervisor.FAKE, tmp_path))}
     tied = {name for name, unit in units.items() if "switch" in unit.tied_to}
     assert tied == {"neutron-openvswitch", "neutron-dhcp", "neutron-l3"}

@@ -1,4 +1,4 @@
-"""Which built images the cache gives up."""
+"""Which images are removed from the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def build(images: Path, name: str, age: int) -> Path:
     return folder
 
 
-def test_the_two_newest_images_stay(tmp_path: Path) -> None:
+def test_the_two_newest_images_are_kept(tmp_path: Path) -> None:
     oldest = build(tmp_path, "a", age=300)
     build(tmp_path, "c", age=100)
     build(tmp_path, "b", age=200)
@@ -25,5 +25,5 @@ def test_the_two_newest_images_stay(tmp_path: Path) -> None:
     assert outdated(tmp_path) == [oldest]
 
 
-def test_an_empty_cache_has_none(tmp_path: Path) -> None:
+def test_an_empty_cache_has_no_outdated_images(tmp_path: Path) -> None:
     assert outdated(tmp_path) == []

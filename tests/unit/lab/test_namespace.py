@@ -43,7 +43,7 @@ def layout(tmp_path: Path) -> Layout:
 
 def record(layout: Layout, process: subprocess.Popen[bytes]) -> None:
     started = namespace._start_time(process.pid)
-    layout.process.write_text(json.dumps({"pid": process.pid, "started": started}))
+    layout.supervisor.write_text(json.dumps({"pid": process.pid, "started": started}))
 
 
 def test_a_kill_while_starting_leaves_no_unrecorded_supervisor(layout: Layout) -> None:
@@ -69,7 +69,7 @@ def test_a_started_supervisor_is_on_record(layout: Layout, monkeypatch: pytest.M
     monkeypatch.setattr(control, "ask", ask)
     namespace.start(layout)
     assert answers == []
-    pid = json.loads(layout.process.read_text())["pid"]
+    pid = json.loads(layout.supervisor.read_text())["pid"]
     deadline = time.monotonic() + 10
     while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes():
         assert time.monotonic() < deadline
@@ -83,7 +83,7 @@ def test_an_unshare_without_a_child_is_stopped(layout: Layout) -> None:
     process = subprocess.Popen(["sleep", "60"])
     record(layout, process)
     namespace.stop(layout, patience=0.5)
-    assert not Path(f"/proc/{process.pid}").exists() and not layout.process.exists()
+    assert not Path(f"/proc/{process.pid}").exists() and not layout.supervisor.exists()
 
 
 @pytest.mark.timeout(30)

@@ -1,4 +1,4 @@
-"""Where a lab lives, and which addresses it takes."""
+"""The folder and the addresses of a lab."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openstack_lab.settings import (
 from openstack_lab.uplink import overlap, packet_filter
 
 
-def test_flags_win_over_variables_and_variables_over_defaults() -> None:
+def test_flags_override_variables_and_variables_override_defaults() -> None:
     variables = {"STACKSERVE_LAB": "/srv/lab", "STACKSERVE_LAB_NETWORK": "10.9.0.0/22"}
     assert from_environment(environment={}).folder == Path("/var/lib/stackserve-lab")
     assert from_environment(environment=variables).folder == Path("/srv/lab")
@@ -28,12 +28,12 @@ def test_flags_win_over_variables_and_variables_over_defaults() -> None:
     assert from_environment(environment=variables).network == IPv4Network("10.9.0.0/22")
 
 
-def test_the_cache_is_in_the_folder_unless_told() -> None:
+def test_the_cache_is_in_the_folder_by_default() -> None:
     assert from_environment("/a", environment={}).cache == Path("/a/cache")
     assert from_environment("/a", "/b", environment={}).cache == Path("/b")
 
 
-def test_a_network_is_cut_into_its_parts() -> None:
+def test_a_network_is_divided_into_its_parts() -> None:
     settings = from_environment(network="172.24.8.0/22", environment={})
     assert str(settings.external) == "172.24.8.0/24" and str(settings.gateway) == "172.24.8.1"
     assert str(settings.host_address) == "172.24.9.1"
@@ -42,7 +42,7 @@ def test_a_network_is_cut_into_its_parts() -> None:
 
 
 @pytest.mark.parametrize("text", ["172.24.4.0/24", "8.8.4.0/22", "172.24.4.1/22", "lab"])
-def test_unusable_networks_are_refused_with_an_example(text: str) -> None:
+def test_invalid_networks_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(LabError) as refused:
         parse_network(text)
     assert text in refused.value.problem and "172.24.4.0/22" in refused.value.remedy
@@ -58,11 +58,11 @@ def test_unusable_networks_are_refused_with_an_example(text: str) -> None:
         ([{"dst": "172.24.4.9", "dev": "tun0"}], "172.24.4.9 dev tun0"),
     ],
 )
-def test_taken_addresses_are_found(routes: list[dict[str, Any]], taken: str) -> None:
+def test_addresses_in_use_are_found(routes: list[dict[str, Any]], taken: str) -> None:
     assert overlap(IPv4Network("172.24.4.0/22"), routes) == taken
 
 
-def test_the_packet_filter_is_the_labs_own_and_keeps_strangers_out() -> None:
+def test_the_packet_filter_drops_connections_from_outside() -> None:
     text = packet_filter(from_environment(environment={}))
     assert text.startswith("table ip stacklab4 {")
     assert 'ip saddr 172.24.4.0/22 oifname != "stacklab4" masquerade' in text
@@ -72,17 +72,17 @@ def test_the_packet_filter_is_the_labs_own_and_keeps_strangers_out() -> None:
 @pytest.mark.parametrize(
     ("kind", "real", "fake"), [("qemu", True, False), ("fake", False, True), ("both", True, True)]
 )
-def test_kinds_of_hypervisor(kind: str, real: bool, fake: bool) -> None:
+def test_hypervisors_have_real_or_fake_guests(kind: str, real: bool, fake: bool) -> None:
     hypervisor = Hypervisor(kind)
     assert (hypervisor.real, hypervisor.fake) == (real, fake)
 
 
-def test_the_caller_of_sudo_is_known() -> None:
+def test_the_user_that_called_sudo_is_found() -> None:
     assert invoking_user({"SUDO_UID": "1000", "SUDO_GID": "100"}) == (1000, 100)
     assert invoking_user({}) is None
 
 
-def test_without_root_every_verb_is_refused(
+def test_every_command_is_refused_without_root(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -91,7 +91,7 @@ def test_without_root_every_verb_is_refused(
         assert "Run it with sudo." in capsys.readouterr().err
 
 
-def test_paths_are_in_the_folder_but_the_environment_in_the_cache() -> None:
+def test_files_are_in_the_folder_and_the_environment_in_the_cache() -> None:
     layout = Layout(from_environment("/lab", "/kept", environment={}))
     assert layout.python == Path("/kept/venv/bin/python")
     assert layout.control == Path("/lab/run/control.sock")

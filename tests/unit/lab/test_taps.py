@@ -1,10 +1,10 @@
-"""Which guests' wires are off."""
+"""Which taps of guests are down."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from openstack_lab.taps import switched_off
+from openstack_lab.taps import taps_down
 
 
 def link(links: Path, name: str, flags: str) -> None:
@@ -12,9 +12,9 @@ def link(links: Path, name: str, flags: str) -> None:
     (links / name / "flags").write_text(flags + "\n")
 
 
-def test_only_taps_that_are_off_are_found(tmp_path: Path) -> None:
-    link(tmp_path, "tap-off", "0x1102")
-    link(tmp_path, "tap-on", "0x1103")
+def test_only_taps_that_are_down_are_found(tmp_path: Path) -> None:
+    link(tmp_path, "tap-down", "0x1102")
+    link(tmp_path, "tap-up", "0x1103")
     link(tmp_path, "br-int", "0x1102")
     (tmp_path / "tap-gone").mkdir()
-    assert switched_off(tmp_path) == ["tap-off"]
+    assert taps_down(tmp_path) == ["tap-down"]

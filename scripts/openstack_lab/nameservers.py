@@ -1,4 +1,4 @@
-"""The name servers that guests can use: the machine's own, where they are not on its loopback."""
+"""The name servers of this machine that guests can reach."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FILES = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
 
 def reachable(text: str) -> tuple[str, ...]:
-    """The IPv4 name servers of a resolv.conf that others than this machine reach."""
+    """The IPv4 name servers in a resolv.conf that are not on the loopback interface."""
     found = []
     for line in text.splitlines():
         words = line.split()
@@ -24,7 +24,7 @@ def reachable(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def nameservers() -> tuple[str, ...]:
+def find() -> tuple[str, ...]:
     for path in FILES:
         if path.exists():
             found = reachable(path.read_text())

@@ -1,12 +1,12 @@
-"""The files that let people and programs in: OpenRC files and a clouds.yaml."""
+"""Writes the OpenRC files and the clouds.yaml of the lab's users."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from openstack_lab.deployment_settings import FILE as SETTINGS_FILE
 from openstack_lab.lab import REGION, Lab, write_private
+from openstack_lab.mirrors import FILE as SETTINGS_FILE
 from openstack_lab.settings import invoking_user
 
 DEMO = "demo"
@@ -14,18 +14,18 @@ FAKE_PROJECT = "demo-fake"
 
 
 def identities(lab: Lab) -> dict[str, tuple[str, str, str]]:
-    """Cloud name -> user, password, project. In a lab of both hypervisors the project decides."""
-    found = {
+    """Cloud name -> user, password, project. With both hypervisors, the project selects one."""
+    clouds = {
         "lab": ("demo", lab.secrets.demo, DEMO),
         "lab-admin": ("admin", lab.secrets.admin, "admin"),
     }
     if lab.choices.hypervisor.fake:
-        found["lab-fake"] = ("demo", lab.secrets.demo, FAKE_PROJECT)
-    return found
+        clouds["lab-fake"] = ("demo", lab.secrets.demo, FAKE_PROJECT)
+    return clouds
 
 
 def openrc(lab: Lab, user: str, password: str, project: str) -> str:
-    """The same variables as the file that a cloud's dashboard hands out."""
+    """An OpenRC file with the variables of the one that a cloud's dashboard offers."""
     values = {
         "OS_AUTH_URL": f"{lab.url('keystone')}/v3",
         "OS_PROJECT_NAME": project,
@@ -40,9 +40,9 @@ def openrc(lab: Lab, user: str, password: str, project: str) -> str:
     lines = [f"# The lab's project {project} as {user}: source this file."]
     lines += ["unset OS_CLOUD OS_TOKEN OS_PROJECT_ID OS_TENANT_NAME OS_TENANT_ID OS_AUTH_TYPE"]
     lines += [f'export {name}="{value}"' for name, value in values.items()]
-    # The launcher finds this file beside clouds.yaml by itself; an OpenRC has to name it.
+    # The launcher finds this file beside clouds.yaml; an OpenRC file has to name it.
     lines += [f'export STACKSERVE_DEPLOY_SETTINGS="{lab.layout.folder / SETTINGS_FILE}"']
-    # A proxy for the world is no proxy for the lab.
+    # A proxy for the Internet does not reach the lab.
     lines += [
         f'export {name}="${{{name}:+${name},}}{lab.api}"' for name in ("no_proxy", "NO_PROXY")
     ]
@@ -69,7 +69,7 @@ def clouds_yaml(lab: Lab) -> str:
 
 
 def write_all(lab: Lab) -> dict[str, Path]:
-    """Write every file; cloud name -> its OpenRC file."""
+    """Write all files. Returns cloud name -> its OpenRC file."""
     folder = lab.layout.folder
     write_private(folder / "clouds.yaml", clouds_yaml(lab))
     files = {}
@@ -80,10 +80,10 @@ def write_all(lab: Lab) -> dict[str, Path]:
     return files
 
 
-def hand_over(folder: Path) -> None:
-    """Whoever ran `sudo scripts/lab up` must be able to read what is meant for people."""
-    person = invoking_user()
-    if person is None:
+def give_to_user(folder: Path) -> None:
+    """Make the files readable for the user that ran `sudo scripts/lab up`."""
+    owner = invoking_user()
+    if owner is None:
         return
     for path in (*folder.glob("*-openrc.sh"), folder / "clouds.yaml", folder / "deployment.toml"):
-        os.chown(path, *person)
+        os.chown(path, *owner)

@@ -1,4 +1,4 @@
-"""What this machine is, and whether it can hold a lab: facts are gathered, then judged."""
+"""Checks whether the lab can run on this machine."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from openstack_lab.errors import RefusedError
 
 SUPPORTED = ("debian", "ubuntu")
 GIB = 2**30
-# The control plane takes 3 to 4 GiB, the service guest 3 more.
+# Real guests or not -> bytes. The control plane uses 3 to 4 GiB, a guest with the service 3 more.
 MEMORY = {True: 7 * GIB, False: 4 * GIB}
-# Packages, environment, image and guests' disks.
+# Packages, environment, image and disks of guests.
 DISK = {True: 12 * GIB, False: 4 * GIB}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the refusals depend on."""
+    """The properties of a machine that the checks need."""
 
     user_id: int
     system: str
@@ -65,10 +65,10 @@ def _available_memory() -> int:
 
 
 def refusals(facts: Facts, *, real: bool, fresh: bool) -> list[tuple[str, str]]:
-    """Every reason not to start here, each with its remedy; `fresh` when nothing runs yet."""
+    """Every reason why the lab cannot run, with its remedy. `fresh`: it is not running yet."""
     found = []
     if facts.user_id != 0:
-        found.append(("The lab needs root: it makes namespaces and bridges.", "Run it with sudo."))
+        found.append(("The lab needs root to create namespaces and bridges.", "Run it with sudo."))
     if not {facts.system, *facts.like.split()} & set(SUPPORTED) or not facts.apt:
         found.append(
             (
@@ -77,33 +77,33 @@ def refusals(facts: Facts, *, real: bool, fresh: bool) -> list[tuple[str, str]]:
             )
         )
     if facts.machine != "x86_64":
-        found.append((f"The lab runs on x86_64; this is {facts.machine}.", "Use such a machine."))
+        found.append((f"The lab runs on x86_64, not on {facts.machine}.", "Use an x86_64 machine."))
     if not facts.tun:
         found.append(
-            ("/dev/net/tun is missing, and guests' networks need it.", "Load it: modprobe tun.")
+            ("/dev/net/tun is missing; guest networks need it.", "Load the module: modprobe tun")
         )
     if fresh and facts.memory < MEMORY[real]:
-        less = " or take `--hypervisor fake`, which needs 4 GiB" if real else ""
+        less = ", or use `--hypervisor fake`, which needs 4 GiB" if real else ""
         found.append(
             (
-                f"{facts.memory / GIB:.1f} GiB of memory are available; "
+                f"{facts.memory / GIB:.1f} GiB of memory is available; "
                 f"the lab needs {MEMORY[real] / GIB:.0f}.",
-                f"Stop something{less}.",
+                f"Stop other programs{less}.",
             )
         )
     if fresh and facts.free_disk < DISK[real]:
         found.append(
             (
-                f"{facts.free_disk / GIB:.1f} GiB of disk are free; "
+                f"{facts.free_disk / GIB:.1f} GiB of disk space is free; "
                 f"the lab needs {DISK[real] / GIB:.0f}.",
-                "Free some, or put the lab elsewhere with --folder.",
+                "Free some space, or use another disk with --folder.",
             )
         )
     return found
 
 
 def refuse(found: list[tuple[str, str]]) -> None:
-    """Say all reasons at once."""
+    """Report all reasons at once."""
     if found:
         raise RefusedError(
             "\n".join(problem for problem, _ in found), "\n".join(remedy for _, remedy in found)

@@ -1,17 +1,17 @@
-"""What of this machine's settings guests are offered."""
+"""The mirrors, proxies and certificates of this machine that guests need."""
 
 from __future__ import annotations
 
 import tomllib
 
 import pytest
-from openstack_lab.deployment_settings import (
-    Offered,
+from openstack_lab.mirrors import (
+    Mirrors,
     certificates,
     debian_mirrors,
-    offer,
     pip_index,
     reachable,
+    select,
     toml,
 )
 
@@ -32,14 +32,14 @@ STOCK = "deb http://deb.debian.org/debian bookworm main\n"
 
 
 @pytest.mark.parametrize("text", [ONE_LINE, DEB822])
-def test_mirrors_are_read_from_both_forms(text: str) -> None:
+def test_mirrors_are_read_from_both_formats(text: str) -> None:
     assert debian_mirrors([text]) == (
         "http://mirror.example/debian",
         "http://mirror.example/debian-security",
     )
 
 
-def test_other_archives_are_no_debian_mirror() -> None:
+def test_other_archives_are_not_debian_mirrors() -> None:
     assert debian_mirrors(["deb https://packages.example/node nodistro main\n"]) == ("", "")
 
 
@@ -53,11 +53,11 @@ def test_other_archives_are_no_debian_mirror() -> None:
         ("", False),
     ],
 )
-def test_what_is_on_the_loopback_is_not_offered(url: str, usable: bool) -> None:
+def test_loopback_urls_are_not_reachable(url: str, usable: bool) -> None:
     assert reachable(url) is usable
 
 
-def test_the_variable_wins_for_pip_as_it_does_in_pip() -> None:
+def test_the_variable_has_priority_as_in_pip() -> None:
     config = "[global]\nindex-url = https://file.example/simple\n"
     assert pip_index({}, ["not an ini file", config]) == "https://file.example/simple"
     assert pip_index({"PIP_INDEX_URL": "https://v.example/simple"}, [config]) == (
@@ -65,19 +65,19 @@ def test_the_variable_wins_for_pip_as_it_does_in_pip() -> None:
     )
 
 
-def test_stock_settings_offer_nothing() -> None:
-    assert offer({}, [STOCK], [], "", "") == Offered()
+def test_default_settings_are_left_out() -> None:
+    assert select({}, [STOCK], [], "", "") == Mirrors()
 
 
-def test_everything_that_differs_is_offered() -> None:
-    found = offer(
+def test_every_other_setting_is_included() -> None:
+    found = select(
         {"https_proxy": "http://proxy.example:3128", "NO_PROXY": "example.org"},
         [DEB822],
         ["[global]\nindex-url=https://p.example/simple"],
         "http://apt.example:3142",
         "/ca",
     )
-    assert found == Offered(
+    assert found == Mirrors(
         apt_mirror="http://mirror.example/debian",
         apt_security_mirror="http://mirror.example/debian-security",
         apt_proxy="http://apt.example:3142",
@@ -89,7 +89,7 @@ def test_everything_that_differs_is_offered() -> None:
 
 
 def test_the_file_is_toml() -> None:
-    written = toml(Offered(apt_mirror='http://a.example/"debian"'))
+    written = toml(Mirrors(apt_mirror='http://a.example/"debian"'))
     read = tomllib.loads(written)
     assert read["apt_mirror"] == 'http://a.example/"debian"' and read["ca_bundle"] == ""
 

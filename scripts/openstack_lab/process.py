@@ -1,4 +1,4 @@
-"""One unit at run time: its process, its state, when to try again. Decides nothing about others."""
+"""The process of one unit: starts it, ends it, and keeps its state."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LONGEST_PAUSE = 20.0
 
 
 def pause_before_restart(restarts: int) -> float:
-    """Seconds to wait, doubling: a daemon that dies at once must not eat the machine."""
+    """Seconds before a restart. They double, so that a crash loop does not use all of the CPU."""
     return min(LONGEST_PAUSE, 0.5 * 2.0 ** min(restarts, 10))
 
 
 @dataclass
-class Running:
-    """A unit and what the supervisor knows of it."""
+class Process:
+    """A unit with its state and its process, if it runs."""
 
     unit: Unit
     log: Path
@@ -56,7 +56,7 @@ class Running:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """A task's steps now: with those that reset, until the task has succeeded once."""
+        """The steps of a task. Until it has succeeded once, the reset steps come first."""
         return self.unit.steps if self.marker.exists() else (*self.unit.reset, *self.unit.steps)
 
     def already_done(self) -> bool:
@@ -68,13 +68,13 @@ class Running:
         )
 
     def start(self) -> None:
-        """Run the daemon, or the task's next step, in a process group of its own."""
+        """Run the daemon, or the task's next step, in a new process group."""
         command = self.steps[self.step].command if self.unit.is_task else self.unit.command
         with self.log.open("ab") as log:
             log.write(f"--- {time.strftime('%F %T')} {' '.join(command)}\n".encode())
             log.flush()
             try:
-                # Reaped by the supervisor, which is process 1 here and reaps everything.
+                # Reaped by the supervisor, which is process 1.
                 process = subprocess.Popen(
                     command,
                     env=self.unit.environment,
@@ -87,24 +87,24 @@ class Running:
                     group=self.unit.user or None,
                     extra_groups=[] if self.unit.user else None,
                 )
-            except OSError as wrong:
-                self.enter(State.FAILED, f"cannot run {command[0]}: {wrong}")
+            except OSError as error:
+                self.enter(State.FAILED, f"cannot run {command[0]}: {error}")
                 self.not_before = time.monotonic() + pause_before_restart(self.restarts)
                 return
         self.pid = process.pid
-        process.returncode = 0  # ours to reap, not Popen's
+        process.returncode = 0  # so that Popen does not reap it
         self.step_began, self.timed_out = time.monotonic(), False
         self.enter(State.STARTING)
 
     def ended(self, code: int) -> None:
-        """Its process is gone: the next step of a task, a later restart of a daemon."""
+        """Handle the end of the process: run a task's next step, schedule a daemon's restart."""
         self.pid = 0
         if self.state is State.STOPPED:
             return
         if not self.unit.is_task:
             self.not_before = time.monotonic() + pause_before_restart(self.restarts)
             self.restarts += 1
-            self.enter(State.WAITING, f"ended with code {code}")
+            self.enter(State.WAITING, f"exited with {code}")
             return
         step = self.steps[self.step]
         if self.timed_out or code not in step.accept:
@@ -127,7 +127,7 @@ class Running:
             self.kill(signal.SIGKILL)
 
     def again(self) -> None:
-        """Forget a failure or a success, to be run anew."""
+        """Run it again, from the first step."""
         self.step, self.restarts, self.not_before = 0, 0, 0.0
         self.enter(State.WAITING)
 

@@ -1,4 +1,4 @@
-"""Refusals: every reason at once, each with its remedy."""
+"""The lab refuses a machine with all reasons at once, each with its remedy."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 from openstack_lab.errors import RefusedError
-from openstack_lab.machine import GIB, Facts, refusals, refuse
-from openstack_lab.resolvers import reachable
+from openstack_lab.nameservers import reachable
+from openstack_lab.preflight import GIB, Facts, refusals, refuse
 
 GOOD = Facts(
     user_id=0,
@@ -41,7 +41,7 @@ def test_a_good_machine_is_not_refused() -> None:
         (replace(GOOD, free_disk=3 * GIB), "3.0 GiB of disk", "--folder"),
     ],
 )
-def test_each_reason_is_named_with_its_remedy(facts: Facts, word: str, remedy: str) -> None:
+def test_each_reason_has_a_remedy(facts: Facts, word: str, remedy: str) -> None:
     ((problem, what_to_do),) = refusals(facts, real=True, fresh=True)
     assert word in problem and remedy in what_to_do
 
@@ -52,18 +52,18 @@ def test_a_lab_without_guests_needs_less() -> None:
     assert len(refusals(small, real=True, fresh=True)) == 2
 
 
-def test_a_running_lab_has_taken_its_memory_already() -> None:
+def test_a_running_lab_needs_no_free_memory() -> None:
     full = replace(GOOD, memory=1 * GIB, free_disk=1 * GIB)
     assert refusals(full, real=True, fresh=False) == []
 
 
-def test_all_reasons_are_told_at_once() -> None:
+def test_all_reasons_are_reported_at_once() -> None:
     with pytest.raises(RefusedError) as refused:
         refuse(refusals(replace(GOOD, user_id=1, tun=False), real=True, fresh=True))
     assert len(refused.value.problem.splitlines()) == 2
     assert len(refused.value.remedy.splitlines()) == 2
 
 
-def test_resolvers_on_the_loopback_are_no_use_to_guests() -> None:
+def test_name_servers_on_the_loopback_are_left_out() -> None:
     text = "nameserver 127.0.0.53\nnameserver 192.0.2.1\nnameserver fe80::1\nsearch example.org\n"
     assert reachable(text) == ("192.0.2.1",)

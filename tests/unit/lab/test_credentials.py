@@ -1,4 +1,4 @@
-"""The files that let people in, and which project gets which host."""
+"""OpenRC files, clouds.yaml, secrets, and the compute hosts of each project."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from openstack_lab.access import clouds_yaml, write_all
 from openstack_lab.cloud.projects import hosts_of_projects
+from openstack_lab.credentials import clouds_yaml, write_all
 from openstack_lab.lab import Choices, Lab, find, load_secrets, save_choices, write_private
 from openstack_lab.layout import Layout
 from openstack_lab.settings import Hypervisor, from_environment
@@ -21,7 +21,7 @@ def lab(tmp_path: Path) -> Lab:
     return Lab(layout, load_secrets(layout), Choices(Hypervisor.BOTH))
 
 
-def test_the_openrc_file_sets_what_a_dashboards_does_and_clears_the_rest(lab: Lab) -> None:
+def test_the_openrc_file_sets_its_variables_and_clears_others(lab: Lab) -> None:
     file = write_all(lab)["lab"]
     script = f"export OS_CLOUD=other no_proxy=example.org; . {file}; env"
     shown = subprocess.run(
@@ -35,7 +35,7 @@ def test_the_openrc_file_sets_what_a_dashboards_does_and_clears_the_rest(lab: La
     assert variables["no_proxy"] == "example.org,172.24.5.2"
 
 
-def test_clouds_yaml_names_the_kinds_of_user(lab: Lab) -> None:
+def test_clouds_yaml_has_every_kind_of_user(lab: Lab) -> None:
     clouds = yaml.safe_load(clouds_yaml(lab))["clouds"]
     assert set(clouds) == {"lab", "lab-admin", "lab-fake"}
     assert clouds["lab"]["auth"]["project_name"] == "demo"
@@ -47,19 +47,19 @@ def test_files_with_secrets_are_private(lab: Lab) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_secrets_are_made_once(lab: Lab) -> None:
+def test_secrets_are_generated_once(lab: Lab) -> None:
     assert load_secrets(lab.layout) == lab.secrets
     assert len(set(vars(lab.secrets).values())) == 6
 
 
-def test_a_lab_is_found_as_its_up_had_it(tmp_path: Path) -> None:
-    """`down` without flags must clear the network that `up` was given."""
+def test_the_options_of_up_are_the_defaults_of_down(tmp_path: Path) -> None:
+    """So that `down` without flags removes the right network."""
     layout = find(str(tmp_path))
     save_choices(layout, Choices(Hypervisor.FAKE, "10.9.0.0/22", "/kept"))
     found = find(str(tmp_path)).settings
     assert str(found.network) == "10.9.0.0/22" and found.cache == Path("/kept")
-    told = find(str(tmp_path), "/other", "10.8.0.0/22").settings
-    assert str(told.network) == "10.8.0.0/22" and told.cache == Path("/other")
+    explicit = find(str(tmp_path), "/other", "10.8.0.0/22").settings
+    assert str(explicit.network) == "10.8.0.0/22" and explicit.cache == Path("/other")
 
 
 def test_an_unchanged_file_is_not_written(tmp_path: Path) -> None:
@@ -75,5 +75,7 @@ def test_an_unchanged_file_is_not_written(tmp_path: Path) -> None:
         (True, True, {"lab": ["demo"], "lab-fake": ["demo-fake"]}),
     ],
 )
-def test_projects_decide_between_hosts(real: bool, fake: bool, hosts: dict[str, list[str]]) -> None:
+def test_projects_select_their_compute_hosts(
+    real: bool, fake: bool, hosts: dict[str, list[str]]
+) -> None:
     assert hosts_of_projects(real, fake) == hosts

@@ -1,6 +1,6 @@
-"""How this machine reaches package mirrors, offered to guests in a file beside clouds.yaml.
+"""Writes this machine's package mirrors, proxies and certificates to a file beside clouds.yaml.
 
-The launcher may pass these on in a server's user data; nothing of it is in the image.
+The launcher can pass them on to servers in their user data. The guest image has none of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from openstack_lab.settings import host_environment
 
 FILE = "deployment.toml"
 SOURCES = (Path("/etc/apt/sources.list"), Path("/etc/apt/sources.list.d"))
-# What Debian itself uses without being told.
+# Debian's defaults.
 STOCK_MIRRORS = {"http://deb.debian.org/debian", "https://deb.debian.org/debian"}
 STOCK_SECURITY = {
     "http://deb.debian.org/debian-security",
@@ -32,8 +32,8 @@ PIP_FILES = (Path("/etc/pip.conf"), Path("~/.config/pip/pip.conf"), Path("~/.pip
 
 
 @dataclass(frozen=True)
-class Offered:
-    """Empty where the guest's own defaults do."""
+class Mirrors:
+    """What a guest needs on this machine's network. Empty: the guest's default works."""
 
     apt_mirror: str = ""
     apt_security_mirror: str = ""
@@ -46,7 +46,7 @@ class Offered:
 
 
 def reachable(url: str) -> bool:
-    """Whether a guest can use it: not what is on this machine's own loopback or disk."""
+    """Whether a guest can reach the URL: not on this machine's loopback or disk."""
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
     return parts.scheme in ("http", "https") and not (
@@ -55,7 +55,7 @@ def reachable(url: str) -> bool:
 
 
 def debian_mirrors(texts: Iterable[str]) -> tuple[str, str]:
-    """The archive and the security archive in sources.list files, one-line or deb822."""
+    """The archive and the security archive in sources.list files of either format."""
     urls = [
         url.rstrip("/")
         for text in texts
@@ -69,7 +69,7 @@ def debian_mirrors(texts: Iterable[str]) -> tuple[str, str]:
 
 
 def pip_index(environment: Mapping[str, str], configs: Iterable[str]) -> str:
-    """The package index that pip is told to use; the variable wins, as it does for pip."""
+    """The package index that pip is configured to use. As in pip, the variable has priority."""
     found = environment.get("PIP_INDEX_URL", "")
     for text in configs:
         parser = configparser.ConfigParser(interpolation=None, strict=False)
@@ -81,14 +81,14 @@ def pip_index(environment: Mapping[str, str], configs: Iterable[str]) -> str:
     return found
 
 
-def offer(
+def select(
     environment: Mapping[str, str],
     sources: Iterable[str],
     pip_configs: Iterable[str],
     apt_proxy: str,
     ca_bundle: str,
-) -> Offered:
-    """What of the machine's settings a guest needs and can use."""
+) -> Mirrors:
+    """The settings of the machine that a guest needs and can use."""
     mirror, security = debian_mirrors(sources)
     index = pip_index(environment, pip_configs)
 
@@ -96,7 +96,7 @@ def offer(
         value = environment.get(name) or environment.get(name.upper()) or ""
         return value if name == "no_proxy" or reachable(value) else ""
 
-    return Offered(
+    return Mirrors(
         apt_mirror=mirror if mirror not in STOCK_MIRRORS and reachable(mirror) else "",
         apt_security_mirror=(
             security if security not in STOCK_SECURITY and reachable(security) else ""
@@ -110,21 +110,21 @@ def offer(
     )
 
 
-def toml(offered: Offered) -> str:
-    """The file's text; JSON's strings are TOML's too."""
+def toml(mirrors: Mirrors) -> str:
+    """The text of the file. JSON strings are valid TOML strings."""
     lines = [
-        "# How this machine reaches package mirrors. A server of the lab needs the same:",
-        "# give these to the launcher. An empty value means that the guest's default does.",
+        "# Package mirrors, proxies and certificates that servers of the lab need.",
+        "# The launcher passes them on. If a value is empty, the server uses its default.",
     ]
-    lines += [f"{name} = {json.dumps(value)}" for name, value in vars(offered).items()]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in vars(mirrors).items()]
     return "\n".join(lines) + "\n"
 
 
 def _private_authorities(environment: Mapping[str, str], folder: Path) -> str:
-    """The bundle of authorities that guests must trust too, '' when Debian's own do.
+    """The bundle of certificate authorities that guests must trust, '' if Debian's are enough.
 
-    Only what was added to this machine counts: files under /usr/local, a bundle that the
-    environment names elsewhere, or entries of the system's bundle that no package brought.
+    It has what was added to this machine: a bundle that the environment names, files under
+    /usr/local, or entries of the system's bundle that belong to no package.
     """
     named = environment.get("SSL_CERT_FILE") or environment.get("REQUESTS_CA_BUNDLE") or ""
     if named and Path(named).is_file() and Path(named).resolve() != SYSTEM_CA.resolve():
@@ -145,7 +145,7 @@ def certificates(text: str) -> list[str]:
 
 
 def _unpackaged(bundle: Path) -> list[str]:
-    """Certificates in the system's bundle that the ca-certificates package does not have."""
+    """Certificates in the system's bundle that are not in the ca-certificates package."""
     packaged = Path("/usr/share/ca-certificates")
     if not bundle.exists() or not packaged.is_dir():
         return []
@@ -158,7 +158,7 @@ def _unpackaged(bundle: Path) -> list[str]:
 
 
 def apt_sources() -> list[str]:
-    """The texts of this machine's package sources."""
+    """The contents of this machine's package sources."""
     return [
         path.read_text()
         for place in SOURCES
@@ -168,20 +168,20 @@ def apt_sources() -> list[str]:
 
 
 def apt_proxy() -> str:
-    asked = subprocess.run(
+    configured = subprocess.run(
         ["apt-config", "dump", "--format=%v", "Acquire::http::Proxy"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip()
+    return configured.stdout.strip()
 
 
-def gather(folder: Path) -> Offered:
-    """Read this machine."""
+def gather(folder: Path) -> Mirrors:
+    """Read the settings of this machine."""
     environment = host_environment()
     configs = [path.expanduser() for path in PIP_FILES]
-    return offer(
+    return select(
         environment,
         apt_sources(),
         [path.read_text() for path in configs if path.exists()],

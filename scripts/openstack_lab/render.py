@@ -1,4 +1,4 @@
-"""Writing the lab's config files from their templates; private, and only when they change."""
+"""Writes the lab's config files from templates, if they have changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from openstack_lab.lab import FAKE_HOST, HOST, Lab, write_private
 from openstack_lab.layout import TEMPLATES
 from openstack_lab.services.database import DATABASES
 
-# Folder under config/ -> its files, each from the template of the same name.
+# Folder in config/ -> its files, each from the template of the same name.
 FILES = {
     "system": ("hosts", "resolv.conf"),
     "mysql": ("mariadb.cnf", "init.sql"),
@@ -30,15 +30,15 @@ FILES = {
     "nova-compute-fake": ("nova-compute.conf",),
     "libvirt": ("libvirtd.conf", "qemu.conf"),
 }
-# What the packages bring, next to our own files.
+# Files from the Python packages, copied as they are.
 SHIPPED = {
     "glance": ("glance/glance-api-paste.ini",),
     "neutron": ("neutron/api-paste.ini",),
     "nova": ("nova/api-paste.ini",),
 }
-# Folders whose daemon is not root, and its user.
+# Folder -> the user of its daemon, if that is not root.
 OWNERS = {"mysql": "mysql", "rabbitmq": "rabbitmq"}
-# Not secret, and read by whoever looks a name up.
+# Without secrets, and readable for every process that resolves names.
 PUBLIC = ("system",)
 DATA_FOLDERS = (
     "glance/images",
@@ -56,7 +56,7 @@ DATA_FOLDERS = (
 
 
 def render_all(lab: Lab) -> None:
-    """Bring the config folder up to date."""
+    """Update the config folder."""
     import jinja2
 
     layout = lab.layout
@@ -84,13 +84,13 @@ def render_all(lab: Lab) -> None:
         for source in SHIPPED.get(folder, ()):
             origin = layout.venv / "etc" / source
             write_private(layout.conf(folder) / origin.name, origin.read_text())
-        _hand_over(layout.conf(folder), OWNERS.get(folder, "root"), folder in PUBLIC)
+        _set_owner(layout.conf(folder), OWNERS.get(folder, "root"), folder in PUBLIC)
     libvirt = layout.data("system") / "etc-libvirt"
     libvirt.mkdir(parents=True, exist_ok=True)
     shutil.copy(layout.conf("libvirt") / "qemu.conf", libvirt / "qemu.conf")
 
 
-def _hand_over(folder: Path, owner: str, public: bool) -> None:
+def _set_owner(folder: Path, owner: str, public: bool) -> None:
     folder.chmod(0o755 if public else 0o700)
     for path in (folder, *folder.iterdir()):
         shutil.chown(path, owner, owner)

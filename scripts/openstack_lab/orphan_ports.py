@@ -1,7 +1,7 @@
-"""Removes switch ports that a former Open vSwitch left in the networks' namespaces.
+"""Removes ports that a previous Open vSwitch left in the namespaces of networks.
 
-A tap outlives the switch that made it. Neutron's agents find it by its name, believe that
-it is plugged, and the network stays dead; without it they plug a new one.
+A tap device outlives the switch that created it. Neutron's agents find it by name and use it
+although no packets pass. Without it, they create a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NAMESPACES = Path("/run/netns")
 
 
 def orphans(links: list[dict[str, Any]]) -> list[str]:
-    """Of what `ip -details -json link` tells: the taps that no process holds any more."""
+    """The taps in the output of `ip -details -json link` that no process has open."""
     return [
         link["ifname"]
         for link in links

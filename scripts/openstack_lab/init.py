@@ -1,6 +1,6 @@
-"""First steps of process 1 inside the lab's namespaces: mounts of its own, then supervise.
+"""Process 1 of the lab: mounts its own /proc, /sys, /run and /dev, then becomes the supervisor.
 
-Nothing that is mounted here is seen outside, and all of it goes with the last process.
+The mounts are invisible outside the namespaces, and end with the last process.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from openstack_lab import supervisor
 
-# Name, major and minor number: what the daemons and QEMU use. /dev/kvm is left out on
-# purpose: where it is there but hangs, libvirt probes QEMU for a minute at each guest.
+# Name -> major and minor number of the devices that the daemons and QEMU use. Without /dev/kvm:
+# where guests hang in it, libvirt would probe QEMU for a minute per guest.
 DEVICES = {
     "null": (1, 3),
     "zero": (1, 5),
@@ -35,7 +35,7 @@ def mount(*arguments: str) -> None:
 
 
 def prepare(plan: dict[str, dict[str, str]], hostname: str) -> None:
-    """Give this namespace its own /proc, /sys, /run and /dev, and the lab's files over some."""
+    """Mount /proc, /sys, /run and /dev, and the lab's files over some of the system's."""
     socket.sethostname(hostname)
     files = {os.path.realpath(target): source for target, source in plan["files"].items()}
     mount("-t", "proc", "proc", "/proc")
@@ -43,7 +43,7 @@ def prepare(plan: dict[str, dict[str, str]], hostname: str) -> None:
     mount("-t", "tmpfs", "-o", "mode=755", "lab-run", "/run")
     for name in RUN_FOLDERS:
         (Path("/run") / name).mkdir()
-    _devices()
+    _mount_devices()
     for target, source in plan["folders"].items():
         if Path(target).is_dir():
             mount("--bind", source, target)
@@ -55,8 +55,8 @@ def prepare(plan: dict[str, dict[str, str]], hostname: str) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def _devices() -> None:
-    """A /dev with the few nodes that are needed."""
+def _mount_devices() -> None:
+    """Mount a /dev with the devices that are needed."""
     staging = Path("/run/dev")
     staging.mkdir()
     mount("-t", "tmpfs", "-o", "mode=755", "lab-dev", str(staging))
@@ -75,7 +75,7 @@ def _devices() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m openstack_lab.inside PLAN UNITS SOCKET LOGS MARKERS`."""
+    """`python -m openstack_lab.init PLAN UNITS SOCKET LOGS MARKERS`."""
     plan = json.loads(Path(arguments[0]).read_text())
     prepare({"folders": plan["folders"], "files": plan["files"]}, plan["hostname"])
     supervisor.main(arguments[1:])
