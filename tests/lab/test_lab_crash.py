@@ -24,7 +24,6 @@ FOLDER = Path("/var/lib/stackserve-lab-of-crash-tests")
 NETWORK = "172.24.16.0/22"
 # Nova has over a hundred tables; the migrations after the first one change some of them.
 ENOUGH_TABLES = 60
-SERVER = ("--flavor", "tiny", "--image", "debian-12", "--network", "private")
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def supervisors() -> list[str]:
 
 
 def create_server(cloud: LabCloud, name: str) -> None:
-    made = cloud.openstack("server", "create", *SERVER, "--wait", name, timeout=400)
+    made = cloud.create_server(name, "--wait", timeout=400)
     assert made.code == 0, made.errors
     assert cloud.rows("server", "show", name)["status"] == "ACTIVE"
 
