@@ -1,4 +1,4 @@
-"""predict: values or a CSV file, answered by the model in this process, without a server."""
+"""predict: predictions for values or a CSV file in this process, without a server."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _SETTINGS = {"ignore_unknown_options": True}
 
 @click.command(context_settings=_SETTINGS)
 @click.argument("values", nargs=-1, metavar="[VALUE|NAME=VALUE]...", type=click.UNPROCESSED)
-@click.option("--csv", "source", type=click.File("rb"), help="CSV with headings; - is stdin.")
-@click.option("--output", type=click.File("w"), default="-", help="Where to; with --csv.")
+@click.option("--csv", "source", type=click.File("rb"), help="CSV file with a header; - is stdin.")
+@click.option("--output", type=click.File("w"), default="-", help="Output file for --csv.")
 @model_option
 @registry_option
 @json_option
@@ -44,10 +44,10 @@ def predict(
     registry_path: Path | None,
     as_json: bool,
 ) -> None:
-    """Predict from one row of values, or from each row of a CSV file.
+    """Predict for one row of values, or for each row of a CSV file.
 
-    Values stand in the order of the model's features, or are named: glucose=148 bmi=33.6 ...
-    Give 0 for a measurement that is missing.
+    Give values in the order of the model's features, or by name: glucose=148 bmi=33.6 ...
+    Use 0 for a missing measurement.
     """
     if bool(values) == bool(source):
         raise click.UsageError("Give either values or --csv FILE.")
@@ -58,13 +58,13 @@ def predict(
     if source is None:
         _one(card, named(card, values), Predictor.load(registry, card.version), as_json)
     elif as_json:
-        raise click.UsageError("--csv answers CSV; for JSON use: stream")
+        raise click.UsageError("--csv writes CSV. For JSON, use: stream")
     else:
         _many(card, source, Predictor.load(registry, card.version), output)
 
 
 def named(card: Card, values: tuple[str, ...]) -> dict[str, str]:
-    """Values of the command line by feature."""
+    """The values on the command line, by feature."""
     if all("=" in value for value in values):
         return {name: value for name, _, value in (v.partition("=") for v in values)}
     if len(values) != len(card.features):
@@ -99,7 +99,7 @@ def _one(card: Card, given: dict[str, str], predictor: Predictor, as_json: bool)
 
 
 def _many(card: Card, source: BinaryIO, predictor: Predictor, output: IO[str]) -> None:
-    """The columns are those of a job's result; a row that cannot be answered refuses the table."""
+    """Write the columns of a job's result. One bad row refuses the whole table."""
     from production_server.batch_sizes import LARGEST_BATCH
     from production_server.jobs.intake import Body, Limits, chunks
     from production_server.jobs.ledger import Ledger

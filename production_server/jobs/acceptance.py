@@ -1,4 +1,4 @@
-"""From an upload to an accepted job: all of it, or nothing."""
+"""From an upload to an accepted job: the whole upload or nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from production_server.model.card import Card
 
 @dataclass(frozen=True)
 class Upload:
-    """One request to make a job."""
+    """A request to create a job."""
 
     body: Body
     media: Media
@@ -23,11 +23,10 @@ class Upload:
 
 
 def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) -> Job:
-    """The job made from an upload; or, when its Idempotency-Key is known, the job made before.
+    """The job made from an upload, or the earlier job with the same Idempotency-Key.
 
-    Chunks are staged while the body arrives, in a job that nobody sees. If anything goes wrong
-    (bad rows, a client that goes away) the staged job is dropped; if this process dies, the
-    recorder drops it later.
+    Chunks are staged in a hidden job while the body arrives. If anything goes wrong (bad rows, a
+    lost connection), the staged job is deleted; if this process dies, the recorder deletes it.
     """
     known = store.with_key(upload.key)
     if known is not None:
@@ -65,5 +64,5 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
 
 
 def answer_of(card: Card) -> dict[str, Any]:
-    """What is needed to read this card's outputs later, when its version may be gone."""
+    """What reading this card's outputs takes, even after its version is deleted."""
     return {"model": card.name, "kind": card.kind, **asdict(card.output)}

@@ -1,8 +1,8 @@
-"""The result of a job as a stream of CSV or JSON, a few chunks in memory at a time.
+"""The result of a job as a stream of CSV or JSON, with a few chunks in memory at a time.
 
-Every row of the upload is there, in its order, numbered from 0: a row of a failed chunk has the
-reason instead of an answer. A million rows are written, so each line is one format operation with
-a template made beforehand for each label.
+It has every row of the upload, in order, numbered from 0. A row of a failed chunk has the reason
+instead of a prediction. Results have up to a million rows, so each line is one format operation
+with a template made beforehand for each label.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def csv_header(output: Output) -> list[str]:
 
 
 def csv_templates(output: Output, end: str) -> list[str]:
-    """For each label, the line of a row that was given it."""
+    """For each label, the line of a row with that label."""
     return [
         ",".join(["%d", *(NUMBER_FORMAT if cell == NUMBER else _cell(cell) for cell in cells)])
         + end
@@ -48,7 +48,7 @@ def csv_templates(output: Output, end: str) -> list[str]:
 
 
 def json_templates(output: Output) -> list[str]:
-    """The same for JSON, with the names that POST /predict uses."""
+    """The same for JSON, with the member names of POST /predict."""
     return [
         '{"row": %d, '
         + _literal(json.dumps(members)[1:]).replace(json.dumps(NUMBER), NUMBER_FORMAT)
@@ -72,7 +72,7 @@ def csv_line(cells: list[Any]) -> str:
 
 
 def as_csv(store: Store, job: Job) -> Iterator[bytes]:
-    """Header, then a line a row."""
+    """A header, then one line per row."""
     output = output_of(job.answer)
     names = [*csv_header(output), "error"]
     templates = csv_templates(output, ",\n")
@@ -89,7 +89,7 @@ def as_csv(store: Store, job: Job) -> Iterator[bytes]:
 
 
 def as_json(store: Store, job: Job) -> Iterator[bytes]:
-    """One object; its `predictions` hold an object a row."""
+    """One object. Its `predictions` are one object per row."""
     output = output_of(job.answer)
     templates = json_templates(output)
     head = {"job": job.id, "model": job.answer["model"], "version": job.version, "rows": job.rows}
@@ -139,7 +139,7 @@ def _parts(store: Store, job: Job) -> Iterator[Part]:
     while number < job.chunks:
         parts = store.parts(job.id, number, PARTS_AT_ONCE)
         if not parts:
-            # The answer has begun: breaking it off is the only honest way to say so.
+            # The response has begun: only breaking it off can report this.
             raise StoreError(f"job {job.id} was removed while its result was being read")
         yield from parts
         number = parts[-1].number + 1

@@ -1,7 +1,7 @@
-"""The card of a model version: what goes in, what comes out, how good it is.
+"""The card of a model version: its inputs, its output and its quality.
 
-A card is the one description that the page, the API's validation, the sample cohort and the
-registry are made from. It is plain data (card.json): reading it needs neither Keras nor the model.
+The page, the API's validation, the sample cohort and the registry all follow the card. It is plain
+data (card.json): reading it needs neither Keras nor the model.
 """
 
 from __future__ import annotations
@@ -28,16 +28,20 @@ class Feature(Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
     label: Annotated[str, Field(max_length=100)] = ""
     unit: Annotated[str, Field(max_length=40)] = ""
-    low: float = Field(description="below this a value is implausible: answered with a warning")
-    high: float = Field(description="above this a value is implausible: answered with a warning")
+    low: float = Field(description="a lower value is implausible: the answer carries a warning")
+    high: float = Field(description="a higher value is implausible: the answer carries a warning")
     default: float
-    minimum: float | None = Field(None, description="below this a value is impossible: refused")
-    maximum: float | None = Field(None, description="above this a value is impossible: refused")
+    minimum: float | None = Field(
+        None, description="a lower value is impossible: the row is refused"
+    )
+    maximum: float | None = Field(
+        None, description="a higher value is impossible: the row is refused"
+    )
     zero_is_missing: bool = False
     decimals: Annotated[int, Field(ge=0, le=9)] = Field(
-        0, description="digits after the point that the measurement is given with"
+        0, description="decimal places of the measurement"
     )
-    aliases: list[str] = Field([], description="other headings that a CSV may have for it")
+    aliases: list[str] = Field([], description="other column names for it in a CSV file")
 
     @model_validator(mode="after")
     def _ordered(self) -> Feature:
@@ -71,7 +75,7 @@ class CohortGroup(Part):
 
 
 class Cohort(Part):
-    """What synthetic rows are drawn from: class-conditional summaries, no row of the data."""
+    """The source of synthetic rows: summary statistics by class, without any row of the data."""
 
     levels: list[float] = Field(description="probabilities of the quantiles")
     groups: list[CohortGroup]
@@ -81,17 +85,17 @@ class Card(Part):
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
     version: Annotated[str, Field(pattern=VERSION_PATTERN, max_length=80)]
     kind: Kind
-    target: str = Field(description="label of what is predicted")
-    outcome: str = Field("outcome", description="heading of the truth in a table")
-    classes: list[str] = Field([], description="binary: negative then positive; regression: none")
-    unit: str = Field("", description="of the answer of a regression")
-    threshold: float = Field(0.5, description="binary: from this probability on it is positive")
+    target: str = Field(description="what the model predicts")
+    outcome: str = Field("outcome", description="column of the true values in a table")
+    classes: list[str] = Field([], description="binary: negative, then positive; regression: none")
+    unit: str = Field("", description="of a regression's values")
+    threshold: float = Field(0.5, description="binary: positive from this probability on")
     features: Annotated[list[Feature], Field(min_length=1)]
     metrics: Metrics | None = None
     cohort: Cohort | None = None
     data_sha256: str = ""
     model_sha256: str = ""
-    libs: dict[str, str] = Field({}, description="library versions that made the model")
+    libs: dict[str, str] = Field({}, description="versions of the libraries that made the model")
     backend: str = ""
     created: str = ""
     notes: str = ""
@@ -144,18 +148,18 @@ def is_version(text: str) -> bool:
 
 
 def explain(error: ValidationError) -> str:
-    """The first few problems of a pydantic error as one line a person can act on."""
-    told = []
+    """The first few problems of a pydantic error, in one line."""
+    lines = []
     for problem in error.errors(include_url=False)[:5]:
         where = ".".join(str(part) for part in problem["loc"])
         words = problem["msg"].removeprefix("Value error, ")
-        told.append(f"{where}: {words}" if where else words)
-    more = error.error_count() - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+        lines.append(f"{where}: {words}" if where else words)
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 
 def read_card(path: Path) -> Card:
-    """The card in a file; raises CardError when it is unreadable or breaks the schema."""
+    """The card in a file. Raises CardError if it cannot be read or is not valid."""
     try:
         return Card.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -171,6 +175,6 @@ def read_card(path: Path) -> Card:
 
 
 def card_text(card: Card) -> str:
-    """card.json: a line a key, but long lists of numbers on one line each."""
+    """card.json: one line per key, with long lists of numbers on one line."""
     text = card.model_dump_json(indent=1)
     return re.sub(r"\[[-+\d.eE,\s]+\]", lambda found: re.sub(r"\s+", "", found[0]), text) + "\n"

@@ -1,6 +1,6 @@
-"""The features file: what a person writes to describe a model or a table to train on.
+"""The features file, in TOML or JSON: describes a model, or a table to train on.
 
-TOML or JSON. `diabetes.toml` beside this module is the one that ships, and an example.
+`diabetes.toml`, beside this module, describes the shipped model and serves as an example.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _MOST_BYTES = 1_000_000
 
 
 class Description(Part):
-    """The part of a card that only a person can know."""
+    """The part of a card that a person writes."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN, max_length=64)]
     kind: Kind
-    target: Annotated[str, Field(description="label of what is predicted")]
-    outcome: str = Field("outcome", description="heading of the truth in a table")
-    classes: list[str] = Field([], description="binary: negative then positive")
+    target: Annotated[str, Field(description="what the model predicts")]
+    outcome: str = Field("outcome", description="column of the true values in a table")
+    classes: list[str] = Field([], description="binary: negative, then positive")
     unit: str = ""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     notes: str = ""
     features: Annotated[list[Feature], Field(min_length=1)]
 
     def card(self) -> Card:
-        """A card without anything measured; its version is provisional."""
+        """A card without measurements. Its version is provisional."""
         try:
             return Card.model_validate({**self.model_dump(), "version": f"{self.name}-1"})
         except ValidationError as error:
@@ -46,7 +46,7 @@ class Description(Part):
 
 
 def read_description(path: Path) -> Description:
-    """The description in a .toml or .json file; CardError says which key is wrong."""
+    """The description in a .toml or .json file. Raises CardError with the key that is wrong."""
     remedy = f"See {DIABETES.name} in production_server/model for a complete example."
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -66,5 +66,5 @@ def read_description(path: Path) -> Description:
         raise CardError(
             f"the features file {path} is neither TOML nor JSON: {error}", remedy
         ) from error
-    description.card()  # what must hold between the keys is checked now, not at the end of a run
+    description.card()  # rules between keys are checked now, not at the end of a run
     return description

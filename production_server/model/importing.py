@@ -1,4 +1,4 @@
-"""Bringing in a model that was made elsewhere, with a features file that describes it."""
+"""Importing a model made elsewhere, with a features file that describes it."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ def read_model(path: Path, weights: Path | None = None) -> keras.Model:
     """A model from .keras, from .h5, or from model.json and model.h5."""
     for given in filter(None, (path, weights)):
         if not given.is_file():
-            raise ModelError(f"there is no file {given}", "Give the path of the model's file.")
+            raise ModelError(
+                f"the file {given} does not exist", "Give the path of the model's file."
+            )
     suffix = path.suffix.lower()
     if weights is not None and suffix != ".json":
         raise ModelError(
-            f"a file of weights goes with model.json, not with {path.name}",
-            "Give model.json first, then model.h5; a .keras or .h5 file stands alone.",
+            f"a weights file belongs to a model.json, not to {path.name}",
+            "Give model.json first, then model.h5. A .keras or .h5 file needs no weights file.",
         )
     # Keras 2.12 wrote HDF5 whatever the name said.
     if suffix in _HDF5 or (suffix == ".keras" and legacy.is_hdf5(path)):
@@ -51,7 +53,7 @@ def read_model(path: Path, weights: Path | None = None) -> keras.Model:
             f"{path} describes a model without its weights", "Give model.json and model.h5."
         )
     raise ModelError(
-        f"{path} is no kind of model file that can be imported",
+        f"{path} is not a model file that can be imported",
         "Give .keras, .h5, model.json and model.h5, or an exported .tar.",
     )
 
@@ -65,7 +67,7 @@ def add_model(
     table: Table | None = None,
     activate: bool = False,
 ) -> Card:
-    """Check a model against its card, save it, check the saved file, and keep it as a version."""
+    """Check a model against its card, save it, check the saved file and register a version."""
     model = kerasfiles.one_input(model)
     predictor = Predictor.of(model, card)
     rows = probe(card)
@@ -77,8 +79,8 @@ def add_model(
     off = float(np.abs(again - answers).max())
     if off > _TOLERANCE:
         raise ModelError(
-            f"the saved model answers differently, by up to {off:g}",
-            "A layer does not save what it learnt; save the model again with the newest Keras.",
+            f"the saved model predicts differently, by up to {off:g}",
+            "A layer does not save its weights. Save the model again with the latest Keras.",
         )
     if not card.created:
         card = card.model_copy(update=provenance())
@@ -88,7 +90,7 @@ def add_model(
 
 
 def check_folder(folder: Path) -> None:
-    """ModelError when a version folder from elsewhere cannot be served."""
+    """Raise ModelError if a version folder from elsewhere cannot be served."""
     card = read_card(folder / CARD_FILE)
     path = folder / MODEL_FILE
     refuse_changed(path, card)
@@ -96,30 +98,30 @@ def check_folder(folder: Path) -> None:
 
 
 def probe(card: Card) -> NDArray[np.float32]:
-    """Rows in the plausible range, the defaults first."""
+    """Rows in the plausible range: the defaults, then random ones."""
     drawn = [row for row, _ in cohort.sample(card, _PROBED, seed=1)]
     default = {feature.name: feature.default for feature in card.features}
     return np.array([list(row.values()) for row in (default, *drawn)], np.float32)
 
 
 def refuse_misfit(card: Card, answers: NDArray[np.float32]) -> None:
-    """ModelError when answers cannot be what the card says that they are."""
+    """Raise ModelError if predictions contradict the card."""
     if not np.isfinite(answers).all():
         raise ModelError(
-            "the model answers NaN or infinity to plausible rows",
+            "the model predicts NaN or infinity for plausible rows",
             "Check low, high and default in the features file, and the model's weights.",
         )
     card.output.check_answers(answers)
 
 
 def measured(card: Card, predictor: Predictor, table: Table) -> Metrics:
-    """How good a model is on a table with known outcomes."""
+    """The quality of a model on a table with known outcomes."""
     answers = predictor.predict(table.rows.astype(np.float32)).astype(np.float64)
     return card.output.measure(table.truth, answers)
 
 
 def described(card: Card, predictor: Predictor, table: Table) -> dict[str, object]:
-    """What a table with known outcomes adds to the card: metrics, and a cohort like it."""
+    """What a table with known outcomes adds to the card: metrics and a cohort."""
     groups: list[tuple[str | None, NDArray[np.bool_]]] = [
         (label, table.truth == index) for index, label in enumerate(card.classes)
     ]

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Part(BaseModel):
-    """A piece of the card: unknown keys are refused, values never change."""
+    """A part of the card. Unknown keys are refused, and values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -27,16 +27,16 @@ class RocPoint(Part):
 
 
 class HeldOut(Part):
-    """Truth (class index, or value) and answer of each held-out row; no inputs are kept."""
+    """True class or value, and prediction, of each held-out row; inputs are not kept."""
 
     truth: list[float]
     probability: list[float] | list[list[float]] = Field(
-        description="binary: of the positive class; multiclass: one a class; regression: the value"
+        description="binary: of the positive class; multiclass: per class; regression: the value"
     )
 
 
 class CrossValidation(Part):
-    """Mean over the folds, of the model and of a logistic regression on the very same folds."""
+    """Means over the folds, for the model and for a logistic regression on the same folds."""
 
     folds: int
     auc: float
@@ -46,7 +46,7 @@ class CrossValidation(Part):
 
 
 class Metrics(Part):
-    """How good the model is on rows it has not seen; fields that its kind lacks are null."""
+    """Quality on rows that the model has not seen. Metrics that its kind lacks are null."""
 
     rows_train: int
     rows_test: int
@@ -57,7 +57,7 @@ class Metrics(Part):
     mae: float | None = None
     rmse: float | None = None
     r2: float | None = None
-    confusion: list[list[int]] = Field([], description="row: truth, column: answer")
+    confusion: list[list[int]] = Field([], description="row: true class, column: predicted class")
     calibration: list[CalibrationBin] = Field([])
     roc: list[RocPoint] = Field([])
     held_out: HeldOut | None = None

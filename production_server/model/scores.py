@@ -1,4 +1,4 @@
-"""How good answers are: pure functions from truth and answers to numbers."""
+"""The quality of predictions: pure functions from true and predicted values to numbers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from production_server.model.metrics import CalibrationBin, HeldOut, RocPoint
 
 Array = NDArray[np.float64]
 _MOST_ROC_POINTS = 400
-_MOST_HELD_OUT = 5000  # keeps a card of a large data set readable and quick to load
+_MOST_HELD_OUT = 5000  # keeps the card of a large data set readable and quick to load
 _EPSILON = 1e-7
 
 
 def roc_auc(truth: Array, score: Array) -> float:
-    """Chance that a random positive scores above a random negative; ties count half."""
+    """The chance that a random positive scores above a random negative. Ties count half."""
     positives = int(truth.sum())
     negatives = len(truth) - positives
     if not positives or not negatives:
@@ -28,7 +28,7 @@ def roc_auc(truth: Array, score: Array) -> float:
 
 
 def roc_points(truth: Array, score: Array) -> list[RocPoint]:
-    """The curve from (0, 0) to (1, 1), a point a distinct score, thinned when there are many."""
+    """The curve from (0, 0) to (1, 1), one point per distinct score, thinned if there are many."""
     order = np.argsort(-score, kind="stable")
     last_of_tie = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
     hits = np.cumsum(truth[order])[last_of_tie]
@@ -46,7 +46,7 @@ def roc_points(truth: Array, score: Array) -> list[RocPoint]:
 
 
 def calibration(truth: Array, probability: Array, bins: int = 10) -> list[CalibrationBin]:
-    """Predicted against observed in equal bins of probability; empty bins are left out."""
+    """Predicted against observed in equal bins of probability, without the empty bins."""
     place = np.minimum((probability * bins).astype(int), bins - 1)
     return [
         CalibrationBin(
@@ -62,7 +62,7 @@ def calibration(truth: Array, probability: Array, bins: int = 10) -> list[Calibr
 
 
 def confusion(truth: Array, answer: NDArray[Any], classes: int) -> list[list[int]]:
-    """Counts: row the truth, column the answer."""
+    """Counts by true class (row) and predicted class (column)."""
     places = truth.astype(np.int64) * classes + answer
     counts = np.bincount(places, minlength=classes * classes)
     table: list[list[int]] = counts.reshape(classes, classes).tolist()

@@ -1,7 +1,7 @@
 """Training: a table in, a network and its card out.
 
-The held-out rows are put aside first and seen by nothing until the end. Cross-validation, search
-and early stopping happen among the others.
+The held-out rows are set aside first and stay unused until the end. Cross-validation, search and
+early stopping use the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _FEWEST_OF_A_CLASS = 25  # so that every split of every fold has some
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with its card; the card's hash of the file is filled in by the registry."""
+    """A network with its card. The registry adds the hash of the model file."""
 
     model: keras.Model
     card: Card
@@ -66,7 +66,7 @@ def train(
     search: bool = False,
     say: Say = lambda line: None,
 ) -> Trained:
-    """Train a binary classifier; the same table and seed give the same model."""
+    """Train a binary classifier. The same table and seed give the same model."""
     _refuse_unfit(table, card)
     zero_is_missing = np.array([feature.zero_is_missing for feature in card.features])
     aside = folds.held_out(table.truth, _HELD_OUT, seed)
@@ -78,7 +78,7 @@ def train(
         recipe = best_recipe(
             rows, truth, zero_is_missing, fold_count=fold_count, seed=seed, say=say
         )
-    # On all rows: nothing is chosen by this figure, so nothing of the held-out rows leaks.
+    # On all rows: this figure decides nothing, so the held-out rows do not leak.
     validation = cross_validate(
         table.rows, table.truth, zero_is_missing, recipe, fold_count=fold_count, seed=seed
     )
@@ -114,7 +114,7 @@ def best_recipe(
     seed: int,
     say: Say,
 ) -> Recipe:
-    """The recipe of the small grid with the best cross-validated ROC AUC."""
+    """The recipe in the small grid with the best cross-validated ROC AUC."""
     results = {}
     for recipe in SEARCH:
         result = cross_validate(
@@ -143,7 +143,7 @@ def cross_validate(
     fold_count: int,
     seed: int,
 ) -> CrossValidation:
-    """ROC AUC on each fold, of a network that did not see it and of the baseline likewise."""
+    """ROC AUC on each fold, for a network and a baseline that have not seen it."""
     fold = folds.stratified(truth, fold_count, seed)
     network, baseline = [], []
     for number in range(fold_count):
@@ -165,7 +165,7 @@ def cross_validate(
 def fit(
     rows: Array, truth: Array, zero_is_missing: NDArray[np.bool_], recipe: Recipe, seed: int
 ) -> keras.Model:
-    """One network, stopped when rows that it does not learn from stop getting better."""
+    """One network, stopped when validation rows stop improving."""
     keras = keras_module()
     keras.utils.set_random_seed(seed)
     watched = folds.stratified(truth, _STOPPING_FOLDS, seed + 1) == 0
@@ -188,7 +188,7 @@ def fit(
 
 
 def rival_auc(registry: Registry, trained: Trained, table: Table) -> tuple[str, float] | None:
-    """The active version and its ROC AUC on the same held-out rows, if it can be compared."""
+    """The active version and its ROC AUC on the same held-out rows, if they can be compared."""
     try:
         rival = registry.card(registry.active())
     except RegistryError:
@@ -204,25 +204,25 @@ def rival_auc(registry: Registry, trained: Trained, table: Table) -> tuple[str, 
 def refuse_worse(
     new: float, *, floor: float, active: tuple[str, float] | None, slack: float = 0.005
 ) -> None:
-    """The gate: ModelError when a held-out ROC AUC is under the floor or under the active one's.
+    """Raise ModelError if a held-out ROC AUC is below the floor or worse than the active version's.
 
-    `slack` lets pass what another processor's rounding can change.
+    `slack` allows for rounding on another processor.
     """
-    remedy = "Improve the data or the recipe, or keep it all the same with --force."
+    remedy = "Improve the data or the recipe, or keep the model anyway with --force."
     if new < floor:
         raise ModelError(
-            f"held-out ROC AUC {new:.4f} is under the threshold {floor:.4f}: not kept", remedy
+            f"held-out ROC AUC {new:.4f} is below the threshold {floor:.4f}: model not kept", remedy
         )
     if active is not None and new < active[1] - slack:
         raise ModelError(
-            f"held-out ROC AUC {new:.4f} is worse than {active[1]:.4f}, which the active "
-            f"{active[0]} has on the same rows: not kept",
+            f"held-out ROC AUC {new:.4f} is worse than {active[1]:.4f}, the figure of the active "
+            f"{active[0]} on the same rows: model not kept",
             remedy,
         )
 
 
 def provenance() -> dict[str, object]:
-    """What made a model: libraries, backend and time."""
+    """How a model was made: libraries, backend and time."""
     keras = keras_module()
     backend = keras.config.backend()
     libs = {"python": platform.python_version()}
@@ -238,13 +238,13 @@ def provenance() -> dict[str, object]:
 def _refuse_unfit(table: Table, card: Card) -> None:
     if card.kind != Binary.kind:
         raise ModelError(
-            f"training makes binary classifiers; {card.name} is {card.kind}",
-            f"Train it with Keras, then: {COMMAND} models import",
+            f"only binary classifiers can be trained here; {card.name} is {card.kind}",
+            f"Train it with Keras, then run: {COMMAND} models import",
         )
     counts = [int((table.truth == label).sum()) for label in (0, 1)]
     if min(counts) < _FEWEST_OF_A_CLASS:
         raise DataError(
             f"the data has {counts[0]} negative and {counts[1]} positive rows; "
             f"at least {_FEWEST_OF_A_CLASS} of each are needed",
-            "Give more rows.",
+            "Add rows.",
         )

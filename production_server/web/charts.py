@@ -78,7 +78,7 @@ def roc_chart(points: Sequence[tuple[float, float]], auc: float | None) -> Marku
 
 
 def calibration_chart(bins: Sequence[Bin]) -> Markup:
-    """Predicted against observed: one dot per bin, its area proportional to the cases in it."""
+    """Predicted against observed: a dot per bin, sized by its number of cases."""
     height = TOP + PLOT + BOTTOM
     x, y = _scale(0, 1, LEFT, LEFT + PLOT), _scale(0, 1, TOP + PLOT, TOP)
     filled = sorted((b for b in bins if b.count > 0), key=lambda b: b.predicted)
@@ -106,7 +106,7 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
 
 
 def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str) -> Markup:
-    """Held-out values against predictions, for a regression model."""
+    """Predicted against actual values of held-out cases, for a model that predicts values."""
     height = TOP + PLOT + BOTTOM
     values = [*truth, *predicted] or [0.0, 1.0]
     ticks = value_ticks(min(values), max(values))
@@ -127,13 +127,13 @@ def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str)
     suffix = f" ({unit})" if unit else ""
     return _svg(
         height,
-        f"Truth against prediction of {len(dots)} held-out cases",
+        f"Actual against predicted values of {len(dots)} held-out cases",
         [
             f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>',
             _line(LEFT, TOP + PLOT, LEFT + PLOT, TOP, "dash"),
             *marks,
             *dots,
-            _axis_titles("Truth" + suffix, "Predicted" + suffix, height),
+            _axis_titles("Actual" + suffix, "Predicted" + suffix, height),
         ],
     )
 

@@ -1,4 +1,4 @@
-"""The form and its answer as the templates draw them: card and values in, words and numbers out."""
+"""The form and its answer, ready for the templates: card and values in, words and numbers out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMA = " Write decimals with a point."
 
 @dataclass(frozen=True)
 class Field:
-    """One input of the form as the template draws it."""
+    """One input of the form."""
 
     name: str
     label: str
@@ -36,7 +36,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Answer:
-    """The model's answer to the form as the template draws it."""
+    """The answer to the form."""
 
     sentence: str
     prediction: dict[str, Any]
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why there is no answer: one sentence, and the fields to put right."""
+    """Why there is no answer: one sentence, and the fields to correct."""
 
     text: str
     fields: list[Field] = field(default_factory=list)
@@ -70,13 +70,13 @@ def make_fields(
 def make_field(
     feature: Feature, submitted: Mapping[str, str] | None, error: FieldProblem | None
 ) -> Field:
-    """The input with what was typed, or the default; with what is wrong about it, if anything."""
+    """The input with the submitted value or the default, and its problem if it has one."""
     default = f"{feature.default:.{feature.decimals}f}"
     value = default if submitted is None else submitted.get(feature.name, "")
     label, _, how = feature.title.partition(", ")
     wrong = ""
     if error:
-        # It stands between label and hint: the name and the range would be said twice.
+        # The label and the hint already show the name and the range.
         wrong = sentence(error.detail.removeprefix(error.field).strip())
         wrong += COMMA if "," in value else ""
     return Field(
@@ -97,23 +97,23 @@ def sentence(words: str) -> str:
 
 
 def short(label: str) -> str:
-    """Glucose of "Glucose, 2 h after an oral load"; the rest is told in small print."""
+    """ "Glucose" of "Glucose, 2 h after an oral load"; the rest is shown in small print."""
     return label.partition(", ")[0]
 
 
 def hint(feature: Feature) -> str:
-    """Between which values it is plausible, and what a zero stands for."""
+    """The plausible range, and what a zero means."""
     words = f"Plausible: {number(feature.low)} to {number(feature.high)}"
     return words + (", 0 if not measured" if feature.zero_is_missing else "")
 
 
 def keypad(feature: Feature) -> str:
-    """The phone's keypad; the numeric ones have no minus sign."""
+    """The keypad of a phone. The numeric ones have no minus sign."""
     return "decimal" if feature.minimum is not None and feature.minimum >= 0 else ""
 
 
 def make_answer(card: Card, outputs: Sequence[float], odd: Warnings) -> Answer:
-    """The outputs as a sentence and as what the template draws; page.js says the same."""
+    """The answer in words and numbers. page.js writes the same sentence."""
     output = card.output
     prediction = output.prediction(outputs)
     words = write(output.verdicts()[output.choose(outputs)], prediction)
@@ -126,7 +126,7 @@ def verdicts(output: Output) -> str:
 
 
 def span(card: Card) -> tuple[float, float] | None:
-    """The lowest and highest truth among the test cases of a model that answers with a value."""
+    """The lowest and highest true value among the test cases of a model that predicts values."""
     if card.output.probabilities or card.metrics is None or card.metrics.held_out is None:
         return None
     truth = card.metrics.held_out.truth

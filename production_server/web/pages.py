@@ -39,8 +39,8 @@ from production_server.web.services import Pinned, Services
 from production_server.web.showcase import COHORT_SEED, SAMPLE_ROWS, Sheet, Showcase
 
 DISCLAIMER = (
-    "It shows how a model is served. Its answers are statistics, not findings: "
-    "base no decision about a person on them."
+    "It shows how to serve a model. Its predictions are statistics, not diagnoses: "
+    "do not base decisions about people on them."
 )
 
 
@@ -175,7 +175,7 @@ def document(
         "model": card.name,
         "version": card.version,
         "synthetic": True,
-        "disclaimer": f"A demonstration, no medical device. {DISCLAIMER}",
+        "disclaimer": f"A demonstration, not a medical device. {DISCLAIMER}",
         "card": card.model_dump(mode="json", exclude={"metrics", "cohort"}),
         "metrics": card.metrics.model_dump(mode="json") if card.metrics else None,
         "cohort": [

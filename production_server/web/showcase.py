@@ -1,6 +1,6 @@
-"""What the page shows of a model besides the form: charts, tiles, and the synthetic cohort.
+"""What the page shows besides the form: charts, tiles and the synthetic cohort.
 
-Made once for each version, at the first request that needs it, and kept for the last few.
+Made once per version, on the first request that needs it, and kept for the last few versions.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from production_server.web import charts
 COHORT_SIZE = 60
 COHORT_SEED = 2026
 SAMPLE_ROWS = 1000
-# A queue that is down lets each try wait for the deadline: one visitor in a while is enough.
+# While the queue is down, each attempt waits for its deadline: retry only this often.
 RETRY_SECONDS = 10.0
-KEPT = 4  # versions; a roll-out looks at two, the rest is for going back
+KEPT = 4  # versions: a roll-out uses two, a roll-back one more
 
 Predict = Callable[[Card, list[list[float]]], Sequence[Sequence[float]]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One synthetic case and the model's answer to it."""
+    """A synthetic case and its prediction."""
 
     row: dict[str, float]
     label: str | None
@@ -47,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Sheet:
-    """All of a version that does not depend on the request."""
+    """What the page shows of a version, whatever the request."""
 
     tiles: list[tuple[str, str, str]] = field(default_factory=list)
     roc: Markup | None = None
@@ -55,12 +55,12 @@ class Sheet:
     scatter: Markup | None = None
     cases: list[Case] = field(default_factory=list)
     cohort_chart: Markup | None = None
-    labelled: bool = False  # the cases were drawn from a class, so truth and answer can differ
+    labelled: bool = False  # the cases were drawn from classes, so the prediction can differ
     why_no_cases: str = ""
 
 
 class Showcase:
-    """The sheets of the versions looked at last; a cohort that failed is tried again later."""
+    """The sheets of the latest versions. A cohort that failed is retried later."""
 
     def __init__(self, predict: Predict, clock: Callable[[], float] = time.monotonic) -> None:
         self._predict = predict
@@ -71,7 +71,7 @@ class Showcase:
 
     def sheet(self, card: Card) -> Sheet:
         key = f"{card.version} {card.model_sha256}"
-        # One request predicts the cohort; those that come meanwhile wait for it.
+        # One request predicts the cohort; concurrent requests wait for it.
         with self._lock:
             if key in self._sheets:
                 self._sheets.move_to_end(key)
@@ -91,7 +91,7 @@ class Showcase:
 
 
 def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
-    """Charts and tiles from the card; the cohort too unless `predict` is None (see `trouble`)."""
+    """Charts and tiles from the card, and the cohort. Without `predict`, `trouble` says why."""
     cases: list[Case] = []
     if predict is not None:
         drawn = cohort.sample(card, COHORT_SIZE, COHORT_SEED)
@@ -101,7 +101,7 @@ def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
             for (row, label), outputs in zip(drawn, answers, strict=True)
         ]
     metrics = card.metrics
-    # A broken model may answer NaN: it has no place on an axis.
+    # A broken model may return NaN, which has no place on an axis.
     placed = [case for case in cases if all(map(math.isfinite, case.outputs))]
     return Sheet(
         tiles=tiles(metrics) if metrics else [],
@@ -111,7 +111,7 @@ def make_sheet(card: Card, predict: Predict | None, trouble: str = "") -> Sheet:
         cases=cases,
         cohort_chart=cohort_chart(card, placed) if placed else None,
         labelled=any(case.label in card.classes for case in cases),
-        why_no_cases=trouble and f"The sample cohort has no predictions just now: {trouble}",
+        why_no_cases=trouble and f"The sample cohort has no predictions right now: {trouble}",
     )
 
 
@@ -127,14 +127,14 @@ def make_case(card: Card, row: dict[str, float], label: str | None, outputs: lis
 
 
 def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
-    """A lane for each label: of the class a case was drawn from, if its class is known."""
+    """A lane per label: the class a case was drawn from, or else the predicted one."""
     output = card.output
     labelled = any(case.label in card.classes for case in cases)
     dots: list[charts.Dot] = []
     for case in cases:
         answered = output.choose(case.outputs)
         lane = card.classes.index(case.label) if labelled and case.label else answered
-        title = f"{case.text}, drawn as {case.label}" if labelled else case.text
+        title = f"{case.text}, drawn from {case.label}" if labelled else case.text
         dots.append(charts.Dot(lane, output.position(case.outputs, lane), answered, title))
     if not output.probabilities:
         values = [dot.x for dot in dots]
@@ -142,7 +142,7 @@ def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
         lanes, label = list(output.labels), f"Predictions of {len(cases)} synthetic cases"
     else:
         ticks = charts.PERCENT_TICKS
-        lanes = [f"{'drawn as' if labelled else 'answered'} {name}" for name in output.labels]
+        lanes = [f"{'drawn from' if labelled else 'predicted'} {name}" for name in output.labels]
         label = f"Predicted probabilities of {len(cases)} synthetic cases, a row for each class"
     return charts.dot_chart(
         dots, lanes, ticks=ticks, axis=output.axis, label=label, mark=output.mark
@@ -150,16 +150,16 @@ def cohort_chart(card: Card, cases: Sequence[Case]) -> Markup:
 
 
 def tiles(metrics: Metrics) -> list[tuple[str, str, str]]:
-    """Name, figure and meaning of each measure that the card holds."""
+    """Name, value and meaning of each metric in the card."""
     crossed = metrics.cross_validation
     known: list[tuple[str, float | None, str, str]] = [
-        ("Accuracy", metrics.accuracy, "%", "answers that were right"),
-        ("ROC AUC", metrics.roc_auc, "", "1 is perfect, 0.5 is guessing"),
+        ("Accuracy", metrics.accuracy, "%", "share of correct predictions"),
+        ("ROC AUC", metrics.roc_auc, "", "1 is perfect, 0.5 is random"),
         ("Brier score", metrics.brier, "", "0 is perfect; lower is better"),
         ("Log loss", metrics.log_loss, "", "lower is better"),
-        ("Mean error", metrics.mae, "", "how far off, on average"),
-        ("RMSE", metrics.rmse, "", "large errors count more"),
-        ("R²", metrics.r2, "", "1 is perfect, 0 is the mean"),
+        ("Mean error", metrics.mae, "", "average distance from the truth"),
+        ("RMSE", metrics.rmse, "", "weighs large errors more"),
+        ("R²", metrics.r2, "", "1 is perfect, 0 is no better than the mean"),
     ]
     shown = [
         (name, f"{value:.1%}" if kind == "%" else f"{value:.3g}", meaning)

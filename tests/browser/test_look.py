@@ -103,13 +103,13 @@ def test_quality_is_drawn_from_the_card(tab: Tab) -> None:
     expect(quality.get_by_text("Accuracy", exact=True)).to_be_visible()
     expect(quality.get_by_role("img", name="ROC curve, area under it")).to_be_visible()
     expect(quality.get_by_role("img", name="Calibration:")).to_be_visible()
-    expect(quality.get_by_role("table")).to_contain_text("Answered diabetes")
+    expect(quality.get_by_role("table")).to_contain_text("Predicted diabetes")
 
 
 def test_the_page_says_what_it_is_not(tab: Tab) -> None:
     for path in ("/", "/predictions"):
         page = tab.open(path)
-        expect(page.get_by_text("no medical device").first).to_be_visible()
+        expect(page.get_by_text("not a medical device").first).to_be_visible()
 
 
 def test_welcome_leads_to_the_form(tab: Tab) -> None:

@@ -54,7 +54,7 @@ def test_one_patient_is_predicted_in_place(tab: Tab, service: str) -> None:
     expect(page.get_by_role("status").filter(has_text="Diabetes:")).to_contain_text(
         f"the probability of diabetes is {round(truth['probability'] * 100)}%, at or above"
     )
-    expect(page.locator("#source")).to_have_text("Answered by diabetes-1")
+    expect(page.locator("#source")).to_have_text("Predicted by diabetes-1")
     assert page.url == f"{service}/predictions"  # no measurement in the address or the history
 
 

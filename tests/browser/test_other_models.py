@@ -142,7 +142,7 @@ def test_three_classes_have_a_cohort_and_no_invented_quality(
     page = open_tab(penguins, PHONE).open()
     expect(page.locator("#cohort .chart circle")).to_have_count(60)
     expect(page.locator("#cohort .chart .lane")).to_have_count(3)
-    expect(page.locator("#quality")).to_contain_text("says nothing about how good it is")
+    expect(page.locator("#quality")).to_contain_text("has no quality figures")
     predict(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
     SHOTS.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def test_the_page_follows_the_model_in_force(open_tab: OpenTab, houses_service: 
         expect(page.locator("#outcome")).to_be_hidden()
         page.reload()
         expect(page.get_by_role("heading", level=1)).to_have_text("Diabetes within five years")
-        expect(page.locator("#cohort .chart .lane").first).to_have_text("drawn as no diabetes")
+        expect(page.locator("#cohort .chart .lane").first).to_have_text("drawn from no diabetes")
     finally:
         activate(houses_service, "houses-1")
 

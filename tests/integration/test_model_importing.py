@@ -324,11 +324,11 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
         read_model(weights)
     with pytest.raises(ModelError, match="without its weights"):
         read_model(description)
-    with pytest.raises(ModelError, match=r"goes with model\.json"):
+    with pytest.raises(ModelError, match=r"belongs to a model\.json"):
         read_model(weights, weights)
-    with pytest.raises(ModelError, match="no kind of model file"):
+    with pytest.raises(ModelError, match="not a model file"):
         read_model(FLOWERS)
-    with pytest.raises(ModelError, match="there is no file"):
+    with pytest.raises(ModelError, match="does not exist"):
         read_model(tmp_path / "nothing.keras")
 
 

@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_network(patients: Path) -> None:
 
 
 def test_a_model_worse_than_the_threshold_is_refused(patients: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="under the threshold"):
+    with pytest.raises(ModelError, match="below the threshold"):
         run("train", "--data", patients, "--folds", 2, "--min-auc", 0.99, "--registry", tmp_path)
     assert Registry(tmp_path).versions() == ["diabetes-1"]
 
@@ -141,7 +141,7 @@ def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: 
         fmt="%g",
     )
     registry = tmp_path / "registry"
-    with pytest.raises(ModelError, match="which the active diabetes-1 has on the same rows"):
+    with pytest.raises(ModelError, match="the figure of the active diabetes-1 on the same rows"):
         run("train", "--data", lied, "--folds", 2, "--min-auc", 0, "--registry", registry)
     assert Registry(registry).versions() == ["diabetes-1"]
 

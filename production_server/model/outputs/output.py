@@ -1,4 +1,4 @@
-"""What every kind of output answers for: its numbers, their words, and how they are drawn.
+"""What a kind of output defines: its numbers, their words, and how they are drawn.
 
 NumPy is imported where it is used: reading a card must not load it.
 """
@@ -130,7 +130,7 @@ class Output(ABC):
 def check_probabilities(kind: str, answers: NDArray[np.float32]) -> None:
     if answers.min() < -_SLACK or answers.max() > 1 + _SLACK:
         raise ModelError(
-            f"the answers of a {kind} model must be probabilities, but they range from "
+            f"the outputs of a {kind} model must be probabilities, but they range from "
             f"{answers.min():g} to {answers.max():g}",
             "Add a sigmoid (binary) or softmax (multiclass) as the last activation.",
         )

@@ -1,5 +1,5 @@
-// The predictions page with JavaScript: answers in place, uploads followed to their end.
-// Without it the form still works: every element filled here is drawn by the server too.
+// The predictions page with JavaScript: answers in place, uploads with progress.
+// Without JavaScript the form still works: the server renders every element that is filled here.
 "use strict";
 const $ = (id) => document.getElementById(id);
 const percent = (p) => p > 0.995 ? ">99%" : p < 0.005 ? "<1%" : `${Math.round(p * 100)}%`;
@@ -11,7 +11,7 @@ const items = (list, texts) => list.replaceChildren(...texts.map((text) => {
 }));
 const problemText = (problem, otherwise) =>
   [problem.detail || problem.title, problem.remedy].filter(Boolean).join(" ") || otherwise;
-const UNREACHED = "The server could not be reached. Look at your connection and try again.";
+const UNREACHED = "The server could not be reached. Check your connection and try again.";
 
 // --- one case ---------------------------------------------------------------------------------
 const form = $("form"), answer = $("answer"), card = answer.dataset;
@@ -31,8 +31,8 @@ const clear = () => {
   $("trouble").replaceChildren();
 };
 
-// A typed value as JSON: the server's reader knows NaN and Infinity, and says what is wrong with
-// them; what is no number at all goes as it was typed, for the same reason.
+// A typed value as JSON. The server accepts NaN and Infinity as tokens and explains why they are
+// refused. A value that is not a number is sent as typed, for the same reason.
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 function token(text) {
   if (/^[+-]?nan$/i.test(text)) return "NaN";
@@ -78,7 +78,7 @@ function showAnswer({ version, predictions: [got] }) {
   }
   items($("warnings"), got.warnings.map((warning) => warning.detail));
   $("verdict").textContent = upper(sentence);
-  $("source").textContent = `Answered by ${version}`;
+  $("source").textContent = `Predicted by ${version}`;
   $("empty").hidden = true;
   $("outcome").hidden = false;
 }
@@ -88,7 +88,7 @@ function showTrouble(problem) {
   for (const error of problem.errors || []) {
     const input = inputs.find((one) => one.name === error.field);
     if (!input) continue;
-    // It stands between label and hint: the name and the range would be said twice.
+    // The label and the hint already show the name and the range.
     const words = upper(error.detail.replace(error.field, "").trim())
       + (input.value.includes(",") ? " Write decimals with a point." : "");
     mark(input, words);
@@ -98,7 +98,7 @@ function showTrouble(problem) {
     wrong.push([link, `: ${words}`]);
   }
   const words = document.createElement("p");
-  words.textContent = !wrong.length ? problemText(problem, "No answer came. Try again.")
+  words.textContent = !wrong.length ? problemText(problem, "No answer arrived. Try again.")
     : wrong.length === 1 ? "One value needs your attention:" : `${wrong.length} values need your attention:`;
   $("trouble").replaceChildren(words);
   if (wrong.length) {
@@ -123,11 +123,11 @@ form.addEventListener("submit", async (event) => {
     const body = await response.json();
     show = !response.ok ? () => showTrouble(body)
       : body.model === card.model ? () => showAnswer(body)
-      : () => showTrouble({ detail: "Another model answers now.", remedy: "Load this page again." });
+      : () => showTrouble({ detail: "The service has switched to another model.", remedy: "Reload this page." });
   } catch {
     show = () => showTrouble({ detail: UNREACHED });
   }
-  if (turn !== asked) return; // A later question is under way: its answer counts.
+  if (turn !== asked) return; // A newer request is under way.
   button.removeAttribute("aria-disabled");
   clear();
   show();
@@ -137,7 +137,7 @@ form.addEventListener("submit", async (event) => {
 
 // --- many cases -------------------------------------------------------------------------------
 const upload = $("upload"), bar = $("job-bar");
-let stop = null; // what Cancel does now; null when nothing is under way
+let stop = null; // what Cancel does; null when no upload or job is under way
 
 const say = (state, count = "") => {
   if ($("job-state").textContent !== state) $("job-state").textContent = state;
@@ -149,13 +149,13 @@ function jobTrouble(text, details = []) {
   $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []));
 }
 
-// A job that is done by now keeps its result: the page then shows that instead.
+// A job that has finished meanwhile keeps its result, and the page shows that instead.
 const cancel = (address) => fetch(`${address}?keep_result=true`, { method: "DELETE" })
   .catch(() => jobTrouble(UNREACHED));
 
 function send(file) {
   return new Promise((resolve, reject) => {
-    const call = new XMLHttpRequest(); // fetch cannot tell how much of a file is sent
+    const call = new XMLHttpRequest(); // fetch cannot report upload progress
     let sent = false, unwanted = false;
     call.open("POST", "/jobs?ignore_unknown=true");
     call.setRequestHeader("Content-Type", "text/csv");
@@ -173,7 +173,7 @@ function send(file) {
     };
     call.onerror = () => reject({ detail: UNREACHED });
     call.onabort = () => resolve(null);
-    // Once the server has all of it the job may exist: wait for its name, then cancel it.
+    // After the last byte the job may exist: wait for its address, then cancel it.
     stop = () => { if (sent) unwanted = true; else call.abort(); };
     call.send(file);
   });
@@ -189,7 +189,7 @@ async function follow(address) {
       if (!response.ok) return finish("Not found", problemText(job));
       jobTrouble("");
     } catch {
-      jobTrouble("The server does not answer; the job is kept. Asking again ...");
+      jobTrouble("The server does not respond. The job is safe; retrying ...");
     }
     if (job) {
       bar.value = job.progress * 100;
@@ -208,10 +208,10 @@ function end(job, count) {
     $(id).hidden = !address;
     if (address) $(id).href = address;
   }
-  const failed = job.state === "failed" ? "Some rows have no answer; the result says why." : "";
-  finish({ done: "Done", failed: "Done in part", cancelled: "Cancelled" }[job.state], failed, count);
+  const failed = job.state === "failed" ? "Some rows failed. The result gives the reasons." : "";
+  finish({ done: "Done", failed: "Partly done", cancelled: "Cancelled" }[job.state], failed, count);
   const notes = job.warnings.map((warning) => warning.detail);
-  if (job.ignored_columns.length) notes.push(`Left out, for the model does not know them: ${job.ignored_columns.join(", ")}`);
+  if (job.ignored_columns.length) notes.push(`Ignored columns, unknown to the model: ${job.ignored_columns.join(", ")}`);
   items($("job-notes"), notes);
 }
 
@@ -234,7 +234,7 @@ function start(state) {
 upload.hidden = false;
 upload.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (stop) return jobTrouble("One file is under way. Wait for it, or cancel it first.");
+  if (stop) return jobTrouble("An upload is in progress. Wait for it to finish, or cancel it first.");
   start("Sending the file");
   try {
     const job = await send($("file").files[0]);
@@ -248,10 +248,10 @@ upload.addEventListener("submit", async (event) => {
 });
 $("job-cancel").addEventListener("click", () => stop && stop());
 
-// The address names the job, so that a reload or a bookmark follows it on.
+// The address names the job, so a reload or a bookmark continues with it.
 const known = /^#job=([\w-]+)$/.exec(location.hash);
 if (known) {
-  start("Looking for the job");
+  start("Loading the job");
   follow(`/jobs/${known[1]}`);
   $("many").scrollIntoView();
 }

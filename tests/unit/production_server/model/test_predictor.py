@@ -62,9 +62,11 @@ def test_warming_runs_every_size() -> None:
 def test_the_gate() -> None:
     refuse_worse(0.8, floor=0.8, active=("toy-1", 0.804))
     refuse_worse(0.8, floor=0.0, active=None)
-    with pytest.raises(ModelError, match="under the threshold"):
+    with pytest.raises(ModelError, match="below the threshold"):
         refuse_worse(0.79, floor=0.8, active=None)
-    with pytest.raises(ModelError, match=r"worse than 0\.8200, which the active toy-1") as caught:
+    with pytest.raises(
+        ModelError, match=r"worse than 0\.8200, the figure of the active toy-1"
+    ) as caught:
         refuse_worse(0.81, floor=0.5, active=("toy-1", 0.82))
     assert "--force" in caught.value.remedy
 

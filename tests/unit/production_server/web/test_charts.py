@@ -95,7 +95,7 @@ def test_scatter_puts_exact_answers_on_the_diagonal() -> None:
         across = float(circle.get("cx") or 0) - LEFT
         up = TOP + PLOT - float(circle.get("cy") or 0)
         assert across == pytest.approx(up, abs=0.11)
-    assert "Truth (kg)" in charts.scatter_chart([1], [2], "kg")
+    assert "Actual (kg)" in charts.scatter_chart([1], [2], "kg")
 
 
 @pytest.mark.parametrize(("threshold", "x"), [(0.0, 20), (0.5, 100), (1.0, 180)])

@@ -50,7 +50,7 @@ def test_pages_of_every_kind_say_what_they_are(card: Card, model: Model) -> None
         assert page.status_code == 200
         assert page.content_type == "text/html; charset=utf-8"
         assert card.target in page.text
-        assert "no medical device" in page.text and DISCLAIMER in page.text
+        assert "not a medical device" in page.text and DISCLAIMER in page.text
 
 
 @pytest.mark.parametrize(("card", "model"), MODELS, ids=NAMES)
@@ -115,7 +115,7 @@ def test_data_for_programs_is_the_same_as_the_page(diabetes: tuple[FlaskClient, 
     body = answer.get_json()
     assert answer.vary.as_set() >= {"accept"}
     assert body["model"] == "diabetes" and body["version"] == BINARY.version
-    assert body["synthetic"] is True and "no medical device" in body["disclaimer"]
+    assert body["synthetic"] is True and "not a medical device" in body["disclaimer"]
     assert [f["name"] for f in body["card"]["features"]] == BINARY.feature_names
     assert BINARY.metrics is not None and body["metrics"]["accuracy"] == BINARY.metrics.accuracy
     assert len(body["cohort"]) == COHORT_SIZE
@@ -165,7 +165,7 @@ def test_without_a_queue_the_page_still_explains_itself(
     queue.broken = True
     page = browser.get("/predictions")
     assert page.status_code == 200
-    assert "no predictions just now: no worker answered" in page.text and "ROC curve" in page.text
+    assert "no predictions right now: no worker answered" in page.text and "ROC curve" in page.text
     asked = browser.get(f"/predictions?{SICK}")
     assert asked.status_code == 503 and int(asked.headers["Retry-After"]) > 0
     assert "No worker answered within 10 s." in asked.text

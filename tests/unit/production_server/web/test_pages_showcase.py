@@ -65,7 +65,7 @@ def test_a_card_without_a_cohort_shows_rows_without_classes() -> None:
     sheet = make_sheet(MULTICLASS, lambda card, rows: [[0.2, 0.5, 0.3] for _ in rows])
     assert not sheet.labelled and sheet.tiles == []
     assert {case.text for case in sheet.cases} == {"Chinstrap 50%"}
-    assert "answered Chinstrap" in str(sheet.cohort_chart)
+    assert "predicted Chinstrap" in str(sheet.cohort_chart)
 
 
 def test_a_value_model_shows_its_errors_and_truth_against_answer() -> None:
