@@ -1,4 +1,4 @@
-"""Boots guests from this checkout's user data, for the tests of contextualization."""
+"""Boots guests with user data from this checkout, for the contextualization tests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from openstack_client.userdata import render as rendered
 from tests.support.guest import Guest, certificates_of_host, image_of_lab, missing_programs
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-# A guest without hardware virtualisation, on a machine that tests something else besides.
+# Seconds for an emulated guest on a machine that runs other tests.
 PATIENCE = 1500.0
 UNITS = ["rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1"]
 
 
 def render(**values: Any) -> UserData:
-    """User data of this checkout, with what a guest on this machine must trust."""
+    """User data from this checkout, with the certificates of this machine."""
     given = {"name": "demo", "code": read_code(CHECKOUT), "ca_bundle": certificates_of_host()}
     return rendered(UserDataContext(**(given | values)))
 
@@ -30,26 +30,26 @@ def lab_image(needs: Callable[[object, str], None]) -> Path:
     programs = missing_programs()
     needs(not programs, f"missing: {', '.join(programs)}; ./scripts/lab up installs them")
     image = image_of_lab()
-    needs(image, "there is no guest image: ./scripts/lab up builds it")
+    needs(image, "the guest image is missing; ./scripts/lab up builds it")
     assert image is not None
     return image
 
 
 @contextmanager
 def delivered(guest: Guest, user_data: UserData) -> Iterator[Guest]:
-    """The guest, booting, once it has taken its code."""
+    """Boot the guest and deliver the code."""
     with guest:
         guest.wait_for("code", "begin", PATIENCE)
         assert guest.http_port is not None
         until = time.monotonic() + 300
         while deliver("127.0.0.1", guest.http_port, user_data.payload) is Delivery.NOT_YET:
-            assert time.monotonic() < until, "the guest does not take its code"
+            assert time.monotonic() < until, "the guest does not accept the code"
             time.sleep(1)
         yield guest
 
 
 def ask(guest: Guest, path: str, body: object = None) -> Any:
-    """GET, or POST of something as JSON."""
+    """Send a GET request, or a POST request with a JSON body."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{guest.http_port}{path}",
         data=None if body is None else json.dumps(body).encode(),
@@ -60,17 +60,17 @@ def ask(guest: Guest, path: str, body: object = None) -> Any:
 
 
 def reboot(guest: Guest) -> None:
-    """As its administrator would; until a prediction comes back there."""
+    """Reboot, and wait until the server is ready again."""
     before = boot_id(guest)
     guest.ssh("sudo systemctl reboot", check=False)
     until = time.monotonic() + PATIENCE
     while boot_id(guest) in ("", before) or not is_ready(guest):
-        assert time.monotonic() < until, "it does not come back from the reboot"
+        assert time.monotonic() < until, "the server is not ready after the reboot"
         time.sleep(2)
 
 
 def is_ready(guest: Guest) -> bool:
-    """Whether a prediction comes back there."""
+    """Whether the server reports that it is ready."""
     try:
         return bool(ask(guest, "/ready")["ready"])
     except OSError:
@@ -78,5 +78,5 @@ def is_ready(guest: Guest) -> bool:
 
 
 def boot_id(guest: Guest) -> str:
-    """Another one after each boot; empty while it cannot be asked."""
+    """An id that changes with each boot, '' while ssh does not work."""
     return guest.ssh("cat /proc/sys/kernel/random/boot_id", check=False)

@@ -1,4 +1,4 @@
-"""One baked image, two servers: they download nothing, and share no secret and no identity."""
+"""Two servers from one baked image download nothing and share no secret or identity."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.person import PATIENCE, Person, Server
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 NAMES = ("pair-a", "pair-b")
-# More than metadata, the launcher's questions and a code delivery; less than any download.
+# Bytes. More than metadata, the launcher's requests and the code; less than any download.
 NO_DOWNLOAD = 1_500_000
 ENV = "/etc/stackserve/server.env"
-# What a machine has for itself -> how root reads it there.
-OWN = {
+# What must be unique to a server -> the command that prints it.
+UNIQUE = {
     "machine id": "cat /etc/machine-id",
     "random seed": "sha256sum /var/lib/systemd/random-seed || echo none $(hostname)",
     "ed25519 host key": "cat /etc/ssh/ssh_host_ed25519_key",
@@ -39,7 +39,7 @@ def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Pe
 
 @pytest.fixture(scope="module")
 def image(launcher: Person) -> Iterator[dict[str, Any]]:
-    """A baked image that fits this checkout: the project's own, or one for this test."""
+    """A baked image for this checkout: the project's, or one that is baked for this test."""
     plan = json.loads(launcher.run("plan", "--json").output)
     present = (
         str(plan["image"]["why"]).startswith("baked from")
@@ -72,7 +72,7 @@ def test_no_builder_is_left(launcher: Person, image: dict[str, Any]) -> None:
     assert image["properties"]["os_distro"] == "debian"
 
 
-def test_deploy_used_the_image_by_itself(pair: list[Server], image: dict[str, Any]) -> None:
+def test_deploy_selects_the_baked_image(pair: list[Server], image: dict[str, Any]) -> None:
     for server in pair:
         assert server.event("plan")["image"]["id"] == image["id"]
         assert server.event("result")["ready"] is True
@@ -86,19 +86,17 @@ def test_nothing_was_downloaded(pair: list[Server]) -> None:
         assert server.ssh("cat /var/log/stackserve/dependencies.log") == ""
 
 
-@pytest.mark.parametrize("what", OWN)
-def test_two_servers_share_nothing_of_their_own(what: str, pair: list[Server]) -> None:
-    first, second = (server.ssh(OWN[what]) for server in pair)
+@pytest.mark.parametrize("what", UNIQUE)
+def test_secrets_and_identities_are_unique(what: str, pair: list[Server]) -> None:
+    first, second = (server.ssh(UNIQUE[what]) for server in pair)
     assert first and second
     assert first != second
 
 
-def test_nothing_of_the_builder_is_left_on_a_server(
-    pair: list[Server], image: dict[str, Any]
-) -> None:
+def test_a_server_has_no_trace_of_the_builder(pair: list[Server], image: dict[str, Any]) -> None:
     builder = image["properties"]["stackserve_builder"]
     server = pair[0]
-    # In brackets, so that what sudo notes of this command does not match itself.
+    # In brackets, so that sudo's log of this command does not match.
     words = f"[{builder[0]}]{builder[1:]}|[s]tackserve-bake-[0-9a-f]{{6}}"
     places = "/etc /home /root /opt /var /tmp"
     assert server.ssh(f"grep -rlsE '{words}' {places} || true", 900) == ""

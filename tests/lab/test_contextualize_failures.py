@@ -1,4 +1,4 @@
-"""Steps that fail on purpose, in a real guest: named on the console within seconds."""
+"""Steps that fail in a real guest are reported on the console within seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 
 def failure(guest: Guest, payload: bytes) -> tuple[Marker, float]:
-    """The failed step, and how many seconds after it happened the console told it."""
+    """The failed step, and the seconds until the console reported it."""
     until = time.monotonic() + PATIENCE
     taken = False
     assert guest.http_port is not None
@@ -33,16 +33,16 @@ def failure(guest: Guest, payload: bytes) -> tuple[Marker, float]:
 
 
 def lag(guest: Guest, marker: Marker) -> float:
-    """From the last line in the step's log to the marker, by the guest's own clock."""
-    told = guest.ssh(
+    """Seconds from the last line in the step's log to the marker, by the guest's clock."""
+    output = guest.ssh(
         f"sudo stat -c %.Y /var/log/stackserve/{marker.stage}.log; date +%s.%N; cat /proc/uptime"
     ).split()
-    wrote, now, uptime = float(told[0]), float(told[1]), float(told[2])
+    wrote, now, uptime = float(output[0]), float(output[1]), float(output[2])
     return marker.t - (wrote - (now - uptime))
 
 
 def damaged_code() -> tuple[CarriedFile, ...]:
-    """This checkout's code with a model file that was cut short."""
+    """The code of this checkout with a truncated model file."""
     return tuple(
         CarriedFile(path=file.path, content=file.content[:1000])
         if file.path.endswith("model.keras")
@@ -52,7 +52,7 @@ def damaged_code() -> tuple[CarriedFile, ...]:
 
 
 NO_NETWORK = r"cannot reach the package index|Could not resolve|Failed to fetch"
-# what is wrong -> (what makes it so, whether the guest has a network, the step, its words)
+# Failure -> (user data that causes it, whether the guest has a network, the step, its message)
 CASES: dict[str, tuple[Callable[[], dict[str, Any]], bool, str, str]] = {
     "package not found": (
         lambda: {"extra_packages": ("no-such-package",)},
@@ -66,7 +66,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], bool, str, str]] = {
 
 
 @pytest.mark.parametrize(("values", "network", "stage", "words"), CASES.values(), ids=CASES)
-def test_the_step_is_named_with_its_reason(
+def test_the_failed_step_is_reported_with_its_reason(
     values: Callable[[], dict[str, Any]],
     network: bool,
     stage: str,
@@ -82,7 +82,7 @@ def test_the_step_is_named_with_its_reason(
         assert re.fullmatch(stage, failed.stage)
         assert re.search(words, failed.detail), failed.detail
         assert seconds < 10
-        # The lines before the marker tell more, and nothing goes on after it.
+        # The lines before the marker have details, and no step follows it.
         assert f"STACKSERVE-LOG stage={failed.stage} " in guest.console()
         assert not any(marker.t > failed.t + 1 for marker in guest.markers())
         assert guest.ssh("systemctl is-active contextualize || true").strip() == "failed"

@@ -1,4 +1,4 @@
-"""A server from first boot to reboot, in a real guest: QEMU with the lab's image, no OpenStack."""
+"""A server in a real guest, from first boot to reboot: QEMU with the lab's image, no OpenStack."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from tests.support.tables import (
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
 STAGES = ["booting", "packages", "dependencies", "code", "rabbitmq", "model", "ready"]
-# Work for an emulated worker for longer than a reboot takes to stop it.
+# Enough to keep an emulated worker busy until the reboot stops it.
 JOB_ROWS = 400_000
-# The password at the broker: the one secret that matters after boot.
+# Prints the broker's password, the only secret that matters after boot.
 PASSWORD = "sudo sed -n 's#.*amqp://stackserve:\\([^@]*\\)@.*#\\1#p' /etc/stackserve/server.env"
 
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    """The same inside and outside, so that a worker finds the server's web tier."""
+    """The same port in the guest and on this machine, so that a worker reaches the web tier."""
     return free_ports(1)[0]
 
 
@@ -79,7 +79,7 @@ def test_every_stage_begins_and_ends_in_order(server: Guest) -> None:
     by_name = {(marker.stage, marker.state): marker.t for marker in markers}
     assert by_name["packages", "done"] <= by_name["rabbitmq", "begin"]
     assert by_name["ready", "done"] == max(by_name.values())
-    # Side by side, not one after the other.
+    # In parallel, not one after the other.
     assert by_name["dependencies", "begin"] < by_name["packages", "done"]
 
 
@@ -90,7 +90,7 @@ def test_it_predicts_and_reports_the_code_on_disk(server: Guest, user_data: User
     assert 0 < answer["predictions"][0]["probability"] < 1
 
 
-def test_cloud_init_is_content(server: Guest) -> None:
+def test_cloud_init_reports_no_errors(server: Guest) -> None:
     status = json.loads(server.ssh("cloud-init status --wait --format json || true", timeout=600))
     assert (status["status"], status["errors"]) == ("done", [])
 
@@ -115,7 +115,7 @@ def test_the_units_are_healthy_and_hardened(server: Guest) -> None:
         }
 
 
-def test_a_killed_worker_comes_back(server: Guest) -> None:
+def test_a_killed_worker_is_restarted(server: Guest) -> None:
     server.ssh("sudo systemctl kill --signal=KILL stackserve-worker@1")
     deadline = time.monotonic() + 300
     while server.ssh("systemctl show -p NRestarts --value stackserve-worker@1").strip() == "0":
@@ -128,7 +128,7 @@ def test_only_ssh_and_the_service_can_be_reached_from_outside(server: Guest, por
     lines = server.ssh("sudo ss -Hltn").splitlines()
     sockets = [line.split()[3].rsplit(":", 1) for line in lines]
     local = ("127.", "[::1]")
-    resolver = "5355"  # systemd's own, there without us
+    resolver = "5355"  # systemd-resolved, part of the image
     outside = {number for address, number in sockets if not address.startswith(local)}
     assert outside - {resolver} == {"22", str(port)}
 
@@ -144,7 +144,7 @@ def test_rabbitmq_has_one_account_that_is_not_guest(server: Guest) -> None:
     assert "rabbit@localhost" in server.ssh("sudo rabbitmqctl -q status")
 
 
-def test_no_secret_is_left_for_others(server: Guest, user_data: UserData) -> None:
+def test_other_users_can_read_no_secret(server: Guest, user_data: UserData) -> None:
     password = server.ssh(PASSWORD).strip()
     assert len(password) > 30
     assert password not in user_data.text
@@ -156,7 +156,7 @@ def test_no_secret_is_left_for_others(server: Guest, user_data: UserData) -> Non
         timeout=900,
     )
     assert found.split() == []
-    # As root the search finds it, so that it would have found it above.
+    # The same search as root finds it, so the search above works.
     sought = server.ssh(
         "sudo grep -rlsF -f /run/secret.txt /etc/stackserve; sudo rm /run/secret.txt"
     )
@@ -175,20 +175,20 @@ def test_no_secret_is_left_for_others(server: Guest, user_data: UserData) -> Non
         assert "there" in kept, secret
 
 
-def test_logs_are_bounded_and_updates_left_on(server: Guest) -> None:
+def test_logs_are_limited_and_updates_are_enabled(server: Guest) -> None:
     assert "SystemMaxUse=200M" in server.ssh("systemd-analyze cat-config systemd/journald.conf")
     timers = "apt-daily-upgrade.timer logrotate.timer"
     assert server.ssh(f"systemctl is-enabled {timers}").split() == ["enabled", "enabled"]
     assert server.ssh(f"systemctl is-active {timers}").split() == ["active", "active"]
 
 
-def test_a_worker_vm_joins_and_takes_over(
+def test_a_worker_vm_joins_and_predicts(
     server: Guest,
     port: int,
     needs: Callable[[object, str], None],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Two guests reach each other by this machine's address in their user networks."""
+    """The guests reach each other through this machine's address in their user networks."""
     host = "10.0.2.2"
     rendered = render(
         role="worker",
@@ -212,18 +212,18 @@ def test_a_worker_vm_joins_and_takes_over(
         assert "w1 has joined" in joined
         worker.wait_for("ready", "done", PATIENCE)
         assert "worker-w1" in server.ssh("sudo rabbitmqctl -q list_users")
-        # With the server's own worker gone, what answers is the other VM.
+        # Without the server's worker, only the other VM can predict.
         server.ssh("sudo systemctl stop stackserve-worker@1")
         assert ask(server, "/predict", PATIENT)["predictions"]
         server.ssh("sudo systemctl start stackserve-worker@1")
-        # It has little memory, so it got a swap file; the server did not.
+        # It has little memory, so it has a swap file, unlike the server.
         assert "/swap.stackserve" in worker.ssh("cat /proc/swaps")
         assert "/swap.stackserve" not in server.ssh("cat /proc/swaps")
         refused = worker.ssh("sudo -u nobody cat /etc/stackserve/server.env 2>&1 || true")
         assert "Permission denied" in refused
 
 
-def test_a_reboot_in_the_middle_of_a_job_loses_none_of_its_rows(server: Guest) -> None:
+def test_a_reboot_during_a_job_loses_no_rows(server: Guest) -> None:
     registry, card = shipped()
     values = table(card, JOB_ROWS)
     with httpx.Client(base_url=f"http://127.0.0.1:{server.http_port}", timeout=300) as client:
@@ -234,13 +234,13 @@ def test_a_reboot_in_the_middle_of_a_job_loses_none_of_its_rows(server: Guest) -
         assert (ended["state"], ended["rows_done"]) == ("done", JOB_ROWS)
         assert datetime.fromisoformat(ended["finished"]).timestamp() > booted(server)
         check_result(client, job, keras_probabilities(registry, card, values))
-    # Nothing was installed a second time.
+    # Nothing was installed again.
     assert [marker.stage for marker in server.markers()].count("packages") == 2
     for unit in UNITS:
         assert server.ssh(f"systemctl is-active {unit}").strip() == "active"
 
 
 def booted(guest: Guest) -> float:
-    """When it was switched on, by its own clock."""
+    """When the guest booted, by its clock."""
     now, uptime = guest.ssh("date +%s.%N; cut -d ' ' -f 1 /proc/uptime").split()
     return float(now) - float(uptime)

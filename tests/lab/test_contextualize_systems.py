@@ -1,7 +1,6 @@
 """The same user data on the other supported systems, in real guests.
 
-The lab boots Debian 12 all the time. Here QEMU boots disks built from Debian 13's and Ubuntu's
-packages.
+The other tests boot Debian 12. Here, QEMU boots disks with Debian 13 and Ubuntu.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ BUILDERS = ("mmdebstrap", "sfdisk", "mkfs.ext4")
 
 
 @pytest.mark.parametrize("codename", systems.RECIPES)
-def test_a_server_predicts_and_comes_back_after_a_reboot(
+def test_a_server_predicts_before_and_after_a_reboot(
     codename: str, needs: Callable[[object, str], None], tmp_path: Path
 ) -> None:
     absent = missing_programs() + [name for name in BUILDERS if not shutil.which(name)]
@@ -40,7 +39,7 @@ def test_a_server_predicts_and_comes_back_after_a_reboot(
         check(guest, units)
         reboot(guest)
         check(guest, units)
-        # Nothing was installed a second time.
+        # Nothing was installed again.
         assert [marker.stage for marker in guest.markers()].count("packages") == 2
 
 

@@ -161,14 +161,14 @@ def test_a_failed_task_reports_the_reason_and_is_retried(supervised: Supervised)
 
 
 def test_a_task_starts_from_nothing_until_it_has_succeeded(supervised: Supervised) -> None:
-    """Its second step fails on what an interrupted first step left, unless that is removed."""
+    """Its step fails on what an interrupted run left behind, unless the reset removes it."""
     table, marker = supervised.folder / "table", supervised.folder / "markers" / "tables"
     table.mkdir()
     remove = (Step(("rm", "-rf", str(table))),)
     supervised.apply(task("tables", f"mkdir {table}", reset=remove))
     supervised.wait("tables", "done")
     assert marker.exists()
-    # Another declaration, such as a new release's, keeps the data.
+    # A changed declaration, as in a new release, keeps the data.
     (table / "row").touch()
     supervised.apply(task("tables", f"test -e {table}/row", reset=remove))
     supervised.wait("tables", "done")

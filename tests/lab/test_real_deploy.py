@@ -1,4 +1,4 @@
-"""A newcomer's first deploy, on real guests: from a fresh clone to an empty project again."""
+"""A new user's first deploy, on real guests: from a fresh clone to an empty project again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(5000)]
 NAMES = ("stackserve", "second", "failing")
 START = (sys.executable, "openstack_client/start_instance.py")
 UNITS = ("rabbitmq-server", "stackserve-web", "stackserve-recorder", "stackserve-worker@1")
-# What a deployment may consist of, as the plain command line lists it.
+# Kinds of resources of a deployment, in the `openstack` command line.
 KINDS = (
     "server",
     "port",
@@ -34,13 +34,13 @@ KINDS = (
     "router",
     "security group rule",
 )
-# Nothing listens there.
+# No server listens there.
 NO_MIRROR = "http://127.0.0.1:9/debian"
 SOURCES = "apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages'"
 
 
 def project(cloud: LabCloud) -> dict[str, list[str]]:
-    """All that the project holds, asked by nothing of ours."""
+    """All resources of the project, listed without the launcher."""
     listed = {kind: cloud.openstack(*kind.split(), "list", "-f", "value") for kind in KINDS}
     return {kind: sorted(ended.output.splitlines()) for kind, ended in listed.items()}
 
@@ -65,7 +65,7 @@ def newcomer(
 
 @pytest.fixture(scope="module")
 def server(newcomer: Person) -> Server:
-    """By the command of the README, on the stock image, with no other flag."""
+    """A server created by the command in the README, on the stock image."""
     stock = next(
         row["Name"]
         for row in newcomer.cloud.rows("image", "list")
@@ -102,16 +102,16 @@ def test_status_finds_no_drift(newcomer: Person, server: Server) -> None:
     assert ended.code == 0, ended.output + ended.errors
 
 
-def test_without_waiting_and_with_a_mirror_it_goes_on_by_itself(
+def test_a_deploy_with_no_wait_and_a_mirror_continues_by_itself(
     newcomer: Person, server: Server
 ) -> None:
-    """`--no-wait` hands over the code and ends; the same command later waits for the rest."""
-    told = [line.split() for line in server.ssh(SOURCES).splitlines()]
-    own = next(uri for uri, suite in told if not suite.endswith("-security"))
+    """`--no-wait` delivers the code and exits. The same command waits for the server later."""
+    lines = [line.split() for line in server.ssh(SOURCES).splitlines()]
+    own = next(uri for uri, suite in lines if not suite.endswith("-security"))
     mirror = explicit(own)
     flags = ("--image", server.event("plan")["image"]["id"], "--apt-mirror", mirror)
-    gone_on = newcomer.run("deploy", "second", *flags, "--no-wait")
-    assert gone_on.code == 0, gone_on.output + gone_on.errors
+    started = newcomer.run("deploy", "second", *flags, "--no-wait")
+    assert started.code == 0, started.output + started.errors
     assert newcomer.run("status", "second").code == 11
     second = Server(newcomer.events("deploy", "second", *flags))
     assert second.event("result")["ready"] is True
@@ -120,20 +120,20 @@ def test_without_waiting_and_with_a_mirror_it_goes_on_by_itself(
 
 
 def explicit(uri: str) -> str:
-    """The same address, with the port that it has anyway: told apart from the image's own."""
+    """The same URL with its default port, to distinguish it from the image's."""
     parts = urlsplit(uri)
     port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
 
 
-def test_a_step_that_fails_is_named(newcomer: Person, server: Server) -> None:
+def test_a_failed_step_is_reported(newcomer: Person, server: Server) -> None:
     image = server.event("plan")["image"]["id"]
     ended = newcomer.run("deploy", "failing", "--image", image, "--apt-mirror", NO_MIRROR)
     words = " ".join((ended.output + ended.errors).split())
     assert ended.code == 7, words
     assert "packages" in words and "127.0.0.1" in words
     assert "ssh" in words
-    # Long before any timeout: it takes a boot and a few tries to connect.
+    # Long before any timeout: it takes a boot and a few connection attempts.
     assert ended.seconds < 600
 
 

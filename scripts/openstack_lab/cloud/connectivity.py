@@ -12,7 +12,7 @@ from openstack_lab.credentials import DEMO, FAKE_PROJECT
 from openstack_lab.errors import BrokenServiceError
 from openstack_lab.lab import Lab
 
-# A healthy network passes packets well within this time. After it, restart the switch once.
+# Seconds. A healthy network passes packets well within this time.
 REPAIR_AFTER = 45.0
 
 

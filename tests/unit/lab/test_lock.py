@@ -1,4 +1,4 @@
-"""One `scripts/lab` at a time: who waits for whom, and which file counts."""
+"""One `scripts/lab` at a time: the second waits, and a removed lock file does not count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openstack_lab.progress import Progress
 from openstack_lab.settings import from_environment
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
-# Acquires the lock, says so, and holds it until its input ends.
+# Acquires the lock, reports it, and holds it until stdin is closed.
 ACQUIRE = """
 import sys, pathlib
 from openstack_lab import lock

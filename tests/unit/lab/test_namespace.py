@@ -1,4 +1,4 @@
-"""The supervisor's process is on record before it runs, and stops in every state."""
+"""The supervisor is recorded before it runs, and can be stopped in every state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from openstack_lab.layout import Layout
 from openstack_lab.settings import from_environment
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
-# Killed at the moment when the supervisor's record is about to be written.
+# Killed just before the supervisor is recorded.
 KILLED_WHILE_STARTING = """
 import os, signal, sys
 from openstack_lab import namespace
@@ -57,7 +57,7 @@ def test_a_kill_while_starting_leaves_no_unrecorded_supervisor(layout: Layout) -
     assert not (layout.folder / "ran").exists()
 
 
-def test_a_started_supervisor_is_on_record(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_started_supervisor_is_recorded(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = [NotRunningError("not yet"), []]
 
     def ask(*_: object, **__: object) -> Any:
@@ -87,7 +87,7 @@ def test_an_unshare_without_a_child_is_stopped(layout: Layout) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_a_process_one_that_does_not_listen_yet_gets_the_signal_again(layout: Layout) -> None:
+def test_a_supervisor_that_ignores_the_first_signals_is_stopped(layout: Layout) -> None:
     child = "trap 'n=x$n; [ $n = xxx ] && exit 0' TERM; while :; do sleep 0.05; done"
     process = subprocess.Popen(["sh", "-c", 'sh -c "$0" & wait', child])
     record(layout, process)

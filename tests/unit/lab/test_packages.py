@@ -1,4 +1,4 @@
-"""apt starts no services while the lab installs packages, and the machine's policy comes back."""
+"""apt starts no services while the lab installs packages, and the policy file is removed."""
 
 from __future__ import annotations
 

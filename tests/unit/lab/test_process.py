@@ -1,4 +1,4 @@
-"""A task's steps: which of them run, and how long each may take."""
+"""The steps of a task: which of them run, and their time limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def finish(task: Process) -> None:
 
 
 def test_an_interrupted_first_run_is_undone(tmp_path: Path) -> None:
-    """Like tables that a killed migration created: the next one would fail on them."""
+    """As with tables of a killed migration, on which the next one fails."""
     table = tmp_path / "table"
     table.mkdir()
     create = Step(("mkdir", str(table)))
