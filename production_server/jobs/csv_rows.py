@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -22,9 +22,12 @@ from production_server.errors import UploadMalformed
 from production_server.jobs.ledger import Bounds, Ledger, Values, judge
 from production_server.model.card import Card
 
-BLOCK = 1 << 20
+# numpy holds the interpreter for the whole of a block: small ones keep the web process responsive.
+BLOCK = 1 << 17
 LONGEST_LINE = 1 << 20  # a "line" beyond this is not a table; it bounds the memory
 MOST_COLUMNS = 10_000
+# Blank lines that a file may have beyond one for each row.
+MOST_BLANK_LINES = 10_000
 _ABSENT = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 
 
@@ -48,15 +51,19 @@ def csv_tables(
     """
     bounds = Bounds(card)
     blocks = whole_lines(pieces)
-    first = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
-    line, rest, number = _header_line(first)
+    line, rest, number = _header_line(blocks)
     header = read_header(line, number, card, ledger, ignore_unknown=ignore_unknown)
     if header is None:
         return
     number = header.start
+    rows = 0
     for block in chain((rest,), blocks):
-        yield _table(block, number, header, bounds, ledger)
+        table = _table(block, number, header, bounds, ledger)
         number += block.count(b"\n")
+        rows += len(table)
+        if number - header.start > 2 * rows + MOST_BLANK_LINES:
+            raise _too_blank(number)
+        yield table
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -83,15 +90,29 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
 
 
-def _header_line(block: bytes) -> tuple[bytes, bytes, int]:
-    """First line that is not blank, what follows it, and its number."""
+def _header_line(blocks: Iterator[bytes]) -> tuple[bytes, bytes, int]:
+    """First line that is not blank, what follows it in its block, and its number."""
     number = 1
+    block = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
     while block:
-        line, _, block = block.partition(b"\n")
-        if line.strip():
-            return line, block, number
-        number += 1
+        text = block.lstrip()
+        if text:
+            start = block.rfind(b"\n", 0, len(block) - len(text)) + 1
+            line, _, rest = block[start:].partition(b"\n")
+            return line, rest, number + block.count(b"\n", 0, start)
+        number += block.count(b"\n")
+        if number > MOST_BLANK_LINES:
+            raise _too_blank(number)
+        block = next(blocks, b"")
     return b"", b"", 1
+
+
+def _too_blank(number: int) -> UploadMalformed:
+    return UploadMalformed(
+        "malformed_csv",
+        f"most of the first {number} lines are blank",
+        "Send a CSV file: a header with the names, then one line a row.",
+    )
 
 
 def read_header(
@@ -119,22 +140,28 @@ def read_header(
         raise UploadMalformed(
             "malformed_csv", f"the header has more than {MOST_COLUMNS} columns", wanted
         )
-    if not any(feature_of(cell, card) for cell in cells):
+    meaning = _meanings(card)
+    features = [meaning(cell) for cell in cells]
+    if not any(features):
         ledger.problem("missing_header", number, None, wanted)
         return None
-    columns = _columns(cells, number, card, ledger, ignore_unknown)
+    columns = _columns(cells, features, number, card, ledger, ignore_unknown)
     if ledger.count:
         return None
     return Header(delimiter, len(cells), [columns[name] for name in names], number + 1)
 
 
 def _columns(
-    cells: list[str], number: int, card: Card, ledger: Ledger, ignore_unknown: bool
+    cells: list[str],
+    features: list[str | None],
+    number: int,
+    card: Card,
+    ledger: Ledger,
+    ignore_unknown: bool,
 ) -> dict[str, int]:
     columns: dict[str, int] = {}
     unknown: list[str] = []
-    for position, cell in enumerate(cells):
-        name = feature_of(cell, card)
+    for position, (cell, name) in enumerate(zip(cells, features, strict=True)):
         if name is None:
             unknown.append(cell[:80] or f"(column {position + 1}, without a name)")
         elif name in columns:
@@ -158,13 +185,29 @@ def _plain(name: str) -> str:
 
 def feature_of(cell: str, card: Card) -> str | None:
     """The feature that a column's name means: its name, or one alike but for case and signs."""
-    if cell in card.feature_names:
-        return cell
-    alike = [f.name for f in card.features if _plain(cell) in (_plain(f.name), _plain(f.title))]
-    return alike[0] if len(alike) == 1 else None
+    return _meanings(card)(cell)
+
+
+def _meanings(card: Card) -> Callable[[str], str | None]:
+    """`feature_of` for many columns: the card's names are simplified once."""
+    exact = set(card.feature_names)
+    alike: dict[str, set[str]] = {}
+    for feature in card.features:
+        for name in (feature.name, feature.title):
+            alike.setdefault(_plain(name), set()).add(feature.name)
+
+    def meaning(cell: str) -> str | None:
+        if cell in exact:
+            return cell
+        found = alike.get(_plain(cell), set())
+        return next(iter(found)) if len(found) == 1 else None
+
+    return meaning
 
 
 def _table(block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger) -> Values:
+    if block.isspace():
+        return np.empty((0, len(header.columns)))
     values = None if b'"' in block else fast(block, header)
     if values is None or bounds.refused(values).any():
         values, where = slow(block, number, header, bounds, ledger)
@@ -227,6 +270,8 @@ def slow(
     values = np.array([row or blank for row in rows], dtype=np.float64).reshape(-1, len(blank))
     doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
     for index in np.flatnonzero(doubtful):
+        if ledger.full:
+            break
         at, line = lines[index]
         values[index] = _row(line, at, header, bounds, ledger)
     return values, np.array([at for at, _ in lines], dtype=np.int64)

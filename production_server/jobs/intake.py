@@ -81,6 +81,8 @@ def chunks(
                 f"more than {limits.rows} rows",
                 "Split the file, or have STACKSERVE_MAX_JOB_ROWS raised.",
             )
+        if ledger.full:
+            break
         if ledger.count:
             held.clear()
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -19,8 +20,11 @@ from production_server.errors import UploadMalformed
 from production_server.jobs.ledger import Bounds, Ledger, Values, judge
 from production_server.model.card import Card, Feature
 
-LONGEST_ROW = 1 << 20  # characters; a row beyond this is no row of a table, and memory is bounded
-_SPACE = " \t\r\n"
+# Characters of one row, and of the rows that are parsed at once: both bound the memory, because
+# hostile JSON takes up to 60 times its size when parsed.
+LONGEST_ROW = 1 << 17
+BATCH_CHARACTERS = 1 << 20
+_SPACE = re.compile(r"[ \t\r\n]*")
 _LIST = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
 
 
@@ -31,18 +35,20 @@ def json_tables(
     bounds = Bounds(card)
     number = 0
     batch: list[Any] = []
-    for element in elements(pieces):
+    size = 0
+    for element, characters in elements(pieces):
         batch.append(element)
-        if len(batch) == LARGEST_BATCH:
+        size += characters
+        if len(batch) == LARGEST_BATCH or size > BATCH_CHARACTERS:
             yield _table(batch, number, bounds, ledger, ignore_unknown)
             number += len(batch)
-            batch = []
+            batch, size = [], 0
     if batch:
         yield _table(batch, number, bounds, ledger, ignore_unknown)
 
 
-def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
-    """The elements of the one list that the bytes hold, one by one."""
+def elements(pieces: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
+    """The elements of the one list that the bytes hold, one by one, each with its length."""
     decode = json.JSONDecoder().raw_decode
     texts = _texts(pieces)
     text, at = _next_sign("", 0, texts)
@@ -56,6 +62,8 @@ def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
                 element, end = decode(text, at)
             except (json.JSONDecodeError, RecursionError):
                 text, at, end = text[at:], 0, -1
+            except ValueError:  # Python reads no whole number of more than 4,300 digits
+                raise _malformed("a number has too many digits", count) from None
             # A number at the end of the text may go on in the next piece.
             if 0 <= end < len(text) and text[end] not in ".eE":
                 break
@@ -64,7 +72,7 @@ def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
                 raise _malformed("not valid JSON, or it ends too early", count)
             text, at = text[at:] + more, 0
         count += 1
-        yield element
+        yield element, end - at
         text, at = _next_sign(text, end, texts)
         sign = text[at : at + 1]
         if sign == ",":
@@ -81,8 +89,8 @@ def elements(pieces: Iterator[bytes]) -> Iterator[Any]:
 def _next_sign(text: str, at: int, texts: Iterator[str]) -> tuple[str, int]:
     """Skip white space, reading on where the text ends; text[at:] is empty at the end of all."""
     while True:
-        while at < len(text) and text[at] in _SPACE:
-            at += 1
+        if space := _SPACE.match(text, at):
+            at = space.end()
         if at < len(text):
             return text, at
         text, at = next(texts, ""), 0
@@ -116,6 +124,8 @@ def _table(
         values = np.array([row or blank for row in rows], dtype=np.float64)
         doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
         for index in np.flatnonzero(doubtful):
+            if ledger.full:
+                break
             values[index] = _row(batch[index], number + int(index), bounds, ledger, ignore_unknown)
     if not ledger.count:
         bounds.count_odd(values, np.arange(number, number + len(batch)), ledger)

@@ -1,14 +1,15 @@
 """The front of the web tier: answer-now requests here, on the event loop; the rest goes to Flask.
 
 A request for a prediction costs one check, one append and one future. It holds no thread while it
-waits, so hundreds can wait and become one batch.
+waits, so hundreds can wait and become one batch. A large body is checked, and its answer written,
+in slices, because pydantic holds the interpreter: a thread would not keep the loop free.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,7 +21,7 @@ from flask import Flask
 from production_server.errors import QueueError
 from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
-from production_server.web.answers import answer
+from production_server.web.answers import answer, pieces
 from production_server.web.endpoints import (
     UNAVAILABLE,
     json_answer,
@@ -29,6 +30,7 @@ from production_server.web.endpoints import (
     responses,
 )
 from production_server.web.problems import Problem
+from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.rows import Rows
 from production_server.web.services import Pinned, Services
 from production_server.web.uploads import DISCONNECTED
@@ -40,6 +42,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 PREDICT = "/predict"
 # A row with its names takes some 200 bytes of JSON; this leaves room for any spelling of it.
 BYTES_A_ROW = 1024
+# A card with very many features is asked by POST.
+MOST_QUERY_BYTES = 8192
+# Answers hold what was sent about a person: no cache may keep them.
+ANSWER_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 # Beyond this many waiting requests, more waiting only means more of them time out.
 MOST_WAITING = 10_000
 # Threads for Flask's pages and jobs; answer-now requests need none.
@@ -49,7 +55,7 @@ STALL_SECONDS = 60.0
 
 
 def settle(future: asyncio.Future[Answer], outcome: Outcome) -> None:
-    """Give a waiter its answer; one that went away is passed over."""
+    """Give a waiting request its answer, unless it has ended."""
     if future.done():
         return
     if isinstance(outcome, Answer):
@@ -65,6 +71,7 @@ class Front:
         self._services = services
         self._rest = WSGIMiddleware(flask, workers=FLASK_THREADS)
         self._waiting = 0
+        self._turn = asyncio.Lock()
         self._max_body = min(
             services.settings.max_body_bytes, services.settings.max_rows * BYTES_A_ROW
         )
@@ -95,9 +102,16 @@ class Front:
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         try:
-            body = await self._answer(scope, receive)
+            # Read once: if the model changes during the request, two cards would mix.
+            pinned = self._services.pinned
+            rows = await self._rows(pinned, scope, receive)
+            said = await self._ask(pinned, rows)
             self._answered.inc()
-            await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
+            if rows.count > SLICE_ROWS:
+                await self._stream(send, pieces(pinned.card, said, rows.warnings))
+            else:
+                body = orjson.dumps(answer(pinned.card, said.rows(), rows.warnings))
+                await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
         except Problem as problem:
             await self._refuse(send, problem)
         except QueueError as error:
@@ -105,27 +119,49 @@ class Front:
         finally:
             self._seconds.observe(time.perf_counter() - started)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> bytes:
+    async def _rows(self, pinned: Pinned, scope: Scope, receive: Receive) -> Rows:
         method = scope["method"]
-        # One look at the model in force: a switch in mid-request must not mix two cards.
-        pinned = self._services.pinned
         if method == "POST":
             check_content_type(scope)
-            rows, _ = pinned.schema.from_json(await read_body(scope, receive, self._max_body))
-        elif method in ("GET", "HEAD"):
-            query = scope["query_string"].decode("ascii", "replace")
-            rows = pinned.schema.from_texts(dict(parse_qsl(query, keep_blank_values=True)))
-        else:
-            raise Problem(
-                405,
-                "method_not_allowed",
-                f"{method} is not possible here.",
-                "GET one row as a query, or POST one or many as JSON.",
-                headers={"Allow": "GET, HEAD, POST"},
-            )
-        return orjson.dumps(await self._ask(pinned, rows))
+            body = await read_body(scope, receive, self._max_body)
+            if len(body) <= SLICE_BYTES:
+                return pinned.schema.from_json(body)[0]
+            return await self._checked(pinned.schema.steps(body))
+        if method in ("GET", "HEAD"):
+            return pinned.schema.from_texts(query_values(scope["query_string"]))
+        raise Problem(
+            405,
+            "method_not_allowed",
+            f"{method} is not possible here.",
+            "GET one row as a query, or POST one or many as JSON.",
+            headers={"Allow": "GET, HEAD, POST"},
+        )
 
-    async def _ask(self, pinned: Pinned, rows: Rows) -> dict[str, Any]:
+    async def _checked(self, steps: Generator[None, None, Rows]) -> Rows:
+        """Check a large body in slices. Only one request at a time has its turn on the loop."""
+        while True:
+            async with self._turn:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    rows: Rows = end.value
+                    return rows
+            await asyncio.sleep(0)
+
+    async def _stream(self, send: Send, parts: Iterator[bytes]) -> None:
+        """Send a large answer in slices, each made when the client has read those before."""
+        headers = [(b"content-type", b"application/json"), *ANSWER_HEADERS]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while True:
+            async with self._turn:
+                part = next(parts, None)
+            if part is None:
+                break
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _ask(self, pinned: Pinned, rows: Rows) -> Answer:
         if self._waiting >= MOST_WAITING:
             raise Problem(
                 429,
@@ -140,10 +176,9 @@ class Front:
         lane.submit(Ask(pinned.version, rows.packed, rows.count, partial(settle, said), until))
         self._waiting += 1
         try:
-            outputs = (await said).rows()
+            return await said
         finally:
             self._waiting -= 1
-        return answer(pinned.card, outputs, rows.warnings)
 
     async def _refuse(self, send: Send, problem: Problem) -> None:
         metrics = self._services.metrics
@@ -188,25 +223,55 @@ def check_content_type(scope: Scope) -> None:
                 )
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    parts: list[bytes] = []
-    size = 0
+def query_values(query: bytes) -> dict[str, str]:
+    """The one row of a query string."""
+    if len(query) > MOST_QUERY_BYTES:
+        raise Problem(
+            414,
+            "query_too_long",
+            f"The query has more than {MOST_QUERY_BYTES} bytes.",
+            "POST the row as JSON.",
+        )
+    return dict(parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True))
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | bytearray:
+    if length_of(scope) > limit:
+        raise too_large(limit)
+    body: bytes | bytearray = b""
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem(400, "incomplete_body", "The body ended early.", "Send it again.")
         part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
-            raise Problem(
-                413,
-                "body_too_large",
-                f"The body exceeds {limit} bytes.",
-                "Send large tables to POST /jobs.",
-            )
-        parts.append(part)
+        if len(body) + len(part) > limit:
+            raise too_large(limit)
+        if not message.get("more_body") and not body:
+            return bytes(part)
+        if not body:
+            body = bytearray()
+        body += part
         if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            return body
+
+
+def length_of(scope: Scope) -> int:
+    """The declared length of a request's body; 0 if there is none."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value[:20]) if value.isdigit() else 0
+    return 0
+
+
+def too_large(limit: int) -> Problem:
+    return Problem(
+        413,
+        "body_too_large",
+        f"The body exceeds {limit} bytes.",
+        "Send large tables to POST /jobs.",
+        # The rest of the body is not read.
+        headers={"Connection": "close"},
+    )
 
 
 async def respond(
@@ -218,7 +283,11 @@ async def respond(
     head: bool = False,
     headers: list[tuple[bytes, bytes]] | None = None,
 ) -> None:
-    lines = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    lines = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode()),
+        *ANSWER_HEADERS,
+    ]
     await send(
         {"type": "http.response.start", "status": status, "headers": lines + (headers or [])}
     )
@@ -245,7 +314,10 @@ def openapi_paths(pinned: Pinned) -> dict[str, Any]:
             "get": operation(
                 "predict_one",
                 "Predict one row",
-                responses({200: json_answer("The prediction")}, refused),
+                responses(
+                    {200: json_answer("The prediction")},
+                    {**refused, 414: "The query is too long; send the row with POST"},
+                ),
                 parameters=[
                     {"name": name, "in": "query", "required": True, "schema": schema}
                     for name, schema in fields.items()

@@ -5,20 +5,19 @@ The pydantic types that check are the ones that the OpenAPI document is made fro
 
 from __future__ import annotations
 
-import difflib
-import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from production_server.model.card import Card, Feature
 from production_server.web.problems import FieldProblem, Problem
+from production_server.web.row_limits import TINY_BYTES, Bytes, OddElement, RowLimits
+from production_server.web.row_problems import RowProblems
 
-MOST_PROBLEMS = 20
 Warnings = list[dict[str, Any]]
 
 
@@ -28,7 +27,7 @@ class Rows:
 
     packed: bytes
     count: int
-    warnings: list[Warnings]
+    warnings: Sequence[Warnings]
 
 
 def row_type(card: Card) -> Any:
@@ -59,31 +58,58 @@ class RowSchema:
     def __init__(self, card: Card, max_rows: int) -> None:
         self.card = card
         self.max_rows = max_rows
+        self.limits = RowLimits.of(len(card.features), max_rows)
         row = row_type(card)
         self.one: TypeAdapter[dict[str, float]] = TypeAdapter(row)
         rows: Any = Annotated[list[row], Field(min_length=1, max_length=max_rows)]  # type: ignore[valid-type]
         self.many: TypeAdapter[list[dict[str, float]]] = TypeAdapter(rows)
         self._pack = struct.Struct(f"<{len(card.features)}f").pack
+        self._pack_exact = struct.Struct(f"<{len(card.features)}d").pack
         self._names = card.feature_names
+        self._problems = RowProblems(card, self.limits)
 
-    def from_json(self, body: bytes) -> tuple[Rows, bool]:
+    def from_json(self, body: Bytes) -> tuple[Rows, bool]:
         """Rows of a JSON body, and whether it was one object rather than a list."""
-        single = body.lstrip()[:1] != b"["
+        limits = self.limits
+        single = not limits.is_list(body)
+        if len(body) > TINY_BYTES:
+            if single:
+                limits.check_row(body)
+            elif not limits.fits_one_slice(body):
+                return _run(self.steps(body)), False
         try:
             if single:
                 rows = [self.one.validate_json(body, strict=True)]
             else:
                 rows = self.many.validate_json(body, strict=True)
         except ValidationError as error:
-            raise self._problem(error, single) from None
+            raise self._problems.of_json(error, single=single) from None
         return self._packed(rows), single
+
+    def steps(self, body: Bytes) -> Generator[None, None, Rows]:
+        """Check a body of any size; between two steps, other work can be done."""
+        if not self.limits.is_list(body) or self.limits.fits_one_slice(body):
+            return self.from_json(body)[0]
+        packed: list[bytes] = []
+        exact: list[bytes] = []
+        count = 0
+        try:
+            for first, text in self.limits.slices(body):
+                rows = self._checked(first, text)
+                packed.append(self._floats(rows, first))
+                exact += [self._pack_exact(*row.values()) for row in rows]
+                count += len(rows)
+                yield
+        except OddElement as odd:
+            raise self._odd(odd) from None
+        return Rows(b"".join(packed), count, WarningsLater(self, b"".join(exact)))
 
     def from_texts(self, values: Mapping[str, str]) -> Rows:
         """The one row of a query string."""
         try:
             row = self.one.validate_python(dict(values))
         except ValidationError as error:
-            raise self._problem(error, True) from None
+            raise self._problems.of_json(error, single=True) from None
         return self._packed([row])
 
     def from_values(self, rows: Sequence[Sequence[float]]) -> Rows:
@@ -98,14 +124,14 @@ class RowSchema:
         try:
             row = self.one.validate_python(known)
         except ValidationError as error:
-            problems = self._problem(error, True).errors
+            problems = self._problems.of_json(error, single=True).errors
             return [], [], {problem.field: problem for problem in problems}
-        return list(row.values()), self.warnings(row), {}
+        return list(row.values()), self.warnings(row.values()), {}
 
-    def warnings(self, row: Mapping[str, float]) -> Warnings:
+    def warnings(self, values: Iterable[float]) -> Warnings:
         """Which values of a valid row are out of the plausible range."""
         found: Warnings = []
-        for feature, value in zip(self.card.features, row.values(), strict=True):
+        for feature, value in zip(self.card.features, values, strict=True):
             if feature.low <= value <= feature.high or (value == 0 and feature.zero_is_missing):
                 continue
             found.append(
@@ -119,106 +145,61 @@ class RowSchema:
             )
         return found
 
-    def _packed(self, rows: list[dict[str, float]]) -> Rows:
+    def _checked(self, first: int, text: bytes) -> list[dict[str, float]]:
         try:
-            packed = b"".join([self._pack(*row.values()) for row in rows])
+            return self.many.validate_json(text, strict=True)
+        except ValidationError as error:
+            raise self._problems.of_json(error, single=False, first=first) from None
+
+    def _odd(self, odd: OddElement) -> Problem:
+        try:
+            self.many.validate_python([odd.value], strict=True)
+        except ValidationError as error:
+            return self._problems.of_json(error, single=False, first=odd.number)
+        raise AssertionError(f"row {odd.number} is valid, but was not recognized")
+
+    def _packed(self, rows: list[dict[str, float]]) -> Rows:
+        return Rows(self._floats(rows, 0), len(rows), [self.warnings(row.values()) for row in rows])
+
+    def _floats(self, rows: list[dict[str, float]], first: int) -> bytes:
+        try:
+            return b"".join([self._pack(*row.values()) for row in rows])
         except OverflowError:
-            raise self._too_large(rows) from None
-        return Rows(packed, len(rows), [self.warnings(row) for row in rows])
-
-    def _too_large(self, rows: list[dict[str, float]]) -> Problem:
-        """A finite number that the model's 32-bit floats cannot hold."""
-        errors = [
-            FieldProblem(
-                row=index,
-                field=name,
-                code="infinite",
-                detail=f"{name} is too large a number.",
-                remedy=self._remedy(name),
-            )
-            for index, row in enumerate(rows)
-            for name, value in row.items()
-            if abs(value) > 3.4e38
-        ]
-        return _refused(errors[:MOST_PROBLEMS], len(errors))
-
-    def _problem(self, error: ValidationError, single: bool) -> Problem:
-        details = error.errors(include_url=False, include_context=False)
-        first = details[0]
-        if first["type"] == "json_invalid":
-            return Problem(
-                400,
-                "malformed_json",
-                f"The body is not JSON: {first['msg']}.",
-                "Send one object or a list of objects.",
-            )
-        if first["type"] == "too_long":
-            return Problem(
-                413,
-                "too_many_rows",
-                f"At most {self.max_rows} rows can be answered at once.",
-                "Send large tables to POST /jobs.",
-            )
-        if first["type"] == "too_short":
-            return Problem(422, "no_rows", "The list holds no row.", "Send at least one.")
-        errors = [self._field_problem(detail, single) for detail in details[:MOST_PROBLEMS]]
-        return _refused(errors, len(details))
-
-    def _field_problem(self, detail: Any, single: bool) -> FieldProblem:
-        where = list(detail["loc"])
-        row = 0 if single else int(where.pop(0)) if where else 0
-        field = str(where[0]) if where else ""
-        value = detail["input"]
-        code, words = classify(detail["type"], value)
-        if not field:
-            return FieldProblem(
-                row=row,
-                field="",
-                code="not_a_row",
-                detail="A row must be an object of the model's features.",
-                remedy=f"Its features: {', '.join(self._names)}.",
-            )
-        remedy = self._unknown(field) if code == "unknown_field" else self._remedy(field)
-        return FieldProblem(
-            row=row, field=field, code=code, detail=f"{field} {words}.", remedy=remedy
-        )
-
-    def _remedy(self, field: str) -> str:
-        feature = next(feature for feature in self.card.features if feature.name == field)
-        unit = f" {feature.unit}" if feature.unit else ""
-        missing = ", or 0 where it was not measured" if feature.zero_is_missing else ""
-        return f"Give a number, usually {feature.low:g} to {feature.high:g}{unit}{missing}."
-
-    def _unknown(self, field: str) -> str:
-        near = difflib.get_close_matches(field, self._names, n=1)
-        guess = f"Did you mean {near[0]}? " if near else ""
-        return f"{guess}The features: {', '.join(self._names)}."
+            raise self._problems.of_values(rows, first) from None
 
 
-def classify(kind: str, value: object) -> tuple[str, str]:
-    """A pydantic error type and its input as our code and its words."""
-    shown = repr(value)[:40]
-    if kind == "missing" or value is None or value == "":
-        return "missing_value", "has no value"
-    if kind == "extra_forbidden":
-        return "unknown_field", "is not a feature of this model"
-    if kind == "finite_number":
-        number = float(value) if isinstance(value, (int, float, str)) else math.inf
-        if math.isnan(number):
-            return "nan", "is not a number (NaN)"
-        return "infinite", "is infinite"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        return "impossible", f"cannot be {str(value)[:40]}"
-    return "not_a_number", f"is not a number: {shown}"
+class WarningsLater(Sequence[Warnings]):
+    """The warnings of many rows, made when they are read: all at once, they could take 30 MB."""
+
+    def __init__(self, schema: RowSchema, exact: bytes) -> None:
+        self._schema = schema
+        self._exact = exact
+        self._row = struct.Struct(f"<{len(schema.card.features)}d")
+
+    def __len__(self) -> int:
+        return len(self._exact) // self._row.size
+
+    @overload
+    def __getitem__(self, at: int) -> Warnings: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Warnings]: ...
+    def __getitem__(self, at: int | slice) -> Warnings | list[Warnings]:
+        numbers = range(len(self))[at]
+        if isinstance(numbers, range):
+            return [self._of(number) for number in numbers]
+        return self._of(numbers)
+
+    def __iter__(self) -> Iterator[Warnings]:
+        return (self._of(number) for number in range(len(self)))
+
+    def _of(self, number: int) -> Warnings:
+        return self._schema.warnings(self._row.unpack_from(self._exact, number * self._row.size))
 
 
-def _refused(errors: list[FieldProblem], count: int) -> Problem:
-    more = f" and {count - 1} more" if count > 1 else ""
-    return Problem(
-        422,
-        "invalid_rows",
-        f"{errors[0].detail.rstrip('.')}{more}.",
-        errors[0].remedy,
-        errors=errors,
-        more={"error_count": count},
-    )
+def _run(steps: Generator[None, None, Rows]) -> Rows:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            rows: Rows = end.value
+            return rows

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from production_server.errors import UploadMalformed
+from production_server.errors import RowsRefused, UploadMalformed
 from production_server.jobs import csv_rows
 from production_server.jobs.csv_rows import csv_tables, feature_of, whole_lines
-from production_server.jobs.ledger import Ledger
+from production_server.jobs.intake import Body, Limits, chunks
+from production_server.jobs.ledger import MOST_COUNTED, Ledger
 from production_server.model.card import Card, Feature
 
 
@@ -207,3 +210,56 @@ def test_quoted_cells_cost_little_more(card: Card, lines: Ledger) -> None:
     values = read(data, card, lines, 65536, ignore=True)
     assert len(values) == 50_000
     assert time.process_time() - started < 0.8
+
+
+@pytest.mark.parametrize("before", [b"", b"age,blood_pressure,score\n30,70,0\n"])
+@pytest.mark.parametrize("blank", [b"\n", b"\r\n", b" \n"])
+def test_blank_lines_are_refused_early(
+    before: bytes, blank: bytes, card: Card, lines: Ledger
+) -> None:
+    taken: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        yield before
+        for _ in range(4096):
+            taken.append(1)
+            yield (blank * 65536)[:65536]
+
+    started = time.process_time()
+    with pytest.raises(UploadMalformed, match="blank"):
+        list(csv_tables(endless(), card, lines, ignore_unknown=False))
+    assert len(taken) < 10
+    assert time.process_time() - started < 0.5
+
+
+def test_a_blank_line_after_each_row_is_usual(card: Card, lines: Ledger) -> None:
+    values = read(b"age,blood_pressure,score\n" + b"30,70,0\n\n" * 50_000, card, lines, 65536)
+    assert (len(values), lines.count) == (50_000, 0)
+
+
+def test_only_blank_lines_before_the_header_cost_little(card: Card, lines: Ledger) -> None:
+    text = b"\n" * 9_000 + b"age,blood_pressure,score\n30,70,x\n"
+    started = time.process_time()
+    read(text, card, lines)
+    assert told(lines) == [("not_a_number", 9_002, "score")]
+    assert time.process_time() - started < 0.05
+
+
+def test_the_check_ends_when_very_much_is_wrong(card: Card, lines: Ledger) -> None:
+    body = Body(io.BytesIO(b"age,blood_pressure,score\n" + b"x\n" * 2_000_000), 10**9)
+    limits = Limits(rows=10**7, body=10**9, chunk_rows=1000)
+    with pytest.raises(RowsRefused) as caught:
+        list(chunks(body, "csv", card, limits, lines, ignore_unknown=False))
+    assert caught.value.count == MOST_COUNTED
+    assert body.size < 1_000_000
+
+
+def test_a_wide_header_of_a_card_with_many_features(card: Card) -> None:
+    features = [Feature(name=f"f{n}", low=0, high=1, default=0) for n in range(500)]
+    wide = card.model_copy(update={"features": features})
+    header = ",".join(f"F {n % 500}{'' if n < 500 else 'x'}" for n in range(5000))
+    ledger = Ledger("line", wide)
+    started = time.process_time()
+    read(f"{header}\n".encode(), wide, ledger, 65536, ignore=True)
+    assert ledger.errors() == []
+    assert time.process_time() - started < 0.5

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from production_server.errors import UploadMalformed
+from production_server.errors import RowsRefused, UploadMalformed
+from production_server.jobs.intake import Body, Limits, chunks
 from production_server.jobs.json_rows import LONGEST_ROW, elements, json_tables
-from production_server.jobs.ledger import Ledger
+from production_server.jobs.ledger import MOST_COUNTED, Ledger
 from production_server.model.card import Card
 
 
@@ -114,7 +117,8 @@ def test_what_is_no_list_is_refused(text: str, piece: int) -> None:
 
 
 def test_numbers_are_not_cut_where_the_pieces_are() -> None:
-    assert list(elements(iter([b"[1", b"23, 4.", b"5e", b"1]"]))) == [123, 45.0]
+    read = list(elements(iter([b"[1", b"23, 4.", b"5e", b"1]"])))
+    assert read == [(123, 3), (45.0, 5)]
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
@@ -129,3 +133,35 @@ def test_a_row_without_end_does_not_fill_the_memory() -> None:
     )
     with pytest.raises(UploadMalformed):
         list(elements(endless))
+
+
+def test_the_parsed_rows_of_a_batch_do_not_fill_the_memory(card: Card, rows: Ledger) -> None:
+    row = b"[" + b"[]," * 30_000 + b"[]],"
+    tables = json_tables(iter([b"[", *[row] * 100, b"0]"]), card, rows, ignore_unknown=False)
+    assert max(len(table) for table in tables) < 20
+
+
+def test_a_number_with_too_many_digits_is_refused(card: Card, rows: Ledger) -> None:
+    with pytest.raises(UploadMalformed, match="digits"):
+        read(b"[[30,70," + b"9" * 5000 + b"]]", card, rows)
+
+
+def test_white_space_takes_no_time(card: Card, rows: Ledger) -> None:
+    started = time.process_time()
+    values = read(b"[" + b" \n" * 2_000_000 + b"[30,70,0]]", card, rows, 1 << 16)
+    assert len(values) == 1
+    assert time.process_time() - started < 0.2
+
+
+def test_the_check_ends_when_very_much_is_wrong(card: Card, rows: Ledger) -> None:
+    text = b"[" + b"0," * 100_000 + b"0]"
+    with pytest.raises(RowsRefused):
+        list(chunks(body_of(text), "json", card, Limits(10**6, 10**9, 1000), rows, **STRICT))
+    assert rows.count == MOST_COUNTED
+
+
+def body_of(data: bytes) -> Body:
+    return Body(io.BytesIO(data), 10**9)
+
+
+STRICT: dict[str, Any] = {"ignore_unknown": False}
