@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from openstack_lab import lock, settings, status
 from openstack_lab.errors import LabError, NotRunningError, RefusedError
@@ -96,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     except LabError as error:
         return _explain(error, 1)
     except KeyboardInterrupt:
-        print("\nInterrupted. Run `scripts/lab up` to continue.", file=sys.stderr)
+        print(f"\nInterrupted. To continue: scripts/lab {options.verb}", file=sys.stderr)
         return 130
 
 
@@ -117,16 +118,19 @@ def _up(layout: Layout, options: argparse.Namespace, given: list[str]) -> int:
         up.check_machine(request)
         held = lock.acquire(layout.lock, "scripts/lab up", progress.say)
         up.check_machine(request)  # again, because we may have waited
-        up.install(request, progress)
+        up.install(request, progress, held)
         _continue_in_environment(layout, progress, given, held)
-    lab = up.run(request, progress)
+    try:
+        lab = up.run(request, progress)
+    finally:
+        lock.release(options.lock)
     print(up.how_to_use(lab, progress.elapsed))
     return 0
 
 
 def _continue_in_environment(
     layout: Layout, progress: Progress, given: list[str], held: int
-) -> None:
+) -> NoReturn:
     """Create the OpenStack environment if it is missing, and become its interpreter."""
     from environment import ensure
 

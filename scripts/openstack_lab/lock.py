@@ -13,7 +13,10 @@ POLL = 0.2
 
 
 def acquire(path: Path, purpose: str, say: Callable[[str], None]) -> int:
-    """Lock `path` and return its file descriptor. Reports each holder that it waits for."""
+    """Lock `path` and return its file descriptor. Reports each holder that it waits for.
+
+    Child processes that get the descriptor keep the lock until they end, even if we are killed.
+    """
     reported = ""
     while True:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,15 +38,17 @@ def acquire(path: Path, purpose: str, say: Callable[[str], None]) -> int:
 
 
 def release(descriptor: int) -> None:
+    """Unlock, even if a child process still has the descriptor."""
     _write(descriptor, "")
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)
 
 
 @contextlib.contextmanager
-def hold(path: Path, purpose: str, say: Callable[[str], None]) -> Iterator[None]:
+def hold(path: Path, purpose: str, say: Callable[[str], None]) -> Iterator[int]:
     descriptor = acquire(path, purpose, say)
     try:
-        yield
+        yield descriptor
     finally:
         release(descriptor)
 

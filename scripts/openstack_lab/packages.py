@@ -62,16 +62,19 @@ def missing(python_headers: Path) -> list[str]:
     return sorted(set(wanted))
 
 
-def install(packages: list[str], log: Path) -> None:
-    """Install `packages` without starting their services."""
+def install(packages: list[str], log: Path, lock: int) -> None:
+    """Install `packages` without starting their services.
+
+    apt holds the lab's lock, too: if `up` is killed, the next one waits for apt.
+    """
     apt = ["apt-get", "-o", "DPkg::Lock::Timeout=300"]
     with no_services_started():
-        _run([*apt, "update"], log)
-        if _run([*apt, "install", "-y", "--no-install-recommends", *packages], log):
+        _run([*apt, "update"], log, lock)
+        if _run([*apt, "install", "-y", "--no-install-recommends", *packages], log, lock):
             raise LabError(f"apt-get could not install {' '.join(packages)}.", f"Read {log}.")
 
 
-def _run(command: list[str], log: Path) -> int:
+def _run(command: list[str], log: Path, lock: int) -> int:
     with log.open("ab") as sink:
         return subprocess.run(
             command,
@@ -81,6 +84,7 @@ def _run(command: list[str], log: Path) -> int:
             stderr=sink,
             check=False,
             start_new_session=True,  # so that Ctrl-C does not interrupt dpkg
+            pass_fds=(lock,),
         ).returncode
 
 

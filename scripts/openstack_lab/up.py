@@ -57,7 +57,7 @@ def check_machine(request: Request) -> None:
         uplink.refuse_overlap(layout.settings)
 
 
-def install(request: Request, progress: Progress) -> None:
+def install(request: Request, progress: Progress, lock: int) -> None:
     """Install the system packages that are missing."""
     packages.remove_stale_policy()
     headers = Path(sysconfig.get_paths()["include"])
@@ -65,7 +65,7 @@ def install(request: Request, progress: Progress) -> None:
     if wanted:
         request.layout.logs.mkdir(parents=True, exist_ok=True)
         with progress.step(f"System packages ({len(wanted)} missing)"):
-            packages.install(wanted, request.layout.logs / "packages.log")
+            packages.install(wanted, request.layout.logs / "packages.log", lock)
 
 
 def run(request: Request, progress: Progress) -> Lab:

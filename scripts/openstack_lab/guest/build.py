@@ -21,6 +21,7 @@ from openstack_lab.progress import Progress
 SECTOR = 512
 FIRST_SECTOR = 2048
 DISK_MIB = 3072
+LOG = "guest-image.log"
 # The features that the guest's boot loader supports, whatever this machine's mkfs defaults to.
 MKE2FS = """[defaults]
 base_features = sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr
@@ -75,23 +76,24 @@ def ensure_guest(layout: Layout, recipe: Recipe, progress: Progress) -> Guest:
     guest = Guest(layout.images / recipe.content)
     if not guest.disk.exists():
         # Several labs may share the cache.
-        with lock.hold(layout.images / ".lock", "scripts/lab up", progress.say):
+        with lock.hold(layout.images / ".lock", "scripts/lab up", progress.say) as held:
             if not guest.disk.exists():
-                _build(guest, layout, recipe, progress)
+                _build(guest, layout, recipe, progress, Runner(layout.logs / LOG, held))
     return guest
 
 
-def _build(guest: Guest, layout: Layout, recipe: Recipe, progress: Progress) -> None:
+def _build(
+    guest: Guest, layout: Layout, recipe: Recipe, progress: Progress, runner: Runner
+) -> None:
     work = layout.images / f".{recipe.content}.new"
     if work.exists():
         shutil.rmtree(work)
     work.mkdir(parents=True)
-    log = layout.logs / "guest-image.log"
     with progress.step("Guest image: packages"):
-        root = _install_packages(recipe, work, log)
+        root = _install_packages(recipe, work, runner)
     with progress.step("Guest image: disk"):
         _configure(recipe, root)
-        _write_disk(root, work, log)
+        _write_disk(root, work, runner)
     shutil.rmtree(root)
     work.rename(guest.folder)
     for old in outdated(layout.images):
@@ -104,21 +106,30 @@ def outdated(images: Path, keep: int = 2) -> list[Path]:
     return [disk.parent for disk in built[:-keep]]
 
 
-def _run(command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
-    with log.open("ab") as sink:
-        done = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            check=False,
-        )
-    if done.returncode:
-        raise LabError(f"Building the guest image failed at {command[0]}.", f"Read {log}.")
+@dataclass(frozen=True)
+class Runner:
+    """Runs the commands of a build."""
+
+    log: Path
+    lock: int
+    """Held by the commands, too: if `up` is killed, the next one waits for them."""
+
+    def run(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        with self.log.open("ab") as sink:
+            done = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                check=False,
+                pass_fds=(self.lock,),
+            )
+        if done.returncode:
+            raise LabError(f"Building the guest image failed at {command[0]}.", f"Read {self.log}.")
 
 
-def _install_packages(recipe: Recipe, work: Path, log: Path) -> Path:
+def _install_packages(recipe: Recipe, work: Path, runner: Runner) -> Path:
     """Install the packages in a mount namespace, so that no mounts are left."""
     root = work / "root"
     listing = work / "sources.list"
@@ -127,7 +138,7 @@ def _install_packages(recipe: Recipe, work: Path, log: Path) -> Path:
     (work / "modules.conf").write_text(modules)
     (work / "modules").write_text(names)
     proxy = apt_proxy()
-    _run(
+    runner.run(
         [
             "unshare",
             "--mount",
@@ -149,7 +160,6 @@ def _install_packages(recipe: Recipe, work: Path, log: Path) -> Path:
             str(root),
             str(listing),
         ],
-        log,
     )
     return root
 
@@ -177,12 +187,12 @@ def _configure(recipe: Recipe, root: Path) -> None:
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
 
 
-def _write_disk(root: Path, work: Path, log: Path) -> None:
+def _write_disk(root: Path, work: Path, runner: Runner) -> None:
     """Write a partitioned disk that a BIOS boots, and copies of kernel and initrd."""
     for name in ("vmlinuz", "initrd.img"):
         shutil.copy(_link_target(root, name), work / name)
     grub = root / "usr/lib/grub/i386-pc"
-    _run(
+    runner.run(
         [
             "chroot",
             str(root),
@@ -195,7 +205,6 @@ def _write_disk(root: Path, work: Path, log: Path) -> None:
             "(hd0,msdos1)/boot/grub",
             *GRUB_MODULES,
         ],
-        log,
     )
     raw = work / "disk.raw"
     with raw.open("wb") as disk:
@@ -207,7 +216,7 @@ def _write_disk(root: Path, work: Path, log: Path) -> None:
     configuration = work / "mke2fs.conf"
     configuration.write_text(MKE2FS)
     offset = FIRST_SECTOR * SECTOR
-    _run(
+    runner.run(
         [
             "mkfs.ext4",
             "-q",
@@ -223,7 +232,6 @@ def _write_disk(root: Path, work: Path, log: Path) -> None:
             str(raw),
             f"{DISK_MIB - offset // 2**20}M",
         ],
-        log,
         {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "MKE2FS_CONFIG": str(configuration)},
     )
     with raw.open("r+b") as disk:
@@ -231,8 +239,8 @@ def _write_disk(root: Path, work: Path, log: Path) -> None:
         disk.write((grub / "boot.img").read_bytes()[:440])
         disk.seek(SECTOR)
         disk.write((root / "boot/grub/core.img").read_bytes())
-    _run(
-        ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(work / "disk.qcow2")], log
+    runner.run(
+        ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(work / "disk.qcow2")]
     )
     raw.unlink()
 

@@ -71,6 +71,14 @@ def test_a_killed_holder_leaves_the_lock_free(tmp_path: Path, start: Start) -> N
     assert line(start(path)) == "acquired"
 
 
+def test_a_released_lock_is_free_even_if_a_child_has_it(tmp_path: Path, start: Start) -> None:
+    with lock.hold(tmp_path / "lock", "scripts/lab up", print) as held:
+        child = subprocess.Popen(["sleep", "60"], pass_fds=(held,))
+    assert line(start(tmp_path / "lock")) == "acquired"
+    child.kill()
+    child.wait()
+
+
 def test_a_removed_lock_file_is_not_mistaken_for_the_lock(tmp_path: Path, start: Start) -> None:
     """The first to wait has the old file open; the next one creates a new file."""
     path = tmp_path / "run" / "lock"

@@ -10,14 +10,15 @@ import time
 from pathlib import Path
 
 import pytest
-from openstack_lab import packages
+from openstack_lab import lock, packages
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 INSTALL = """
 import sys, pathlib
-from openstack_lab import packages
+from openstack_lab import lock, packages
 packages.POLICY_PATH = pathlib.Path(sys.argv[1], "policy-rc.d")
-packages.install(["something"], pathlib.Path(sys.argv[1], "log"))
+with lock.hold(pathlib.Path(sys.argv[1], "lock"), "scripts/lab up", print) as held:
+    packages.install(["something"], pathlib.Path(sys.argv[1], "log"), held)
 """
 APT = """#!/bin/sh
 case "$*" in *install*) touch {folder}/started; sleep 1; touch {folder}/finished ;; esac
@@ -61,7 +62,9 @@ def test_a_policy_that_a_killed_up_left_is_removed(
     assert packages.remove_stale_policy(), "in use"
     process.kill()
     process.wait()
-    assert not packages.remove_stale_policy()
+    with lock.hold(tmp_path / "lock", "scripts/lab up", print):
+        assert (tmp_path / "finished").exists(), "apt is still running"
+        assert not packages.remove_stale_policy()
     assert not (tmp_path / "policy-rc.d").exists()
 
 
