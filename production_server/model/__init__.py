@@ -1,5 +1,5 @@
-"""The model: its card, its registry, training, prediction and synthetic patients.
+"""Models: cards, the registry, training, import, prediction and synthetic rows.
 
-Keras is imported by the modules that need it (predictor, network, training, importing) and only
-inside their functions, so that the web process can read cards without loading Keras.
+Modules import Keras only inside the functions that need it. So the web process can read cards and
+the registry without loading Keras.
 """

@@ -1,7 +1,7 @@
-"""A version as one .tar file: to carry it to another registry or to a server.
+"""Exports a version to a .tar file, for another registry or a server, and unpacks it again.
 
-Reading takes only the two files of a version, by their exact names: nothing in an archive can
-choose where it is written.
+Unpacking accepts only the two files of a version, by their exact names. An archive cannot choose
+where its files are written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOST_BYTES = 2_000_000_000
 
 
 def export(registry: Registry, version: str, target: Path) -> None:
-    """Write a version's folder to a .tar file, the same bytes each time."""
+    """Write a version's folder to a .tar file. The same version always gives the same bytes."""
     model_file = registry.checked_model_path(version)
     contents = [(CARD_FILE, model_file.with_name(CARD_FILE)), (MODEL_FILE, model_file)]
     try:
@@ -35,24 +35,26 @@ def export(registry: Registry, version: str, target: Path) -> None:
 
 
 def unpack(source: Path, folder: Path) -> Path:
-    """Put an exported version's two files into `folder`; returns it."""
+    """Unpack an exported version into `folder`, and return `folder`."""
     try:
         with tarfile.open(source) as tar:
             for member in tar:
                 if member.isdir():
                     continue
-                _take(tar, member, source, folder)
+                _unpack_member(tar, member, source, folder)
     except (tarfile.TarError, OSError, EOFError) as error:
         raise ModelError(
-            f"{source} cannot be read as an exported model: {error}", "Export it again."
+            f"cannot read {source} as an exported model: {error}", "Export the version again."
         ) from error
     for name in (CARD_FILE, MODEL_FILE):
         if not (folder / name).exists():
-            raise ModelError(f"{source} holds no {name}", "Export the version again.")
+            raise ModelError(f"{source} contains no {name}", "Export the version again.")
     return folder
 
 
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path, folder: Path) -> None:
+def _unpack_member(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path, folder: Path
+) -> None:
     parts = PurePosixPath(member.name).parts
     name = parts[-1] if parts else ""
     if (
@@ -63,16 +65,16 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, source: Path, folder: P
         or (folder / name).exists()
     ):
         raise ModelError(
-            f"{source} holds {member.name!r}, which does not belong in an exported model: refused",
-            "An export holds VERSION/card.json and VERSION/model.keras, nothing else.",
+            f"{source} contains {member.name!r}, which does not belong in an exported model",
+            "An export contains only VERSION/card.json and VERSION/model.keras.",
         )
     if member.size > _MOST_BYTES:
         raise ModelError(
-            f"{source}: {member.name} is over {_MOST_BYTES} bytes",
-            "Import it from its own .keras file.",
+            f"{source}: {member.name} is larger than {_MOST_BYTES} bytes",
+            "Import the model from its .keras file instead.",
         )
     data = tar.extractfile(member)
-    assert data is not None  # a regular file has contents
+    assert data is not None  # not for a regular file
     with data, (folder / name).open("wb") as out:
         while block := data.read(1 << 20):
             out.write(block)

@@ -1,6 +1,6 @@
-"""The peer that a network must beat: logistic regression, fitted by Newton's method.
+"""The baseline for networks: logistic regression, fitted with Newton's method.
 
-It sees what the network's first layers see: standardised values, missing ones at the mean.
+Like the network's hidden layers, it gets standardized values, with missing ones set to the mean.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-_RIDGE = 1e-6  # keeps the Hessian invertible for a constant column; too small to shrink anything
+_RIDGE = 1e-6  # keeps the Hessian invertible for a constant column; too small to shrink weights
 _STEPS = 50
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation of the present values of each column."""
+    """Mean and standard deviation of each column, without missing values."""
 
     zero_is_missing: NDArray[np.bool_]
     means: Array
@@ -50,10 +50,10 @@ class LogisticRegression:
         design = _with_intercept(scaling.apply(rows))
         weights = np.zeros(design.shape[1])
         for _ in range(_STEPS):
-            chance = _sigmoid(design @ weights)
-            curvature = chance * (1 - chance)
+            probability = _sigmoid(design @ weights)
+            curvature = probability * (1 - probability)
             hessian = design.T @ (design * curvature[:, None]) + _RIDGE * np.eye(len(weights))
-            step = np.linalg.solve(hessian, design.T @ (truth - chance) - _RIDGE * weights)
+            step = np.linalg.solve(hessian, design.T @ (truth - probability) - _RIDGE * weights)
             weights = weights + step
             if np.abs(step).max() < 1e-9:
                 break
@@ -68,5 +68,5 @@ def _with_intercept(rows: Array) -> Array:
 
 
 def _sigmoid(score: Array) -> Array:
-    chance: Array = 0.5 * (1 + np.tanh(0.5 * score))  # does not overflow
-    return chance
+    probability: Array = 0.5 * (1 + np.tanh(0.5 * score))  # does not overflow
+    return probability

@@ -1,7 +1,7 @@
-"""Synthetic rows that look like the training data: summary statistics in, drawn rows out.
+"""Synthetic rows that resemble the training data, drawn from summary statistics.
 
-`summarise` boils each class down to quantiles, correlations and the share of missing values;
-`sample` draws from them with a Gaussian copula. No row of the data is stored or given back.
+`summarise` reduces each class to quantiles, correlations and shares of missing values. `sample`
+draws rows from them with a Gaussian copula. No row of the data is stored or returned.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from production_server.model.card import Card, Cohort, CohortGroup, Feature
 
 Array = NDArray[np.float64]
 Row = dict[str, float]
-# No 0 and 1: the extremes are single patients' values.
+# Without 0 and 1, because minimum and maximum are values of single patients.
 LEVELS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
 
 
 def summarise(
     features: list[Feature], rows: Array, groups: list[tuple[str | None, NDArray[np.bool_]]]
 ) -> Cohort:
-    """The statistics of each group of rows (a label and which rows have it)."""
+    """Summarise each group of rows, given as a label and a mask."""
     return Cohort(
         levels=list(LEVELS),
         groups=[
@@ -34,7 +34,7 @@ def summarise(
 
 
 def sample(card: Card, n: int, seed: int) -> list[tuple[Row, str | None]]:
-    """`n` synthetic rows with the class that each was drawn for; the same for the same seed."""
+    """`n` synthetic rows with their classes. The same seed gives the same rows."""
     random = np.random.default_rng(seed)
     if card.cohort is None:
         return [(row, None) for row in _plausible(card.features, n, random)]
@@ -50,7 +50,7 @@ def _group(features: list[Feature], rows: Array, label: str | None, share: float
     maskable = np.array([feature.zero_is_missing for feature in features])
     present = ~(maskable & (rows == 0))
     columns = [rows[present[:, j], j] for j in range(rows.shape[1])]
-    # A column without any present value is drawn as its default; nothing else is known of it.
+    # For a column without any value, use the default.
     columns = [
         column if len(column) else np.array([feature.default])
         for column, feature in zip(columns, features, strict=True)
@@ -68,7 +68,7 @@ def _group(features: list[Feature], rows: Array, label: str | None, share: float
 
 
 def _correlations(rows: Array, present: NDArray[np.bool_]) -> list[list[float]]:
-    """Correlations of normal scores, over the rows in which both values are present."""
+    """Correlations of normal scores over the rows that have both values."""
     width = rows.shape[1]
     table = np.eye(width)
     for i in range(width):
@@ -91,7 +91,7 @@ def _normal_scores(column: Array) -> Array:
 
 
 def _shares(shares: list[float], n: int) -> list[int]:
-    """`n` split by shares, by largest remainder."""
+    """Split `n` by shares, with the largest remainder method."""
     exact = np.array(shares) / sum(shares) * n
     counts = np.floor(exact).astype(int)
     for i in np.argsort(counts - exact, kind="stable")[: n - counts.sum()]:
@@ -120,7 +120,7 @@ def _draw(
 
 
 def _root(correlations: list[list[float]]) -> Array:
-    """A square root of the nearest valid correlation matrix (pairwise ones may be indefinite)."""
+    """A square root of the nearest valid matrix; pairwise correlations can be indefinite."""
     values, vectors = np.linalg.eigh(np.array(correlations))
     root = vectors * np.sqrt(np.maximum(values, 0))
     length = np.sqrt((root**2).sum(axis=1, keepdims=True))
@@ -129,7 +129,7 @@ def _root(correlations: list[list[float]]) -> Array:
 
 
 def _plausible(features: list[Feature], n: int, random: np.random.Generator) -> list[Row]:
-    """Rows for a model whose data nobody has described: around the defaults, in range."""
+    """Rows for a model without a cohort: plausible values, most of them near the defaults."""
     columns = [
         _rounded(random.triangular(f.low, min(max(f.default, f.low), f.high), f.high, size=n), f)
         for f in features

@@ -1,4 +1,4 @@
-"""Tables of rows: fetched from a path or URL, checked by sha256, parsed from CSV."""
+"""Reads tables with known outcomes: CSV from a path or URL, checked by SHA-256."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from production_server.errors import DataError
 from production_server.model.card import Card, Feature
 
 Array = NDArray[np.float64]
-MOST_BYTES = 500_000_000  # a table is held in memory; larger ones are jobs for another tool
+MOST_BYTES = 500_000_000  # the whole table is held in memory
 _TIMEOUT_S = 30
 _URL_SCHEMES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in the order of the features, and the truth of each."""
+    """Rows, with values in the order of the features, and the true outcome of each."""
 
     rows: Array
     truth: Array
@@ -33,39 +33,39 @@ class Table:
 
 
 def fetch(source: str, sha256: str = "") -> tuple[bytes, str]:
-    """The bytes of a path or http(s) URL and their sha256, which must be the given one."""
+    """The bytes at a path or HTTP(S) URL, and their SHA-256. Raise if it is not the given one."""
     content = _download(source) if source.lower().startswith(_URL_SCHEMES) else _read(Path(source))
     found = hashlib.sha256(content).hexdigest()
     if sha256 and found != sha256.strip().lower():
         raise DataError(
-            f"{source} has sha256 {found}, expected {sha256}",
-            "The data changed or was damaged on its way: get it again, or correct --sha256.",
+            f"{source} has SHA-256 {found}, expected {sha256}",
+            "The data changed or was damaged. Download it again, or correct --sha256.",
         )
     return content, found
 
 
 def read_table(source: str, card: Card, sha256: str = "") -> Table:
-    """The table to train or test on, by the headings that the card names."""
+    """Read a table for training or testing. The header must name the card's features."""
     content, found = fetch(source, sha256)
     lines = _lines(content, source)
     wanted = [*card.features, Feature(name=card.outcome, low=0, high=1, default=0)]
     first = lines[0][1]
     if len(first) == len(wanted) and all(_is_number(cell) for cell in first):
-        # The oldest copies of the Pima data have no heading, and the columns in this order.
+        # Old copies of the Pima data have no header, and their columns in this order.
         places, body = list(range(len(wanted))), lines
     else:
         places, body = _places(first, wanted, source), lines[1:]
     if not body:
-        raise DataError(f"{source} has a heading and no row", "Give at least one row.")
+        raise DataError(f"{source} has a header but no rows", "Add at least one row.")
     values = np.array(
         [_numbers(line, places, number, source, card.classes) for number, line in body], np.float64
     )
     truth = values[:, -1]
     if card.classes and not np.isin(truth, range(len(card.classes))).all():
         raise DataError(
-            f"{source}: the column {card.outcome!r} holds other than "
-            f"0..{len(card.classes) - 1} or the class labels",
-            f"Give the index or the label of a class: {', '.join(card.classes)}.",
+            f"{source}: the column {card.outcome!r} has values that are neither class labels nor "
+            f"0 to {len(card.classes) - 1}",
+            f"Use the index or the label of a class: {', '.join(card.classes)}.",
         )
     return Table(values[:, :-1], truth, found)
 
@@ -76,15 +76,15 @@ def _lines(content: bytes, source: str) -> list[tuple[int, list[str]]]:
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
-            f"{source} is not CSV in UTF-8: {error}", "Save it as CSV, UTF-8."
+            f"{source} is not CSV in UTF-8: {error}", "Save the file as CSV in UTF-8."
         ) from error
     if not lines:
-        raise DataError(f"{source} is empty", "It needs a line of headings and a line a row.")
+        raise DataError(f"{source} is empty", "It must have a header line and one line per row.")
     return lines
 
 
 def _places(heading: list[str], wanted: list[Feature], source: str) -> list[int]:
-    """In which column each feature stands, by its name or an alias."""
+    """The column of each feature, found by its name or an alias."""
     found = [_plain(cell) for cell in heading]
     places: list[int] = []
     for feature in wanted:
@@ -92,8 +92,8 @@ def _places(heading: list[str], wanted: list[Feature], source: str) -> list[int]
         here = [place for place, name in enumerate(found) if name in names]
         if len(here) != 1:
             raise DataError(
-                f"{source}: the first line has {len(here) or 'no'} columns {feature.name!r}",
-                f"It must name each of: {', '.join(feature.name for feature in wanted)}.",
+                f"{source}: the header has {len(here) or 'no'} columns named {feature.name!r}",
+                f"It must name each of these once: {', '.join(f.name for f in wanted)}.",
             )
         places += here
     return places
@@ -112,7 +112,7 @@ def _numbers(
             raise DataError(
                 f"{source}, line {number}, column {place + 1}: "
                 + (f"{cell!r} is not a finite number" if cell else "the value is missing"),
-                "Correct or remove the line.",
+                "Correct or delete the line.",
             )
         numbers.append(float(cell))
     return numbers
@@ -126,14 +126,14 @@ def _is_number(cell: str) -> bool:
 
 
 def _plain(heading: str) -> str:
-    """Blood Pressure, blood_pressure and BloodPressure are one heading."""
+    """Letters and digits only: Blood Pressure, blood_pressure and BloodPressure are the same."""
     return "".join(letter for letter in heading.lower() if letter.isalnum())
 
 
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path} is over {MOST_BYTES} bytes", "Take a sample of it.")
+            raise DataError(f"{path} is larger than {MOST_BYTES} bytes", "Use a sample of it.")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
@@ -148,8 +148,8 @@ def _download(url: str) -> bytes:
     except (urllib.error.URLError, TimeoutError, ValueError) as error:
         raise DataError(
             f"cannot download {url}: {getattr(error, 'reason', error)}",
-            "Check the address and the network, or download it yourself and give the path.",
+            "Check the address and the network, or download the file and pass its path.",
         ) from error
     if len(content) > MOST_BYTES:
-        raise DataError(f"{url} is over {MOST_BYTES} bytes", "Take a sample of it.")
+        raise DataError(f"{url} is larger than {MOST_BYTES} bytes", "Use a sample of it.")
     return content

@@ -1,4 +1,4 @@
-"""Seeded, stratified splits: the same rows for the model and for whatever it is compared with."""
+"""Stratified splits from a seed, so that a model and its baseline get the same rows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def stratified(labels: NDArray[np.floating], folds: int, seed: int) -> NDArray[n
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         random.shuffle(rows)
-        # Go on where the last label stopped, so that fold sizes differ by one at most.
+        # Continue where the last label ended, so that fold sizes differ by at most one.
         fold[rows] = (np.arange(len(rows)) + start) % folds
         start += len(rows)
     return fold
 
 
 def held_out(labels: NDArray[np.floating], share: float, seed: int) -> Mask:
-    """True for the rows that are kept aside: `share` of each label."""
+    """Mask of the held-out rows: `share` of the rows of each label."""
     random = np.random.default_rng(seed)
     aside = np.zeros(len(labels), bool)
     for label in np.unique(labels):

@@ -1,7 +1,7 @@
-"""Keras model files: choosing the backend, reading safely, saving, and their widths.
+"""Keras and its model files: choosing the backend, loading safely, saving, and checking shapes.
 
-Everything that needs Keras asks `keras_module()` for it, so that the backend is chosen once and
-the web process, which never calls it, stays free of Keras.
+Code that needs Keras gets it from `keras_module()`, which chooses the backend. The web process
+never calls it, and so never loads Keras.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from production_server.model.without_scipy import scipy_may_be_absent
 if TYPE_CHECKING:
     import keras
 
-# What Keras, h5py and zipfile raise for files that are damaged or not theirs.
+# What Keras, h5py and zipfile raise for damaged files and for files of another format.
 UNREADABLE = (
     ValueError,
     TypeError,
@@ -36,13 +36,13 @@ _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
 
 
 def backend() -> str:
-    """The backend that Keras takes: jax unless KERAS_BACKEND says otherwise."""
-    # Keras looks at the environment alone, and at its first import.
+    """The backend that Keras uses: KERAS_BACKEND, by default jax."""
+    # Keras reads only the environment, on its first import.
     return os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 def keras_module() -> ModuleType:
-    """Keras, on its backend."""
+    """Import Keras with its backend."""
     try:
         if backend() == "jax":
             jax_module()
@@ -55,15 +55,15 @@ def keras_module() -> ModuleType:
 
 
 def jax_module() -> ModuleType:
-    """jax, answering in the thread that asks.
+    """Import jax and make it compute in the calling thread.
 
-    Else each call hops to another thread and back, for longer than a small model takes.
+    Otherwise each call switches to another thread and back, which takes longer than a small model.
     """
     try:
         import jax
     except ImportError as error:
         raise _cannot_start(error) from error
-    # Heeded only until jax is used for the first time.
+    # This has an effect only before jax is used for the first time.
     jax.config.update("jax_cpu_enable_async_dispatch", False)
     module: ModuleType = jax
     return module
@@ -77,7 +77,7 @@ def _cannot_start(error: Exception) -> ModelError:
 
 
 def load(path: Path) -> keras.Model:
-    """The model in a .keras file, in safe mode: no code from the file is ever run."""
+    """Load a .keras file in safe mode, which never runs code from the file."""
     keras = keras_module()
     try:
         with zipfile.ZipFile(path) as archive:
@@ -90,29 +90,29 @@ def load(path: Path) -> keras.Model:
 
 def unreadable(path: Path, error: Exception) -> ModelError:
     return ModelError(
-        f"{path} cannot be loaded as a Keras model: {first_line(error)}",
-        "It must be whole, and made of Keras' own layers.",
+        f"cannot load {path} as a Keras model: {first_line(error)}",
+        "The file must be complete and may contain only Keras' own layers.",
     )
 
 
 def refuse_code(config: Any, path: Path) -> None:
-    """ModelError when a model's description would run code that is not Keras' own."""
+    """Raise ModelError if a model's description would run code other than Keras' own."""
     for part in _parts(config):
         name, module = part["class_name"], part.get("module") or "keras"
         if name in _CODE_LAYERS:
             raise ModelError(
-                f"{path} holds a {name} layer, which is code that would run here: refused",
-                "Replace it by Keras' own layers and save the model again.",
+                f"{path} contains a {name} layer, which would run code from the file",
+                "Replace it with Keras' own layers and save the model again.",
             )
         if module.partition(".")[0] not in ("keras", "tf_keras", "builtins"):
             raise ModelError(
-                f"{path} needs {name} of the module {module}: refused",
-                "Replace it by Keras' own layers and save the model again.",
+                f"{path} uses {name} from the module {module}, which is not part of Keras",
+                "Replace it with Keras' own layers and save the model again.",
             )
 
 
 def _parts(config: Any) -> Iterator[dict[str, Any]]:
-    """Every object description in a model's configuration."""
+    """Every object in a model's configuration."""
     if isinstance(config, dict):
         if isinstance(config.get("class_name"), str):
             yield config
@@ -124,18 +124,18 @@ def _parts(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def save(model: keras.Model, path: Path) -> None:
-    """Write a .keras file of what serving needs: no optimizer, no compile settings."""
+    """Write a .keras file for serving, without optimizer and compile settings."""
     keras = keras_module()
     keras.Model(model.inputs[0], model.outputs[0], name=model.name).save(path)
 
 
 def one_input(model: keras.Model) -> keras.Model:
-    """The same model with one input tensor: several are fed the columns in their order."""
+    """The same model with a single input tensor: its columns feed the inputs in their order."""
     keras = keras_module()
     tensors, outputs = model.inputs or [], model.outputs or []
     if not tensors or len(outputs) != 1 or any(_columns(tensor) is None for tensor in tensors):
-        return model  # `widths` tells what is wrong with it
-    # Rebuilt, because a file may describe even a single input as a list or by name.
+        return model  # `widths` raises the error
+    # Rebuild it even for one input, because a file can describe that as a list or by name.
     flat = keras.Model(tensors if len(tensors) > 1 else tensors[0], outputs[0], name=model.name)
     if len(tensors) == 1:
         return flat
@@ -151,7 +151,7 @@ def _columns(tensor: keras.KerasTensor) -> int | None:
 
 
 def widths(model: keras.Model) -> tuple[int, int]:
-    """(numbers in, numbers out) for a row of a tabular model."""
+    """(inputs, outputs) of a tabular model for one row."""
     inputs, outputs = model.inputs or [], model.outputs or []
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
@@ -161,8 +161,8 @@ def widths(model: keras.Model) -> tuple[int, int]:
     shapes = tuple(inputs[0].shape), tuple(outputs[0].shape)
     if any(len(shape) != 2 or shape[1] is None for shape in shapes):
         raise ModelError(
-            f"the model's shapes are {shapes[0]} in and {shapes[1]} out",
-            "A tabular model takes (rows, features) and gives (rows, outputs).",
+            f"the model's input has shape {shapes[0]} and its output {shapes[1]}",
+            "A tabular model takes (rows, features) and returns (rows, outputs).",
         )
     return int(shapes[0][1]), int(shapes[1][1])
 

@@ -1,7 +1,7 @@
-"""Models as Keras 1 and 2 wrote them: one HDF5 file, model.json beside model.h5, or .keras.
+"""Reads models of Keras 1 and 2: one HDF5 file, model.json with model.h5, or .keras.
 
-A JSON description and a file of weights are joined into the one-file form, which Keras 3 still
-reads; what later Keras 2 releases and the oldest ones wrote differently is evened out on the way.
+Description and weights are joined into one HDF5 file, which Keras 3 can still read. The description
+is first converted to the form of Keras 2.2 to 2.12, because older and newer releases differ.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import h5py
     import keras
 
-# Keys that tf-keras 2.13 and later add; the reader of the one-file form does not know them.
+# Keys that tf-keras 2.13 and later write. Keras 3 does not accept them in an HDF5 file.
 _NEWER_KEYS = frozenset({"module", "registered_name", "build_config"})
 _WEIGHTS = "model_weights"
 
 
 def load_hdf5(path: Path) -> keras.Model:
-    """A whole model in a .h5 file."""
+    """Load a whole model from an .h5 file."""
     import h5py
 
     try:
@@ -34,21 +34,21 @@ def load_hdf5(path: Path) -> keras.Model:
             text = file.attrs.get("model_config")
             if text is None:
                 raise ModelError(
-                    f"{path} holds weights only, no description of the model",
-                    "Give the description too: models import model.json model.h5",
+                    f"{path} contains weights only, without a description of the model",
+                    "Pass the description too: models import model.json model.h5",
                 )
             if _WEIGHTS not in file:
-                raise ModelError(f"{path} holds no weights", "Save the model again, whole.")
-            return _joined(_described(text, path), file[_WEIGHTS], path)
+                raise ModelError(f"{path} contains no weights", "Save the whole model again.")
+            return _load_joined(_parse_description(text, path), file[_WEIGHTS])
     except kerasfiles.UNREADABLE as error:
         raise kerasfiles.unreadable(path, error) from error
 
 
 def load_archive(path: Path) -> keras.Model:
-    """A whole model in a .keras file of Keras 2."""
+    """Load a model from a .keras file of Keras 2."""
     try:
         with zipfile.ZipFile(path) as archive:
-            config = evened(_described(archive.read("config.json"), path))
+            config = normalize(_parse_description(archive.read("config.json"), path))
             keras = kerasfiles.keras_module()
             kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
             model = kind.from_config(config["config"])
@@ -68,7 +68,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is a .keras file as Keras 2 wrote it."""
+    """Whether a file is a .keras file of Keras 2."""
     try:
         with zipfile.ZipFile(path) as archive:
             version = json.loads(archive.read("metadata.json")).get("keras_version", "")
@@ -78,38 +78,39 @@ def is_archive(path: Path) -> bool:
 
 
 def load_pair(description: Path, weights: Path) -> keras.Model:
-    """A model of model.json and the weights in model.h5."""
+    """Load a model from a model.json and the weights in a model.h5."""
     import h5py
 
     try:
-        config = _described(description.read_bytes(), description)
+        config = _parse_description(description.read_bytes(), description)
         with h5py.File(weights, "r") as file:
             group = file.get(_WEIGHTS, file)
             if "layer_names" in group.attrs:
-                return _joined(config, group, description)
-        return _keras3_pair(config, description, weights)
+                return _load_joined(config, group)
+        return _load_keras3_pair(config, description, weights)
     except kerasfiles.UNREADABLE as error:
         raise kerasfiles.unreadable(description, error) from error
 
 
-def _described(text: str | bytes, path: Path) -> dict[str, Any]:
+def _parse_description(text: str | bytes, path: Path) -> dict[str, Any]:
     config = json.loads(text)
     if not isinstance(config, dict) or "class_name" not in config:
         raise ModelError(
-            f"{path} is not a Keras model's description", "It is what model.to_json() gives."
+            f"{path} is not the description of a Keras model",
+            "Write it with model.to_json().",
         )
     kerasfiles.refuse_code(config, path)
     return config
 
 
-def _joined(config: dict[str, Any], weights: h5py.Group, path: Path) -> keras.Model:
+def _load_joined(config: dict[str, Any], weights: h5py.Group) -> keras.Model:
     import h5py
 
     keras = kerasfiles.keras_module()
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "model.h5"
         with h5py.File(whole, "w") as file:
-            file.attrs["model_config"] = json.dumps(evened(config))
+            file.attrs["model_config"] = json.dumps(normalize(config))
             group = file.create_group(_WEIGHTS)
             for name, value in weights.attrs.items():
                 group.attrs[name] = value
@@ -118,24 +119,24 @@ def _joined(config: dict[str, Any], weights: h5py.Group, path: Path) -> keras.Mo
         return keras.saving.load_model(whole, compile=False, safe_mode=True)
 
 
-def evened(config: Any) -> Any:
-    """The description as the Keras releases between 2.2 and 2.12 wrote it."""
+def normalize(config: Any) -> Any:
+    """Convert a description to the form of Keras 2.2 to 2.12."""
     if isinstance(config, list):
-        return [evened(part) for part in config]
+        return [normalize(part) for part in config]
     if not isinstance(config, dict):
         return config
     kind = config.get("class_name")
     if kind == "Sequential":
-        config = {**config, "config": _sequence(config["config"])}
+        config = {**config, "config": _normalize_sequential(config["config"])}
     drop = _NEWER_KEYS if kind else frozenset()
-    even = {key: evened(value) for key, value in config.items() if key not in drop}
-    if kind and kind != "InputLayer" and isinstance(even.get("config"), dict):
-        even["config"].pop("batch_input_shape", None)  # the input layer has told it
-    return even
+    normal = {key: normalize(value) for key, value in config.items() if key not in drop}
+    if kind and kind != "InputLayer" and isinstance(normal.get("config"), dict):
+        normal["config"].pop("batch_input_shape", None)  # the input layer has it
+    return normal
 
 
-def _sequence(config: Any) -> dict[str, Any]:
-    """A Sequential's configuration with a name and an input layer; the oldest have neither."""
+def _normalize_sequential(config: Any) -> dict[str, Any]:
+    """Add a name and an input layer, which the oldest releases did not write."""
     config = {"name": "sequential", "layers": config} if isinstance(config, list) else config
     layers = config.get("layers") or [{}]
     inside = layers[0].get("config", {})
@@ -152,17 +153,17 @@ def _sequence(config: Any) -> dict[str, Any]:
     return {**config, "layers": [entry, *layers]}
 
 
-def _keras3_pair(config: dict[str, Any], description: Path, weights: Path) -> keras.Model:
-    """to_json() and save_weights() of Keras 3."""
+def _load_keras3_pair(config: dict[str, Any], description: Path, weights: Path) -> keras.Model:
+    """Load the files that to_json() and save_weights() of Keras 3 write."""
     keras = kerasfiles.keras_module()
     if "module" not in config:
         raise ModelError(
-            f"{weights} does not hold the weights of {description}",
-            "Give the .h5 file that save_weights() of the same Keras wrote.",
+            f"{weights} does not contain the weights of {description}",
+            "Pass the .h5 file that save_weights() of the same Keras release wrote.",
         )
     model = keras.models.model_from_json(json.dumps(config))
     with tempfile.TemporaryDirectory() as folder:
-        named = Path(folder) / "model.weights.h5"  # Keras tells the formats apart by this name
+        named = Path(folder) / "model.weights.h5"  # Keras recognizes the format by this name
         shutil.copyfile(weights, named)
         model.load_weights(named)
     return model

@@ -1,7 +1,7 @@
-"""The network: raw numbers in, probability out; imputation and scaling are layers of it.
+"""The network that `train` fits: raw values in, a probability out.
 
-Only Keras' own layers and operations are used, so that a plain `keras.saving.load_model` in safe
-mode reads the file, on every backend.
+Imputation and scaling are layers of the network. It uses only Keras' own layers and operations, so
+`keras.saving.load_model` can read the file in safe mode, on every backend.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run can choose; the defaults are what `--search` found best."""
+    """The hyperparameters of a training run. The defaults are the best that `--search` found."""
 
     units: tuple[int, ...] = (32, 16)
     activation: str = "swish"
@@ -41,10 +41,10 @@ SEARCH = tuple(
 
 
 def build(recipe: Recipe, scaling: Scaling) -> keras.Model:
-    """A compiled network for the features that `scaling` describes.
+    """Build a compiled network for the features that `scaling` describes.
 
-    A missing value (a zero where zero means missing) becomes the mean: after scaling the mean is
-    zero, so multiplying by "is it there" imputes it.
+    A missing value (a zero where zero means missing) is replaced by the mean. The mean is zero
+    after scaling, so multiplying by "present", 0 or 1, does that.
     """
     keras = keras_module()
     layers, ops = keras.layers, keras.ops
@@ -53,7 +53,7 @@ def build(recipe: Recipe, scaling: Scaling) -> keras.Model:
     scaled = layers.Normalization(
         mean=scaling.means.tolist(), variance=(scaling.sds**2).tolist(), name="scale"
     )(raw)
-    # A column whose zeros are real is held at 1 here, so it always counts as present.
+    # A column whose zeros are values becomes 1 here, so it always counts as present.
     marked = layers.Rescaling(maskable.tolist(), (1 - maskable).tolist(), name="mark_missing")(raw)
     present = ops.cast(ops.not_equal(marked, 0.0), "float32")
     hidden = layers.Multiply(name="impute_mean")([scaled, present])
@@ -65,12 +65,12 @@ def build(recipe: Recipe, scaling: Scaling) -> keras.Model:
             name=f"hidden_{number}",
         )(hidden)
         hidden = layers.Dropout(recipe.dropout, name=f"dropout_{number}")(hidden)
-    chance = layers.Dense(
+    probability = layers.Dense(
         1,
         activation="sigmoid",
         kernel_regularizer=keras.regularizers.L2(recipe.l2),
         name="probability",
     )(hidden)
-    model = keras.Model(raw, chance, name="stackserve")
+    model = keras.Model(raw, probability, name="stackserve")
     model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss="binary_crossentropy")
     return model

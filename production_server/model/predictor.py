@@ -1,8 +1,8 @@
-"""A loaded model that answers rows fast.
+"""A loaded model that predicts fast.
 
-The forward pass is compiled with the weights as constants, for a handful of row counts; a batch
-is padded up to the next of them, a larger one is split. `warm()` compiles them all, so that no
-request pays for a compilation.
+The forward pass is compiled for a few batch sizes, with the weights as constants. A batch is padded
+to the next of these sizes, and a larger one is split. `warm()` compiles for all of them, so that no
+request waits for the compiler.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Forward = Callable[[Rows], Rows]
 
 
 class Predictor:
-    """One version of a model, ready to answer."""
+    """One version of a model, ready to predict."""
 
     def __init__(self, card: Card, forward: Forward) -> None:
         self.card = card
@@ -39,21 +39,21 @@ class Predictor:
 
     @classmethod
     def load(cls, registry: Registry, version: str) -> Predictor:
-        """Read a version of the registry; refuses a file that is not the one its card describes."""
+        """Load a version of the registry. Raise if its file does not match its card."""
         card = registry.card(version)
         return cls.of(kerasfiles.load(registry.checked_model_path(version)), card)
 
     @classmethod
     def of(cls, model: keras.Model, card: Card) -> Predictor:
-        """A predictor of a model in memory."""
+        """Make a predictor from a model in memory."""
         expected, found = (len(card.features), card.width), kerasfiles.widths(model)
         if expected != found:
             raise ModelError(
-                f"{card.version}: the model takes {found[0]} inputs and gives {found[1]} outputs, "
-                f"its card describes {expected[0]} and {expected[1]}",
+                f"{card.version}: the model takes {found[0]} inputs and returns {found[1]} "
+                f"outputs, but its card describes {expected[0]} and {expected[1]}",
                 "Correct the features file and import the model again.",
             )
-        return cls(card, _compiled(model))
+        return cls(card, _compile(model))
 
     def warm(self) -> None:
         """Compile for every batch size."""
@@ -61,12 +61,12 @@ class Predictor:
             self.predict(np.zeros((size, self._features), np.float32))
 
     def predict(self, rows: Rows) -> Rows:
-        """Answers [n, width] for rows [n, features] of raw numbers."""
+        """Predict rows of raw values: [n, features] in, [n, width] out."""
         rows = np.asarray(rows, np.float32)
         if rows.ndim != 2 or rows.shape[1] != self._features:
             raise DataError(
                 f"{self.version} takes rows of {self._features} numbers, got shape {rows.shape}",
-                f"Give them in this order: {', '.join(self.card.feature_names)}.",
+                f"Pass them in this order: {', '.join(self.card.feature_names)}.",
             )
         count = len(rows)
         if count in BATCH_SIZES:
@@ -85,27 +85,27 @@ class Predictor:
 
 
 def batches(count: int) -> Iterator[tuple[int, int, int]]:
-    """(start, stop, padded size) of each piece of `count` rows."""
+    """(start, stop, padded size) of each batch of `count` rows."""
     for start in range(0, count, LARGEST_BATCH):
         stop = min(start + LARGEST_BATCH, count)
         yield start, stop, next(size for size in BATCH_SIZES if stop - start <= size)
 
 
-def _compiled(model: keras.Model) -> Forward:
+def _compile(model: keras.Model) -> Forward:
     import keras
 
-    makers = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
+    compilers = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
     backend = keras.config.backend()
-    if backend not in makers:
+    if backend not in compilers:
         raise ModelError(
-            f"the Keras backend {backend!r} cannot serve",
+            f"the Keras backend {backend!r} is not supported",
             "Set KERAS_BACKEND to jax, tensorflow or torch.",
         )
-    return makers[backend](model)
+    return compilers[backend](model)
 
 
 def jitted(model: keras.Model) -> Any:
-    """The forward pass, traced once a batch size; the weights are constants of the trace."""
+    """The forward pass, traced once for each batch size, with the weights as constants."""
     import jax
 
     return jax.jit(partial(model, training=False))

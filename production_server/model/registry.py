@@ -1,9 +1,9 @@
-"""The model registry: a folder with a folder a version, and which of them is active.
+"""The model registry: a folder with one subfolder per version, and the name of the active one.
 
-    <registry>/<version>/model.keras, card.json      appears whole, by a rename
+    <registry>/<version>/model.keras, card.json      appears complete, by a rename
     <registry>/active                                the name of a version, replaced atomically
 
-Readers need no lock. Writers of any process take turns by a lock file.
+Readers need no lock. Writers, in any process, take turns with a lock file.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ def sha256_of(path: Path) -> str:
 
 
 def refuse_changed(model_file: Path, card: Card) -> str:
-    """The file's sha256; RegistryError when it is not the one that the card describes."""
+    """The file's SHA-256. Raise RegistryError if it is not the one in the card."""
     try:
         found = sha256_of(model_file)
     except OSError as error:
         raise RegistryError(
-            f"the model file of {card.version} cannot be read: {model_file}: {error.strerror}",
-            "A version folder holds model.keras and card.json. Import or train it again.",
+            f"cannot read the model file of {card.version}: {model_file}: {error.strerror}",
+            "A version folder contains model.keras and card.json. Import or train the model again.",
         ) from error
     if found != card.model_sha256:
         raise RegistryError(
             f"the model file of {card.version} is damaged or was changed: {model_file} has "
-            f"sha256 {found[:12]}..., its card says {card.model_sha256[:12] or 'nothing'}...",
-            "It is not served. Delete the version and import or train it again.",
+            f"SHA-256 {found[:12]}..., its card has {card.model_sha256[:12] or 'none'}...",
+            "Delete the version, and import or train the model again.",
         )
     return found
 
 
 class Registry:
-    """Versions of models in one folder."""
+    """The versions of models in one folder."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
 
     def versions(self) -> list[str]:
-        """Every version, by model name and number."""
+        """All versions, sorted by model name and number."""
         if not self.path.is_dir():
             return []
         names = [
@@ -77,7 +77,7 @@ class Registry:
         return sorted(names, key=lambda name: (version_name(name), version_number(name)))
 
     def active(self) -> str:
-        """The version that answers now: one small read, fit for being asked often."""
+        """The active version. This reads one small file, so it can be called often."""
         try:
             version = (self.path / _ACTIVE).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -90,33 +90,33 @@ class Registry:
         return version
 
     def card(self, version: str) -> Card:
-        """The card of a version."""
+        """Read the card of a version."""
         card = read_card(self._folder(version) / CARD_FILE)
         if card.version != version:
             raise RegistryError(
-                f"the folder {version} in {self.path} holds the card of {card.version}",
-                "A version folder must not be renamed by hand; import it instead.",
+                f"the folder {version} in {self.path} contains the card of {card.version}",
+                "Do not rename or copy version folders by hand; import them instead.",
             )
         return card
 
     def model_path(self, version: str) -> Path:
-        """The model file of a version."""
+        """The path of a version's model file."""
         return self._folder(version) / MODEL_FILE
 
     def checked_model_path(self, version: str) -> Path:
-        """The model file, after a look that it is the very file that its card describes."""
+        """The path of a version's model file, after checking its hash against the card."""
         path = self.model_path(version)
         refuse_changed(path, self.card(version))
         return path
 
     def activate(self, version: str) -> None:
-        """Make a version the one that answers."""
+        """Serve this version from now on."""
         with self._writing():
             self.checked_model_path(version)
             self._write_active(version)
 
     def add(self, card: Card, model_file: Path, *, activate: bool = False) -> Card:
-        """Keep a model under the next free number of its name; returns the card as kept."""
+        """Add a model under the next free number of its name, and return its card."""
         with self._writing():
             taken = [version_number(v) for v in self.versions() if version_name(v) == card.name]
             version = f"{card.name}-{max(taken, default=0) + 1}"
@@ -126,9 +126,9 @@ class Registry:
             return kept
 
     def add_folder(self, folder: Path, *, activate: bool = False) -> Card:
-        """Keep a version folder (model.keras and card.json) as made by another registry.
+        """Add a version folder (model.keras and card.json) of another registry.
 
-        It keeps its version name when that is free or held by the very same model.
+        It keeps its version unless another model has it. Then it gets the next free number.
         """
         card = read_card(folder / CARD_FILE)
         model_file = folder / MODEL_FILE
@@ -147,19 +147,19 @@ class Registry:
             return kept
 
     def delete(self, version: str) -> None:
-        """Remove a version; the active one is refused."""
+        """Delete a version. The active one cannot be deleted."""
         with self._writing():
             folder = self._folder(version)
             if self._active_or_none() == version:
                 raise RegistryError(
-                    f"{version} is active and cannot be deleted",
-                    "Activate another version first: models activate VERSION",
+                    f"cannot delete {version}, because it is active",
+                    f"Activate another version first: {COMMAND} models activate VERSION",
                 )
             with self._scratch() as scratch:
                 folder.rename(scratch / version)
 
     def seed(self, shipped: Path = SHIPPED) -> None:
-        """Fill an empty registry with the versions that ship with the code; else do nothing."""
+        """Add the shipped versions to an empty registry, and activate one if none is active."""
         if self.versions() and self._active_or_none():
             return
         with self._writing():
@@ -180,12 +180,12 @@ class Registry:
 
     def _folder(self, version: str) -> Path:
         folder = self.path / version
-        # Checked as a name first: a version can come from a request and must never be a path.
+        # A version can come from a request, so check that it is a name and not a path.
         if not is_version(version) or not folder.is_dir():
             known = ", ".join(self.versions()) or "none"
             raise RegistryError(
                 f"the registry {self.path} has no version {version!r}",
-                f"Versions there: {known}.",
+                f"Its versions: {known}.",
             )
         return folder
 
@@ -213,7 +213,7 @@ class Registry:
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
         """A folder on the registry's own file system, where renames are atomic."""
-        # Whoever writes holds the lock, so one that is here already was left by a killed process.
+        # This process holds the lock, so any scratch folder is left from one that was killed.
         for left in self.path.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=self.path))
@@ -229,8 +229,8 @@ class Registry:
             lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RegistryError(
-                f"the registry {self.path} cannot be written: {error.strerror}",
-                "Choose another with STACKSERVE_REGISTRY, or correct the folder's permissions.",
+                f"cannot write to the registry {self.path}: {error.strerror}",
+                "Correct the folder's permissions, or set STACKSERVE_REGISTRY to another folder.",
             ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""Lets Keras start on jax where scipy is not installed, as on a deployed server.
+"""Lets Keras import jax without scipy, which deployed servers do not have.
 
-jax imports scipy for one solver of sparse systems, which no Keras model uses; it is 35 MB to
-download. For as long as the import lasts, empty modules take the place of what is asked for.
+jax imports scipy for a solver of sparse systems that no Keras model uses, and scipy is a 35 MB
+download. Empty modules replace it while Keras and jax are imported.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-ASKED_FOR = ("scipy", "scipy.sparse", "scipy.sparse.linalg")
+IMPORTED = ("scipy", "scipy.sparse", "scipy.sparse.linalg")
 
 
-class Absent(ModuleType):
-    """Says what is missing when something of it is used after all."""
+class MissingModule(ModuleType):
+    """An empty module that raises an error when something in it is used."""
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # the import machinery looks for what a module need not have
+        if name.startswith("__"):  # the import system tries optional attributes
             raise AttributeError(name)
         raise ModuleNotFoundError(
-            f"{self.__name__}.{name} is needed here: install scipy", name="scipy"
+            f"{self.__name__}.{name} requires scipy: install scipy", name="scipy"
         )
 
 
 @contextmanager
 def scipy_may_be_absent() -> Iterator[None]:
-    """What is imported here may import scipy, but not use it."""
+    """Modules that are imported in this context can import scipy, but not use it."""
     if "scipy" in sys.modules or importlib.util.find_spec("scipy") is not None:
         yield
         return
-    modules = {name: Absent(name) for name in ASKED_FOR}
+    modules = {name: MissingModule(name) for name in IMPORTED}
     for name, module in modules.items():
         module.__path__ = []
         parent, _, child = name.rpartition(".")
@@ -42,6 +42,6 @@ def scipy_may_be_absent() -> Iterator[None]:
     try:
         yield
     finally:
-        # Others, who can do without scipy, must find that it is not there.
-        for name in ASKED_FOR:
+        # Libraries for which scipy is optional must find out that it is missing.
+        for name in IMPORTED:
             sys.modules.pop(name, None)

@@ -56,11 +56,11 @@ class ModelCache:
         self._stopping.set()
 
     def _load(self, version: str) -> Predictor:
-        from production_server.model import compiled
+        from production_server.model import machine_code
 
         with self._loading:
             if version not in self._loaded:
-                predictor = compiled.load(self._registry, version)
+                predictor = machine_code.load(self._registry, version)
                 predictor.warm()
                 release_memory()
                 self._loaded[version] = predictor

@@ -1,4 +1,4 @@
-"""The other backends of Keras give the answers of jax, each in an environment of its own."""
+"""Keras' other backends predict the same as jax, each in its own environment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(keras.config.backend())
 
 
 def answered_by(python: Path | str, backend: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """100 rows predicted by another interpreter; both tables are left in `folder`."""
+    """Predict 100 rows with another interpreter, and leave both tables in `folder`."""
     registry = Registry(SHIPPED)
     card = registry.card(registry.versions()[-1])
     rows = np.array([list(row.values()) for row, _ in sample(card, 100, seed=8)], np.float32)
@@ -54,7 +54,7 @@ def answered_by(python: Path | str, backend: str, folder: Path) -> subprocess.Co
 @pytest.mark.parametrize(
     ("backend", "package"), [("tensorflow", "tensorflow-cpu"), ("torch", "torch")]
 )
-def test_another_backend_answers_the_same(
+def test_another_backend_predicts_the_same(
     backend: str, package: str, tmp_path: Path, needs: Callable[[object, str], None]
 ) -> None:
     environment = tmp_path / "venv"
@@ -72,15 +72,15 @@ def test_another_backend_answers_the_same(
     assert off < 1e-5
 
 
-def test_a_backend_that_is_not_installed_is_told(tmp_path: Path) -> None:
+def test_a_backend_that_is_not_installed_is_reported(tmp_path: Path) -> None:
     done = answered_by(sys.executable, "torch", tmp_path)
     assert done.returncode != 0
     assert "ModelError: Keras cannot start" in done.stderr
 
 
-def test_a_backend_that_cannot_serve_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsupported_backend_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     keras = kerasfiles.keras_module()
     monkeypatch.setattr(keras.config, "backend", lambda: "openvino")
     registry = Registry(SHIPPED)
-    with pytest.raises(ModelError, match="'openvino' cannot serve"):
+    with pytest.raises(ModelError, match="'openvino' is not supported"):
         Predictor.load(registry, registry.versions()[-1])

@@ -1,4 +1,4 @@
-"""Models from elsewhere: old Keras files, other kinds, several inputs, and what is refused."""
+"""Importing models: old Keras files, other kinds of output, several inputs, and errors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def network(inputs: int, outputs: int, activation: str | None, *layers: Any) -> 
 
 
 @pytest.mark.parametrize("old", OLD_MODELS, ids=lambda old: f"{old.release}-{old.name}")
-def test_old_files_answer_as_they_did(registry: Registry, old: OldModel) -> None:
+def test_old_files_still_predict_the_same(registry: Registry, old: OldModel) -> None:
     card = add_old_model(registry, old, activate=True)
     rows, answers = old.expected()
     found = Predictor.load(registry, card.version).predict(rows)
@@ -60,7 +60,7 @@ def test_old_files_answer_as_they_did(registry: Registry, old: OldModel) -> None
     assert card.metrics is None
 
 
-def test_an_old_pair_by_the_command_line(registry: Registry) -> None:
+def test_an_old_pair_on_the_command_line(registry: Registry) -> None:
     description, weights = OLD_MODELS[2].files
     done = run(
         "models",
@@ -141,7 +141,7 @@ def test_a_pair_of_keras_3(tmp_path: Path) -> None:
     assert np.abs(np.asarray(again(rows)) - np.asarray(model(rows))).max() < 1e-6
 
 
-def test_hdf5_under_the_newer_name(tmp_path: Path) -> None:
+def test_hdf5_named_keras(tmp_path: Path) -> None:
     old = OLD_MODELS[3]
     path = tmp_path / "model.keras"
     shutil.copyfile(old.files[0], path)
@@ -176,7 +176,7 @@ def test_layers_that_learn_from_data_are_kept(registry: Registry, tmp_path: Path
     assert "diabetes-2" in registry.versions(), "the shipped one is there already"
 
 
-def test_there_and_back_by_export(registry: Registry, tmp_path: Path) -> None:
+def test_export_and_import(registry: Registry, tmp_path: Path) -> None:
     card = add_flowers(registry, activate=True)
     target = tmp_path / "flowers.tar"
     run("models", "export", "--output", target, "--registry", registry.path)
@@ -188,7 +188,7 @@ def test_there_and_back_by_export(registry: Registry, tmp_path: Path) -> None:
     assert other.versions() == ["diabetes-1", card.version]
 
 
-def test_the_list_marks_what_is_active(registry: Registry) -> None:
+def test_the_list_marks_the_active_version(registry: Registry) -> None:
     add_flowers(registry)
     listed = run("models", "list", "--json", "--registry", registry.path).output
     assert [(row["version"], row["active"]) for row in json.loads(listed)] == [("flowers-1", True)]
@@ -218,7 +218,7 @@ def test_a_broken_version_does_not_hide_the_others(registry: Registry) -> None:
 
 
 def tampered(registry: Registry, tmp_path: Path) -> Path:
-    """An exported folder whose model is not the one that its card describes."""
+    """A version folder whose model file does not match its card."""
     add_flowers(registry)
     folder = tmp_path / "folder"
     shutil.copytree(registry.path / "flowers-1", folder)
@@ -237,11 +237,11 @@ def test_a_tampered_version_is_refused(registry: Registry, tmp_path: Path) -> No
     ("outputs", "activation", "features", "word"),
     [
         (1, None, DIABETES, "must be probabilities"),
-        (2, "softmax", DIABETES, "gives 2 outputs"),
+        (2, "softmax", DIABETES, "returns 2 outputs"),
         (3, "sigmoid", FLOWERS, "do not sum to 1"),
     ],
 )
-def test_a_model_that_does_not_fit_its_description(
+def test_a_model_that_does_not_match_its_description(
     registry: Registry,
     tmp_path: Path,
     *,
@@ -257,7 +257,7 @@ def test_a_model_that_does_not_fit_its_description(
     assert registry.versions() == []
 
 
-def test_a_model_of_pictures_is_refused(registry: Registry, tmp_path: Path) -> None:
+def test_an_image_model_is_refused(registry: Registry, tmp_path: Path) -> None:
     import keras
 
     model = keras.Sequential(
@@ -267,7 +267,7 @@ def test_a_model_of_pictures_is_refused(registry: Registry, tmp_path: Path) -> N
             keras.layers.Dense(1, activation="sigmoid"),
         ]
     )
-    with pytest.raises(ModelError, match="shapes are") as caught:
+    with pytest.raises(ModelError, match="input has shape") as caught:
         add_model(registry, model, read_description(DIABETES).card(), scratch=tmp_path)
     assert "tabular" in caught.value.remedy
 
@@ -284,7 +284,7 @@ def test_a_lambda_layer_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "lambda.keras"
     network(8, 1, "sigmoid", keras.layers.Lambda(lambda row: row * 2)).save(path)
-    with pytest.raises(ModelError, match="Lambda layer, which is code"):
+    with pytest.raises(ModelError, match="Lambda layer, which would run code"):
         read_model(path)
 
 
@@ -294,23 +294,23 @@ def test_a_lambda_layer_in_an_old_pair_is_refused(tmp_path: Path) -> None:
     config["config"]["layers"].append({"class_name": "Lambda", "config": {}})
     changed = tmp_path / "model.json"
     changed.write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(ModelError, match="Lambda layer, which is code"):
+    with pytest.raises(ModelError, match="Lambda layer, which would run code"):
         read_model(changed, weights)
 
 
-def test_damaged_files_are_told(tmp_path: Path) -> None:
+def test_damaged_files_are_reported(tmp_path: Path) -> None:
     description, weights = OLD_MODELS[2].files
     assert weights is not None
     whole = OLD_MODELS[3].files[0]
     for name, source in (("a.h5", whole), ("b.keras", whole), ("c.json", weights)):
         path = tmp_path / name
         path.write_bytes(source.read_bytes()[:1000])
-        with pytest.raises(ModelError, match="cannot be loaded as a Keras model") as caught:
+        with pytest.raises(ModelError, match=r"cannot load .* as a Keras model") as caught:
             read_model(path, weights if name == "c.json" else None)
         assert str(path) in str(caught.value)
     with zipfile.ZipFile(tmp_path / "d.keras", "w") as archive:
         archive.writestr("config.json", description.read_bytes())
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot load"):
         read_model(tmp_path / "d.keras")
 
 
@@ -318,7 +318,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     description, weights = OLD_MODELS[2].files
     assert weights is not None
     other = OLD_MODELS[4].files[1]
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="cannot load"):
         read_model(description, other)
     with pytest.raises(ModelError, match="weights only"):
         read_model(weights)
@@ -332,7 +332,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
         read_model(tmp_path / "nothing.keras")
 
 
-def test_a_model_without_a_description_is_told_what_to_write(registry: Registry) -> None:
+def test_the_error_for_a_model_without_a_description_names_the_flag(registry: Registry) -> None:
     with pytest.raises(ModelError, match="does not describe its inputs") as caught:
         run("models", "import", OLD_MODELS[3].files[0], "--registry", registry.path)
     assert "--features" in caught.value.remedy

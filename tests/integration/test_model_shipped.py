@@ -1,4 +1,4 @@
-"""The shipped model: readable by plain Keras, and answered exactly by the predictor."""
+"""The shipped model: plain Keras can load it, and the predictor gives the same answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def expected() -> tuple[Table, Table]:
-    """768 rows and Keras' own answers, without any code of ours."""
+    """768 rows and Keras' own predictions for them, without our code."""
     import keras
 
     model = keras.saving.load_model(REGISTRY.model_path(CARD.version), safe_mode=True)
@@ -40,14 +40,14 @@ def expected() -> tuple[Table, Table]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 63, 64, 65, 512, 513, 768])
-def test_answers_are_keras_own(
+def test_answers_equal_keras_own(
     predictor: Predictor, expected: tuple[Table, Table], count: int
 ) -> None:
     rows, answers = expected
     assert np.abs(predictor.predict(rows[:count]) - answers[:count]).max() < 1e-5
 
 
-def test_each_row_alone_has_the_same_answer(
+def test_each_row_alone_gives_the_same_answer(
     predictor: Predictor, expected: tuple[Table, Table]
 ) -> None:
     rows, answers = expected
@@ -62,13 +62,15 @@ def test_more_rows_than_the_largest_batch(predictor: Predictor) -> None:
     assert np.abs(answers[-5:] - predictor.predict(rows[-5:])).max() < 1e-5
 
 
-def test_read_only_rows_as_they_come_from_the_queue(predictor: Predictor) -> None:
+def test_read_only_rows_as_from_the_queue(predictor: Predictor) -> None:
     rows = rows_of(CARD, 8)
     packed = np.frombuffer(rows.astype("<f4").tobytes(), "<f4").reshape(8, -1)
     assert (predictor.predict(packed) == predictor.predict(rows)).all()
 
 
-def test_a_missing_value_counts_as_the_mean_and_a_real_zero_does_not(predictor: Predictor) -> None:
+def test_a_missing_value_is_replaced_by_the_mean_but_a_real_zero_is_not(
+    predictor: Predictor,
+) -> None:
     import keras
 
     model = keras.saving.load_model(REGISTRY.model_path(CARD.version))
@@ -81,7 +83,7 @@ def test_a_missing_value_counts_as_the_mean_and_a_real_zero_does_not(predictor: 
         assert same == feature.zero_is_missing, feature.name
 
 
-def test_it_is_better_than_logistic_regression_and_says_so() -> None:
+def test_it_beats_logistic_regression() -> None:
     assert CARD.metrics is not None
     validation = CARD.metrics.cross_validation
     assert validation is not None
@@ -108,7 +110,7 @@ def test_the_card_is_complete() -> None:
         assert feature.low <= feature.default <= feature.high
 
 
-def test_the_synthetic_cohort_can_be_told_apart_by_the_model(predictor: Predictor) -> None:
+def test_the_model_separates_the_synthetic_classes(predictor: Predictor) -> None:
     from production_server.model.scores import roc_auc
 
     drawn = sample(CARD, 2000, seed=9)

@@ -1,4 +1,4 @@
-"""Training by the command line, on synthetic patients: the gate, the seed, the card."""
+"""Training on the command line, with synthetic patients: quality checks, seed and card."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CARD = Registry(SHIPPED).card(Registry(SHIPPED).versions()[-1])
 
 @pytest.fixture(scope="module")
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table like the Pima data, drawn from the card; the data itself is not in the project."""
+    """A table drawn from the card. The Pima data itself is not in the repository."""
     path = tmp_path_factory.mktemp("data") / "patients.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -36,16 +36,16 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: object) -> Result:
-    """A verb of the command line; errors come through as exceptions."""
+    """Run a verb. Errors arrive as exceptions."""
     return CliRunner().invoke(group, [str(word) for word in arguments], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def trained(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Registry, str]:
-    """A registry with a version trained on the synthetic patients, and what was printed."""
+    """A registry with a version trained on the synthetic patients, and the command's output."""
     registry = Registry(tmp_path_factory.mktemp("trained") / "registry")
     digest = hashlib.sha256(patients.read_bytes()).hexdigest()
-    # Forced: the shipped model saw the real data, a few synthetic rows may not beat it.
+    # With --force, because a few synthetic rows may not beat the shipped model's real data.
     done = run(
         "train",
         "--data",
@@ -62,19 +62,19 @@ def trained(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     return registry, done.output
 
 
-def test_the_baseline_is_printed_beside_the_model(trained: tuple[Registry, str]) -> None:
+def test_the_baseline_is_printed_with_the_model(trained: tuple[Registry, str]) -> None:
     assert "3-fold cross-validated ROC AUC: 0." in trained[1]
     assert "logistic regression on the same folds: 0." in trained[1]
 
 
-def test_it_becomes_the_next_version_and_not_the_active_one(trained: tuple[Registry, str]) -> None:
+def test_it_becomes_the_next_version_but_not_the_active_one(trained: tuple[Registry, str]) -> None:
     registry, output = trained
     assert registry.versions() == ["diabetes-1", "diabetes-2"]
     assert registry.active() == "diabetes-1"
     assert "added diabetes-2 to" in output
 
 
-def test_the_card_tells_all_of_it(trained: tuple[Registry, str], patients: Path) -> None:
+def test_the_card_is_complete(trained: tuple[Registry, str], patients: Path) -> None:
     card = trained[0].card("diabetes-2")
     assert card.data_sha256 == hashlib.sha256(patients.read_bytes()).hexdigest()
     assert card.metrics is not None
@@ -88,7 +88,7 @@ def test_the_card_tells_all_of_it(trained: tuple[Registry, str], patients: Path)
     assert set(card.libs) == {"python", "keras", "numpy", "jax"}
 
 
-def test_held_out_figures_are_those_of_the_kept_file(
+def test_held_out_predictions_are_those_of_the_stored_model(
     trained: tuple[Registry, str], patients: Path
 ) -> None:
     registry, _ = trained
@@ -97,8 +97,8 @@ def test_held_out_figures_are_those_of_the_kept_file(
     answers = Predictor.load(registry, "diabetes-2").predict(table.rows.astype(np.float32))[:, 0]
     assert card.metrics is not None
     assert card.metrics.held_out is not None
-    told = {round(float(value), 4) for value in np.ravel(card.metrics.held_out.probability)}
-    assert told <= {round(float(value), 4) for value in answers} | {
+    stored = {round(float(value), 4) for value in np.ravel(card.metrics.held_out.probability)}
+    assert stored <= {round(float(value), 4) for value in answers} | {
         round(float(value) + step, 4) for value in answers for step in (-1e-4, 1e-4)
     }
 
@@ -123,7 +123,7 @@ def test_a_model_worse_than_the_threshold_is_refused(patients: Path, tmp_path: P
 
 
 def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: Path) -> None:
-    """Truth is shuffled among the rows to learn from only: the held-out rows stay true."""
+    """The outcomes of the training rows are shuffled; those of the held-out rows are not."""
     from production_server.model import folds
 
     table = read_table(str(patients), CARD)
@@ -146,7 +146,7 @@ def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: 
     assert Registry(registry).versions() == ["diabetes-1"]
 
 
-def test_own_data_with_a_features_file(tmp_path: Path) -> None:
+def test_other_data_with_a_features_file(tmp_path: Path) -> None:
     described = {
         "name": "pumps",
         "kind": "binary",
@@ -187,14 +187,14 @@ def test_own_data_with_a_features_file(tmp_path: Path) -> None:
     assert answers[1, 0] > 0.9
 
 
-def test_too_few_rows_are_told(patients: Path, tmp_path: Path) -> None:
+def test_too_few_rows_are_reported(patients: Path, tmp_path: Path) -> None:
     few = tmp_path / "few.csv"
     few.write_text("".join(patients.read_text().splitlines(keepends=True)[:30]), encoding="utf-8")
     with pytest.raises(DataError, match="at least 25 of each"):
         run("train", "--data", few, "--registry", tmp_path / "registry")
 
 
-def test_other_kinds_are_sent_to_import(tmp_path: Path) -> None:
+def test_the_error_for_other_kinds_names_import(tmp_path: Path) -> None:
     from tests.support.other_models import DATA, FLOWERS
 
     with pytest.raises(ModelError, match="binary classifiers") as caught:

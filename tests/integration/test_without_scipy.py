@@ -1,4 +1,4 @@
-"""A server has no scipy: Keras starts there, and reads and compiles the shipped model."""
+"""Without scipy, as on a server, Keras starts, and loads and compiles the shipped model."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPILE = """
 import sys
 from pathlib import Path
-from production_server.model.compiling import main
+from production_server.model.compiler import compile_to
 from production_server.model.registry import SHIPPED, Registry
 version = Registry(SHIPPED).versions()[0]
 registry = Registry(Path(sys.argv[1]))
 registry.seed()
-main(registry, version, Path(sys.argv[2]) / "compiled")
+compile_to(Path(sys.argv[2]) / "compiled", registry, version)
 print(sorted(name for name in sys.modules if name.startswith("scipy")))
 """
 
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """This environment's packages, but for scipy."""
+    """This environment's packages, without scipy."""
     folder = tmp_path / "packages"
     folder.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
@@ -35,7 +35,7 @@ def packages(tmp_path: Path) -> Path:
 
 
 def run(packages: Path, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """By a Python that knows those packages, this checkout, and nothing else."""
+    """Run a program with these packages and this checkout only."""
     return subprocess.run(
         [sys.executable, "-S", "-c", program, *arguments],
         env={"PYTHONPATH": f"{packages}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
@@ -53,11 +53,11 @@ def test_the_shipped_model_is_compiled(packages: Path, tmp_path: Path) -> None:
     done = run(packages, COMPILE, str(models), str(compiled))
     assert done.returncode == 0, done.stderr
     assert (compiled / "compiled").stat().st_size > 1000
-    # Whoever asks for scipy afterwards is told the truth.
+    # No stand-in is left for later imports.
     assert done.stdout == "[]\n"
 
 
-def test_what_needs_scipy_says_so(packages: Path) -> None:
+def test_code_that_needs_scipy_reports_it(packages: Path) -> None:
     program = """
 from production_server.model.kerasfiles import keras_module
 keras_module()
@@ -65,9 +65,9 @@ from jax.experimental.sparse import linalg
 linalg.scipy.sparse.csr_matrix
 """
     done = run(packages, program)
-    assert "scipy.sparse.csr_matrix is needed here: install scipy" in done.stderr
+    assert "scipy.sparse.csr_matrix requires scipy: install scipy" in done.stderr
 
 
-def test_without_the_stand_in_keras_would_not_start(packages: Path) -> None:
+def test_keras_would_not_start_without_the_stand_in(packages: Path) -> None:
     done = run(packages, "import os; os.environ['KERAS_BACKEND'] = 'jax'; import keras")
     assert "No module named 'scipy'" in done.stderr

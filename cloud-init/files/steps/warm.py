@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from production_server.model import compiled, compiling, kerasfiles
+from production_server.model import compiler, kerasfiles, machine_code
 from production_server.model.registry import SHIPPED, Registry
 
 PROCESSES = (
@@ -29,11 +29,11 @@ for version in delivered.versions():
 registry = Registry(Path(os.environ["STACKSERVE_HOME"]) / "models")
 registry.seed()
 active = registry.active()
-folder = compiled.own_folder(registry.path / compiled.FOLDER)
+folder = machine_code.private_folder(registry.path / machine_code.FOLDER)
 if folder and kerasfiles.backend() == "jax":
     # In this process, because there is only one processor to spare.
-    compiling.main(registry, active, folder / compiled.file_name(registry.card(active)))
-predictor = compiled.load(registry, active)
+    compiler.compile_to(folder / machine_code.file_name(registry.card(active)), registry, active)
+predictor = machine_code.load(registry, active)
 row = np.array([[feature.default for feature in predictor.card.features]], dtype=np.float32)
 answer = predictor.predict(row)
 if not np.isfinite(answer).all():

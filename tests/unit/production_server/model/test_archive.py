@@ -1,4 +1,4 @@
-"""Exported versions: carried whole, and nothing in an archive decides where it is written."""
+"""Exported versions unpack unchanged, and no archive can choose where its files go."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tar_of(path: Path, *members: tuple[str, bytes]) -> Path:
     return path
 
 
-def test_there_and_back(tmp_path: Path) -> None:
+def test_export_and_unpack(tmp_path: Path) -> None:
     target = tmp_path / "model.tar"
     export(Registry(SHIPPED), VERSION, target)
     (tmp_path / "out").mkdir()
@@ -38,7 +38,7 @@ def test_the_same_version_gives_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
 
 
-def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_target(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot write"):
         export(Registry(SHIPPED), VERSION, tmp_path / "nowhere" / "model.tar")
 
@@ -88,14 +88,14 @@ def test_a_member_twice_is_refused(tmp_path: Path) -> None:
         unpack(source, tmp_path / "out")
 
 
-def test_half_an_archive_and_none_at_all(tmp_path: Path) -> None:
+def test_a_truncated_archive_and_a_text_file(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     whole = tmp_path / "model.tar"
     export(Registry(SHIPPED), VERSION, whole)
     half = tmp_path / "half.tar"
     half.write_bytes(whole.read_bytes()[:30_000])
-    with pytest.raises(ModelError, match=r"cannot be read|holds no"):
+    with pytest.raises(ModelError, match=r"cannot read|contains no"):
         unpack(half, tmp_path / "out")
     (tmp_path / "text.tar").write_text("hello", encoding="utf-8")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="cannot read"):
         unpack(tmp_path / "text.tar", tmp_path / "out")

@@ -10,7 +10,7 @@ from production_server.model.baseline import LogisticRegression, Scaling
 NEVER = np.array([False, False])
 
 
-def test_it_finds_the_weights_that_made_the_data() -> None:
+def test_it_finds_the_weights_behind_the_data() -> None:
     random = np.random.default_rng(0)
     rows = random.standard_normal((20_000, 2))
     chance = 1 / (1 + np.exp(-(0.5 + 2 * rows[:, 0] - rows[:, 1])))
@@ -20,7 +20,7 @@ def test_it_finds_the_weights_that_made_the_data() -> None:
     assert fitted.probability(rows) == pytest.approx(chance, abs=0.05)
 
 
-def test_it_is_the_maximum_of_the_likelihood() -> None:
+def test_it_maximizes_the_likelihood() -> None:
     random = np.random.default_rng(1)
     rows = random.standard_normal((300, 2)) * [3, 100] + [5, 1000]
     truth = (random.random(300) < 0.3).astype(float)
@@ -30,7 +30,7 @@ def test_it_is_the_maximum_of_the_likelihood() -> None:
     assert np.abs(slope).max() < 1e-4
 
 
-def test_missing_values_stand_at_the_mean_and_do_not_move_it() -> None:
+def test_missing_values_count_as_the_mean_and_do_not_change_it() -> None:
     rows = np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0]])
     scaling = Scaling.of(rows, np.array([True, False]))
     assert scaling.means.tolist() == [3.0, 2.0]
@@ -38,12 +38,12 @@ def test_missing_values_stand_at_the_mean_and_do_not_move_it() -> None:
     assert scaling.apply(rows)[0, 1] < 0
 
 
-def test_a_constant_column_does_no_harm() -> None:
+def test_a_constant_column_is_harmless() -> None:
     rows = np.column_stack([np.arange(50.0), np.full(50, 7.0)])
     truth = (np.arange(50) % 3 == 0).astype(float)
     assert np.isfinite(LogisticRegression.fit(rows, truth, NEVER).weights).all()
 
 
-def test_far_away_rows_do_not_overflow() -> None:
+def test_extreme_rows_do_not_overflow() -> None:
     fitted = LogisticRegression(Scaling(NEVER, np.zeros(2), np.ones(2)), np.array([0.0, 1e3, 0.0]))
     assert fitted.probability(np.array([[1e3, 0.0], [-1e3, 0.0]])).tolist() == [1.0, 0.0]

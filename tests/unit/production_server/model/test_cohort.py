@@ -1,4 +1,4 @@
-"""Synthetic rows: like the statistics they are drawn from, and never beyond the hard bounds."""
+"""Synthetic rows follow the statistics they are drawn from, and stay within the hard limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_same_seed_draws_the_same_rows() -> None:
     assert cohort.sample(SHIPPED_CARD, 20, 5) != cohort.sample(SHIPPED_CARD, 20, 6)
 
 
-def test_each_class_has_its_share_missing_values_and_means() -> None:
+def test_each_class_keeps_its_share_missing_values_and_means() -> None:
     assert SHIPPED_CARD.cohort is not None
     rows, labels = table(SHIPPED_CARD, 6000, 1)
     for group in SHIPPED_CARD.cohort.groups:
@@ -38,7 +38,7 @@ def test_each_class_has_its_share_missing_values_and_means() -> None:
             assert column.mean() == pytest.approx(group.means[place], abs=0.2 * group.sds[place])
 
 
-def test_what_goes_together_still_does() -> None:
+def test_correlations_are_preserved() -> None:
     rows, _ = table(SHIPPED_CARD, 6000, 2)
     names = SHIPPED_CARD.feature_names
     age, pregnancies = rows[:, names.index("age")], rows[:, names.index("pregnancies")]
@@ -55,7 +55,7 @@ def test_values_are_rounded_and_possible() -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 7])
-def test_exactly_as_many_as_asked(n: int) -> None:
+def test_the_number_of_rows_is_exact(n: int) -> None:
     assert len(cohort.sample(SHIPPED_CARD, n, 1)) == n
 
 
@@ -67,14 +67,14 @@ def test_without_statistics_rows_are_plausible_and_have_no_class() -> None:
             assert feature.low <= row[feature.name] <= feature.high
 
 
-def test_a_summary_holds_no_extreme_of_a_single_row() -> None:
+def test_a_summary_contains_no_extreme_of_a_single_row() -> None:
     features = [Feature(name="a", low=0, high=100, default=1)]
     rows = np.append(np.arange(99.0), 1e6)[:, None]
     made = cohort.summarise(features, rows, [("all", np.ones(100, bool))])
     assert max(made.groups[0].quantiles[0]) < 1000
 
 
-def test_a_group_of_missing_values_only_is_drawn_as_missing() -> None:
+def test_a_column_without_values_is_drawn_as_missing() -> None:
     feature = Feature(name="a", low=1, high=9, default=4, minimum=0, zero_is_missing=True)
     made = cohort.summarise([feature], np.zeros((5, 1)), [(None, np.ones(5, bool))])
     card = Card(

@@ -1,4 +1,4 @@
-"""Tables: found by their headings, checked by hash, refused with line and column."""
+"""Tables: columns are found by name, hashes are checked, and errors name line and column."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def written(tmp_path: Path, *lines: str) -> str:
 
 
 @pytest.mark.parametrize("heading", [HEADING, KAGGLE, HEADING.upper(), "\ufeff" + HEADING])
-def test_headings_as_they_are_found_in_the_world(tmp_path: Path, heading: str) -> None:
+def test_usual_spellings_of_the_header(tmp_path: Path, heading: str) -> None:
     table = read_table(written(tmp_path, heading, FIRST, "", SECOND), CARD)
     assert table.rows[0].tolist() == [6, 148, 72, 35, 0, 33.6, 0.627, 50]
     assert table.truth.tolist() == [1, 0]
 
 
-def test_no_heading_but_the_right_number_of_columns(tmp_path: Path) -> None:
+def test_a_table_without_a_header(tmp_path: Path) -> None:
     assert read_table(written(tmp_path, FIRST, SECOND), CARD).rows.shape == (2, 8)
 
 
-def test_columns_in_another_order_and_more_of_them(tmp_path: Path) -> None:
+def test_columns_in_another_order_with_an_extra_one(tmp_path: Path) -> None:
     heading = "name," + ",".join(reversed(HEADING.split(",")))
     line = "someone," + ",".join(reversed(FIRST.split(",")))
     assert read_table(written(tmp_path, heading, line), CARD).rows[0, 1] == 148
 
 
-def test_truth_by_class_label(tmp_path: Path) -> None:
+def test_outcomes_as_class_labels(tmp_path: Path) -> None:
     line = FIRST.rpartition(",")[0] + ",diabetes"
     assert read_table(written(tmp_path, HEADING, line), CARD).truth.tolist() == [1]
 
@@ -56,9 +56,9 @@ def test_truth_by_class_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "word"),
     [
-        ((HEADING.replace("bmi", "mass"), FIRST), "no columns 'bmi'"),
-        ((HEADING.replace("bmi", "age"), FIRST), "no columns 'bmi'"),
-        ((HEADING + ",age", FIRST + ",1"), "2 columns 'age'"),
+        ((HEADING.replace("bmi", "mass"), FIRST), "no columns named 'bmi'"),
+        ((HEADING.replace("bmi", "age"), FIRST), "no columns named 'bmi'"),
+        ((HEADING + ",age", FIRST + ",1"), "2 columns named 'age'"),
         (
             (HEADING, FIRST, "6,148,72,35,,33.6,0.627,50,1"),
             "line 3, column 5: the value is missing",
@@ -66,12 +66,12 @@ def test_truth_by_class_label(tmp_path: Path) -> None:
         ((HEADING, "6,x,72,35,0,33.6,0.627,50,1"), "line 2, column 2: 'x'"),
         ((HEADING, "6,nan,72,35,0,33.6,0.627,50,1"), "not a finite number"),
         ((HEADING, "6,148"), "missing"),
-        ((HEADING, FIRST[:-1] + "7"), "holds other than"),
-        ((HEADING,), "no row"),
+        ((HEADING, FIRST[:-1] + "7"), "neither class labels nor 0 to 1"),
+        ((HEADING,), "no rows"),
         (("",), "empty"),
     ],
 )
-def test_a_bad_table_is_refused_with_its_place(
+def test_the_error_names_the_place_in_a_bad_table(
     tmp_path: Path, lines: tuple[str, ...], word: str
 ) -> None:
     with pytest.raises(DataError, match=word) as caught:
@@ -79,7 +79,7 @@ def test_a_bad_table_is_refused_with_its_place(
     assert caught.value.remedy
 
 
-def test_binary_nonsense_is_refused(tmp_path: Path) -> None:
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(DataError, match="not CSV in UTF-8"):
@@ -94,7 +94,7 @@ def test_the_hash_is_checked(tmp_path: Path) -> None:
         fetch(source, "00ff")
 
 
-def test_a_path_that_is_not_there() -> None:
+def test_a_missing_file() -> None:
     with pytest.raises(DataError, match="No such file"):
         fetch("/nowhere/at/all.csv")
 
@@ -105,7 +105,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            """Nothing: pytest's output is for failures."""
+            """Keep pytest's output clean."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -116,7 +116,7 @@ def address(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_table_by_url(tmp_path: Path, address: str) -> None:
+def test_a_table_from_a_url(tmp_path: Path, address: str) -> None:
     written(tmp_path, HEADING, FIRST)
     assert len(read_table(f"{address}/table.csv", CARD).rows) == 1
     with pytest.raises(DataError, match=r"cannot download .*other.csv: File not found"):

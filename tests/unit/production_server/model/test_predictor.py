@@ -1,4 +1,4 @@
-"""Batches of the predictor, and the gate of training: no Keras needed."""
+"""The predictor's batches, and the quality check of training. None of it needs Keras."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CARD = Registry(SHIPPED).card(Registry(SHIPPED).versions()[-1])
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 64, 65, 511, 4096, 4097, 10_000])
-def test_pieces_cover_every_row_once_and_fit(count: int) -> None:
-    pieces = list(batches(count))
-    assert [start for start, _, _ in pieces] == [0, *(stop for _, stop, _ in pieces)][:-1]
-    assert pieces[-1][1] == count
-    for start, stop, size in pieces:
+def test_batches_cover_every_row_once_and_fit(count: int) -> None:
+    parts = list(batches(count))
+    assert [start for start, _, _ in parts] == [0, *(stop for _, stop, _ in parts)][:-1]
+    assert parts[-1][1] == count
+    for start, stop, size in parts:
         assert size in BATCH_SIZES
         assert 0 < stop - start <= size
 
@@ -43,7 +43,7 @@ def test_each_row_gets_its_own_answer(count: int) -> None:
     predictor, sizes = summing()
     rows = np.arange(count * 8, dtype=np.float32).reshape(count, 8)
     assert predictor.predict(rows).tolist() == rows.sum(axis=1, keepdims=True).tolist()
-    assert set(sizes) <= set(BATCH_SIZES), "only compiled sizes are run"
+    assert set(sizes) <= set(BATCH_SIZES), "only compiled sizes run"
 
 
 def test_rows_of_another_width_are_refused() -> None:
@@ -59,7 +59,7 @@ def test_warming_runs_every_size() -> None:
     assert tuple(sizes) == BATCH_SIZES
 
 
-def test_the_gate() -> None:
+def test_a_model_must_reach_the_threshold_and_the_active_version() -> None:
     refuse_worse(0.8, floor=0.8, active=("toy-1", 0.804))
     refuse_worse(0.8, floor=0.0, active=None)
     with pytest.raises(ModelError, match="below the threshold"):

@@ -1,4 +1,4 @@
-"""The registry: versions appear whole, damaged ones are refused, the active one is one of them."""
+"""The registry: versions appear complete, and damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "registry")
 
 
-def test_an_empty_registry_has_nothing_active(registry: Registry) -> None:
+def test_an_empty_registry_has_no_active_version(registry: Registry) -> None:
     assert registry.versions() == []
     with pytest.raises(RegistryError, match="no version is active") as caught:
         registry.active()
     assert "activate" in caught.value.remedy
 
 
-def test_numbers_go_up_and_are_sorted_as_numbers(registry: Registry, model_file: Path) -> None:
+def test_numbers_increase_and_sort_as_numbers(registry: Registry, model_file: Path) -> None:
     names = [registry.add(CARD, model_file).version for _ in range(11)]
     assert names == [f"toy-{number}" for number in range(1, 12)]
     assert registry.versions() == names
@@ -67,9 +67,7 @@ def test_seeding_fills_an_empty_registry_once(registry: Registry) -> None:
     assert sorted(path.name for path in registry.path.iterdir()) == before
 
 
-def test_a_shipped_model_that_is_not_what_its_card_says_is_refused(
-    registry: Registry, tmp_path: Path
-) -> None:
+def test_a_damaged_shipped_model_is_refused(registry: Registry, tmp_path: Path) -> None:
     shipped = tmp_path / "shipped"
     shutil.copytree(SHIPPED, shipped)
     version = Registry(shipped).versions()[-1]
@@ -80,7 +78,7 @@ def test_a_shipped_model_that_is_not_what_its_card_says_is_refused(
     assert registry.versions() == []
 
 
-def test_seeding_leaves_an_own_model_active(registry: Registry, model_file: Path) -> None:
+def test_seeding_keeps_the_active_model(registry: Registry, model_file: Path) -> None:
     registry.add(CARD, model_file, activate=True)
     registry.seed()
     assert registry.versions() == ["toy-1"]
@@ -96,16 +94,16 @@ def test_a_changed_model_file_is_refused(registry: Registry, model_file: Path) -
         registry.activate(version)
 
 
-def test_a_lost_model_file_is_told(registry: Registry, model_file: Path) -> None:
+def test_a_missing_model_file_is_reported(registry: Registry, model_file: Path) -> None:
     version = registry.add(CARD, model_file).version
     registry.model_path(version).unlink()
-    with pytest.raises(RegistryError, match="cannot be read"):
+    with pytest.raises(RegistryError, match="cannot read the model file"):
         registry.checked_model_path(version)
 
 
 def test_the_active_version_is_not_deleted(registry: Registry, model_file: Path) -> None:
     registry.add(CARD, model_file, activate=True)
-    with pytest.raises(RegistryError, match="is active"):
+    with pytest.raises(RegistryError, match="it is active"):
         registry.delete("toy-1")
     registry.add(CARD, model_file)
     registry.delete("toy-2")
@@ -124,18 +122,20 @@ def test_a_version_is_never_a_path(registry: Registry, model_file: Path, version
 def test_a_renamed_folder_is_refused(registry: Registry, model_file: Path) -> None:
     registry.add(CARD, model_file)
     (registry.path / "toy-1").rename(registry.path / "toy-2")
-    with pytest.raises(RegistryError, match="holds the card of toy-1"):
+    with pytest.raises(RegistryError, match="contains the card of toy-1"):
         registry.card("toy-2")
 
 
-def test_a_broken_card_is_told(registry: Registry, model_file: Path) -> None:
+def test_a_broken_card_is_reported(registry: Registry, model_file: Path) -> None:
     registry.add(CARD, model_file)
     (registry.path / "toy-1" / "card.json").write_text("{", encoding="utf-8")
     with pytest.raises(CardError, match="not valid"):
         registry.card("toy-1")
 
 
-def test_a_folder_of_another_registry(registry: Registry, model_file: Path, tmp_path: Path) -> None:
+def test_a_version_folder_of_another_registry(
+    registry: Registry, model_file: Path, tmp_path: Path
+) -> None:
     other = Registry(tmp_path / "other")
     other.add(CARD, model_file)
     folder = other.path / "toy-1"
@@ -151,7 +151,7 @@ def test_a_folder_of_another_registry(registry: Registry, model_file: Path, tmp_
         registry.add_folder(folder)
 
 
-def test_writers_at_once_get_numbers_of_their_own(registry: Registry, model_file: Path) -> None:
+def test_concurrent_writers_get_different_numbers(registry: Registry, model_file: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         kept = list(pool.map(lambda _: Registry(registry.path).add(CARD, model_file), range(24)))
     assert sorted(card.version for card in kept) == sorted(registry.versions())
@@ -159,7 +159,7 @@ def test_writers_at_once_get_numbers_of_their_own(registry: Registry, model_file
     assert not list(registry.path.glob(".scratch-*"))
 
 
-def test_what_a_killed_writer_left_is_swept_up(registry: Registry, model_file: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_deleted(registry: Registry, model_file: Path) -> None:
     left = registry.path / ".scratch-killed" / "toy-1"
     left.mkdir(parents=True)
     assert registry.versions() == []
@@ -167,7 +167,7 @@ def test_what_a_killed_writer_left_is_swept_up(registry: Registry, model_file: P
     assert sorted(path.name for path in registry.path.iterdir()) == [".lock", "active", "toy-1"]
 
 
-def test_seeding_at_once(registry: Registry) -> None:
+def test_concurrent_seeding(registry: Registry) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: Registry(registry.path).seed(), range(8)))
     assert registry.versions() == Registry(SHIPPED).versions()
@@ -196,6 +196,6 @@ def test_a_reader_never_sees_half_an_activation(registry: Registry, model_file: 
 
 def test_a_registry_that_cannot_be_written(tmp_path: Path, model_file: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    with pytest.raises(RegistryError, match="cannot be written") as caught:
+    with pytest.raises(RegistryError, match="cannot write to the registry") as caught:
         Registry(tmp_path / "file" / "registry").add(CARD, model_file)
     assert "STACKSERVE_REGISTRY" in caught.value.remedy

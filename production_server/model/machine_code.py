@@ -1,8 +1,8 @@
-"""A model compiled in a process of its own, so that the process that answers needs no Keras.
+"""Loads models as machine code, so that a worker needs no Keras.
 
-Keras, what it imports and the compiler hold 90 MB, and take two seconds. They are needed once: the
-machine code is kept in the registry, where each further worker, and a worker that is started
-again, finds it. It is what Predictor.load would compile in this process, bit for bit.
+Keras, its imports and the compiler take 90 MB and two seconds. So a separate process compiles each
+version once and stores the machine code in the registry for all workers. The code is the same that
+Predictor.load would compile in this process, so its answers are equal to the last bit.
 """
 
 from __future__ import annotations
@@ -46,32 +46,32 @@ CPU_TRAITS = (
 
 
 def load(registry: Registry, version: str) -> Predictor:
-    """A version of the registry, compiled apart; with a backend other than jax, as it is."""
+    """Load a version, compiling it first if necessary. Backends other than jax use Keras."""
     if kerasfiles.backend() != "jax":
         return Predictor.load(registry, version)
     card = registry.card(version)
     registry.checked_model_path(version)
-    folder = own_folder(registry.path / FOLDER)
+    folder = private_folder(registry.path / FOLDER)
     if folder is not None:
-        return Predictor(card, _forward(registry, card, folder))
+        return Predictor(card, _load_forward(registry, card, folder))
     with tempfile.TemporaryDirectory() as scratch:
-        return Predictor(card, _forward(registry, card, Path(scratch)))
+        return Predictor(card, _load_forward(registry, card, Path(scratch)))
 
 
-def own_folder(path: Path) -> Path | None:
-    """The folder, if only this account can write into it: what is in there will be run."""
+def private_folder(path: Path) -> Path | None:
+    """Create the folder; None unless only this account can write to it, since its code is run."""
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError:
         return None
     others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
-    return path if ours else None
+    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not others
+    return path if private else None
 
 
 def file_name(card: Card) -> str:
-    """Names the model and everything that its machine code depends on."""
+    """The version and a hash of everything that its machine code depends on."""
     libraries = [library_version(name) for name in ("jax", "jaxlib", "keras")]
     traits = [
         card.model_sha256,
@@ -86,7 +86,7 @@ def file_name(card: Card) -> str:
 
 
 def _processor() -> str:
-    """What machine code may count on here; an image may be started on another processor."""
+    """The processor's features: a server's image can boot on another processor."""
     try:
         first = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
@@ -94,7 +94,7 @@ def _processor() -> str:
     return "\n".join(line for line in first.splitlines() if line.split("\t")[0] in CPU_TRAITS)
 
 
-def _forward(registry: Registry, card: Card, folder: Path) -> Forward:
+def _load_forward(registry: Registry, card: Card, folder: Path) -> Forward:
     file = folder / file_name(card)
     if file.exists():
         kerasfiles.jax_module()
@@ -102,7 +102,7 @@ def _forward(registry: Registry, card: Card, folder: Path) -> Forward:
         command = [
             sys.executable,
             "-m",
-            "production_server.model.compiling",
+            "production_server.model.compiler",
             str(registry.path.absolute()),
             card.version,
             str(file.absolute()),
@@ -115,28 +115,29 @@ def _forward(registry: Registry, card: Card, folder: Path) -> Forward:
             stderr=subprocess.PIPE,
             text=True,
         ) as compiler:
-            kerasfiles.jax_module()  # takes as long as the other process does for a third of it
-            told, said = compiler.communicate()
+            kerasfiles.jax_module()  # import jax meanwhile
+            output, errors = compiler.communicate()
         if compiler.returncode != 0:
-            raise _refusal(card, compiler.returncode, told, said)
-    return _loaded(file)
+            raise _compiler_error(card, compiler.returncode, output, errors)
+    return _read(file)
 
 
-def _refusal(card: Card, code: int, told: str, said: str) -> ModelError:
-    """Why the compiling process ended: its own words, or else its last line."""
-    if told:
-        return ModelError(*json.loads(told))
-    last = (said.strip().splitlines() or ["it said nothing"])[-1]
+def _compiler_error(card: Card, code: int, output: str, errors: str) -> ModelError:
+    """The compiler's own error, or else the last line of its stderr."""
+    if output:
+        return ModelError(*json.loads(output))
+    last = (errors.strip().splitlines() or ["no output"])[-1]
     return ModelError(
-        f"{card.version} could not be compiled (exit code {code}): {last}",
-        "A negative code is the signal that killed it; 9 means that memory ran out.",
+        f"cannot compile {card.version} (exit code {code}): {last}",
+        "A negative exit code is the signal that killed the compiler. "
+        "-9 usually means that memory ran out.",
     )
 
 
-def _loaded(file: Path) -> Forward:
+def _read(file: Path) -> Forward:
     from jax.experimental.serialize_executable import deserialize_and_load
 
-    # Written by this account into a folder that is its own.
+    # Safe to unpickle: only this account can write to the folder.
     parts = pickle.loads(file.read_bytes())
     by_count = {count: deserialize_and_load(*part) for count, part in parts.items()}
     return lambda rows: np.asarray(by_count[len(rows)](rows))

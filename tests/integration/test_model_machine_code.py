@@ -1,4 +1,4 @@
-"""Models that are compiled in a process of their own answer as they do in one with Keras."""
+"""Models that a separate process compiles predict the same as in a process with Keras."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 
 from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import ModelError
-from production_server.model import compiled, kerasfiles
+from production_server.model import kerasfiles, machine_code
 from production_server.model.predictor import Predictor
 from production_server.model.registry import Registry
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOAD = """
 import sys
-from production_server.model import compiled
+from production_server.model import machine_code
 from production_server.model.registry import Registry
 registry = Registry(sys.argv[1])
-compiled.load(registry, registry.active()).warm()
+machine_code.load(registry, registry.active()).warm()
 print(sorted({"keras", "h5py", "scipy"} & set(sys.modules)))
 """
 
@@ -35,7 +35,7 @@ def registry(tmp_path: Path) -> Registry:
     return found
 
 
-def loading(registry: Registry) -> subprocess.Popen[str]:
+def start_loading(registry: Registry) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", LOAD, registry.path],
         cwd=ROOT,
@@ -45,52 +45,52 @@ def loading(registry: Registry) -> subprocess.Popen[str]:
     )
 
 
-def test_the_answers_are_the_same_to_the_last_bit(registry: Registry) -> None:
+def test_the_answers_are_equal_to_the_last_bit(registry: Registry) -> None:
     version = registry.active()
-    apart, here = compiled.load(registry, version), Predictor.load(registry, version)
+    separate, here = machine_code.load(registry, version), Predictor.load(registry, version)
     rows = np.random.default_rng(4).uniform(0, 200, (BATCH_SIZES[-1] + 3, 8)).astype(np.float32)
     for count in (*BATCH_SIZES, 3, len(rows)):
-        np.testing.assert_array_equal(apart.predict(rows[:count]), here.predict(rows[:count]))
+        np.testing.assert_array_equal(separate.predict(rows[:count]), here.predict(rows[:count]))
 
 
-def test_workers_compile_once_between_them_and_load_no_keras(registry: Registry) -> None:
-    workers = [loading(registry) for _ in range(3)]
+def test_workers_compile_a_version_once_and_load_no_keras(registry: Registry) -> None:
+    workers = [start_loading(registry) for _ in range(3)]
     for worker in workers:
-        told, said = worker.communicate(timeout=120)
-        assert (told, worker.returncode) == ("[]\n", 0), said
+        output, errors = worker.communicate(timeout=120)
+        assert (output, worker.returncode) == ("[]\n", 0), errors
     kept = [path for path in (registry.path / ".compiled").iterdir() if path.name != ".lock"]
     assert [path.name.rpartition(".")[0] for path in kept] == [registry.active()]
     written = kept[0].stat().st_mtime_ns
-    assert loading(registry).wait(60) == 0
+    assert start_loading(registry).wait(60) == 0
     assert kept[0].stat().st_mtime_ns == written
 
 
-def test_a_folder_that_others_can_write_is_left_alone(registry: Registry, tmp_path: Path) -> None:
+def test_code_in_a_folder_that_others_can_write_to_never_runs(
+    registry: Registry, tmp_path: Path
+) -> None:
     folder = registry.path / ".compiled"
     folder.mkdir()
     folder.chmod(0o777)
-    planted = folder / compiled.file_name(registry.card(registry.active()))
+    planted = folder / machine_code.file_name(registry.card(registry.active()))
     trace = tmp_path / "was-here"
     planted.write_bytes(f"cos\nsystem\n(S'touch {trace}'\ntR.".encode())
-    predictor = compiled.load(registry, registry.active())
+    predictor = machine_code.load(registry, registry.active())
     assert predictor.predict(np.zeros((1, 8), np.float32)).shape == (1, 1)
     assert not trace.exists()
 
 
-def test_a_model_of_another_shape_than_its_card_is_refused(registry: Registry) -> None:
+def test_a_model_that_does_not_match_its_card_is_refused(registry: Registry) -> None:
     keras = kerasfiles.keras_module()
     row = keras.Input((3,))
     wrong = registry.path.parent / "wrong.keras"
     keras.Model(row, keras.layers.Dense(1)(row)).save(wrong)
     version = registry.add(registry.card(registry.active()), wrong).version
     with pytest.raises(ModelError, match="takes 3 inputs") as caught:
-        compiled.load(registry, version)
+        machine_code.load(registry, version)
     assert "import the model again" in caught.value.remedy
 
 
-def test_a_compiler_that_is_killed_is_told(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_compiler_is_reported(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     class Killed(subprocess.Popen[str]):
         def communicate(self, *_: object, **__: object) -> tuple[str, str]:
             os.kill(self.pid, 9)
@@ -99,6 +99,6 @@ def test_a_compiler_that_is_killed_is_told(
     monkeypatch.setattr(subprocess, "Popen", Killed)
     began = time.monotonic()
     with pytest.raises(ModelError, match="exit code -9"):
-        compiled.load(registry, registry.active())
+        machine_code.load(registry, registry.active())
     assert time.monotonic() - began < 60
     assert list((registry.path / ".compiled").glob(f"{registry.active()}.*")) == []

@@ -1,6 +1,6 @@
-"""The program that compiles one version of a model for `compiled`, and ends.
+"""The program that compiles one version of a model, run by machine_code.py.
 
-python -m production_server.model.compiling REGISTRY VERSION FILE
+python -m production_server.model.compiler REGISTRY VERSION FILE
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from production_server.model.predictor import Predictor, jitted
 from production_server.model.registry import Registry
 
 
-def main(registry: Registry, version: str, file: Path) -> None:
-    """Leave the machine code in `file`, unless another process has just done so."""
+def compile_to(file: Path, registry: Registry, version: str) -> None:
+    """Write the version's machine code to `file`, unless another process has just done so."""
     with (file.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if file.exists():
             return
         fresh = file.with_name(f".fresh-{os.getpid()}")
-        fresh.write_bytes(machine_code(registry, version))
+        fresh.write_bytes(compile_version(registry, version))
         fresh.replace(file)
         remove_stale(registry, file)
 
 
-def machine_code(registry: Registry, version: str) -> bytes:
-    """The forward pass for each batch size, as `compiled` reads it."""
+def compile_version(registry: Registry, version: str) -> bytes:
+    """The machine code of the forward pass for each batch size, pickled."""
     jax = kerasfiles.jax_module()
-    # What comes from jax's own cache cannot be written out once more.
+    # Code from jax's own cache cannot be serialized again.
     jax.config.update("jax_enable_compilation_cache", False)
     from jax.experimental.serialize_executable import serialize
 
     card = registry.card(version)
-    # Keras draws random weights before it reads the right ones: no code for that need be fast.
+    # Keras draws random weights before it reads the real ones. That code need not be fast.
     jax.config.update("jax_disable_most_optimizations", True)
     model = kerasfiles.load(registry.checked_model_path(version))
     jax.config.update("jax_disable_most_optimizations", False)
-    Predictor.of(model, card)  # refuses one that does not fit its card
+    Predictor.of(model, card)  # raises if the model does not match its card
     forward = jitted(model)
     rows = {
         count: jax.ShapeDtypeStruct((count, len(card.features)), np.float32)
@@ -57,7 +57,7 @@ def machine_code(registry: Registry, version: str) -> bytes:
 
 
 def remove_stale(registry: Registry, kept: Path) -> None:
-    """What is of versions that are gone, or of this one by other libraries or processors."""
+    """Delete the code of deleted versions, and of this one for other libraries or processors."""
     versions = registry.versions()
     for file in kept.parent.iterdir():
         version = file.name.rpartition(".")[0]
@@ -68,7 +68,7 @@ def remove_stale(registry: Registry, kept: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Registry(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+        compile_to(Path(sys.argv[3]), Registry(sys.argv[1]), sys.argv[2])
     except StackserveError as error:
         print(json.dumps([str(error), error.remedy]))
         sys.exit(1)
