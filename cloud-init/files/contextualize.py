@@ -8,7 +8,9 @@ console at once, so that the launcher need not wait for a timeout:
     STACKSERVE-LOG stage=packages E: Unable to locate package no-such-package
     STACKSERVE stage=packages state=failed t=44.71 detail="E: Unable to locate package ..."
 
-Logs: /var/log/stackserve/<stage>.log. Until it succeeds, it runs again at the next boot.
+Logs: /var/log/stackserve/<stage>.log. Until it succeeds, it runs again at the next boot. If the
+machine was reset, what the last steps wrote may be incomplete: a step is skipped only if its stamp
+is there, and its stamp is there only once everything it wrote is on the disk.
 Standard library only, Python 3.10 or later: it runs before anything is installed.
 """
 
@@ -23,14 +25,29 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from private import write
+
 HERE = Path(__file__).resolve().parent
 LOGS = Path("/var/log/stackserve")
 DONE = Path("/etc/stackserve/contextualized")
+# From the first attempt, once cloud-init's files are on the disk, until nothing is left to do.
+BEGUN = Path("/etc/stackserve/begun")
+# From bootcmd: an earlier boot did not complete the installation.
+AGAIN = Path("/run/stackserve-again")
+# Started by an earlier attempt, perhaps from incomplete files.
+UNITS = ("stackserve-*.service", "rabbitmq-server.service")
 CONSOLE = Path("/dev/console")
 # Ubuntu 22.04's python3 is too old for the dependencies, but a newer one is in its packages.
 PYTHON_IS_OLD = sys.version_info < (3, 11)
 # Seconds that the launcher waits by default; the limits of the steps fit it.
 DEFAULT_TIMEOUT = 1800
+# What each step leaves when it is complete. The steps compare it with what they would install.
+STAMPS = {
+    "packages": "/etc/stackserve/packages-installed",
+    "code": "/opt/stackserve/app/payload.sha256",
+    "dependencies": "/opt/stackserve/venv/stackserve-lock",
+    "model": "/opt/stackserve/warmed",
+}
 LINES_SHOWN = 12
 TIME_TO_READ = 20  # seconds until a machine that becomes an image switches off
 LINE_LENGTH = 240
@@ -42,6 +59,7 @@ class Step(NamedTuple):
     program: str
     after: tuple[str, ...]
     limit: float  # seconds
+    stamp: str = ""  # the step writes it with the suffix .new; see keep()
 
 
 class Running(NamedTuple):
@@ -58,10 +76,10 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
     slower = max(1.0, ready_timeout / DEFAULT_TIMEOUT)
     prepare = [
         Step("booting", "host.sh", (), 300 * slower),
-        Step("packages", "packages.sh", ("booting",), 1800 * slower),
-        Step("code", "code.sh", ("booting",), patience),
-        Step("dependencies", "dependencies.sh", base, 1800 * slower),
-        Step("model", "model.sh", ("dependencies",), 600 * slower),
+        Step("packages", "packages.sh", ("booting",), 1800 * slower, STAMPS["packages"]),
+        Step("code", "code.sh", ("booting",), patience, STAMPS["code"]),
+        Step("dependencies", "dependencies.sh", base, 1800 * slower, STAMPS["dependencies"]),
+        Step("model", "model.sh", ("dependencies",), 600 * slower, STAMPS["model"]),
     ]
     if role == "image":
         return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900 * slower)]
@@ -75,24 +93,61 @@ def steps(role: str, ready_timeout: int) -> list[Step]:
 
 
 def main() -> int:
+    if DONE.exists():
+        finish()
+        return 0
     LOGS.mkdir(mode=0o750, exist_ok=True)
     environment = dict(os.environ, **read_settings(HERE / "settings.env"))
     environment["PYTHON_IS_OLD"] = "yes" if PYTHON_IS_OLD else ""
     plan = steps(environment["ROLE"], int(environment["READY_TIMEOUT"]))
     show_host_keys()
     started = time.monotonic()
+    if was_cut_off():
+        environment["CUT_OFF"] = "yes"
+        stop_units()
+    BEGUN.with_name(f"{BEGUN.name}.new").touch()
+    begun = keep(str(BEGUN))
     failed = run(plan, environment)
     if failed:
         return 1
+    wait_for(begun)
     if environment["ROLE"] == "image":
         # Before the launcher takes the image, it must read on the console that cleaning is done.
         time.sleep(TIME_TO_READ)
         subprocess.run(["systemctl", "poweroff"], check=True)
         return 0
-    DONE.write_text(f"{time.monotonic() - started:.1f} s\n")
-    # Nothing waits for this; see host.sh.
-    subprocess.run(["systemd-run", "--quiet", "--nice=19", "update-ca-certificates"], check=True)
+    write(DONE, f"{time.monotonic() - started:.1f} s\n", "root", mode=0o644)
+    finish()
     return 0
+
+
+def was_cut_off() -> bool:
+    """Whether an earlier attempt did not complete, in an earlier boot or in this one."""
+    return BEGUN.exists() or AGAIN.exists()
+
+
+def stop_units() -> None:
+    """Stop what the boot started. A later step starts each unit again, with no restarts counted."""
+    for verb in ("stop", "reset-failed"):
+        subprocess.run(["systemctl", verb, *UNITS], stderr=subprocess.DEVNULL, check=False)
+
+
+def finish() -> None:
+    """Do what no service waits for; see host.sh. After a reset, the next boot repeats it."""
+    script = f"update-ca-certificates && sync && rm -f {BEGUN}"
+    subprocess.run(["systemd-run", "--quiet", "--nice=19", "sh", "-c", script], check=True)
+
+
+def keep(stamp: str) -> list[subprocess.Popen[bytes]]:
+    """Put a stamp in place in the background, once everything written so far is on the disk."""
+    if not stamp or not Path(f"{stamp}.new").exists():
+        return []
+    return [subprocess.Popen(["sh", "-c", 'sync && mv "$1.new" "$1"', "keep", stamp])]
+
+
+def wait_for(keeping: list[subprocess.Popen[bytes]]) -> None:
+    for process in keeping:
+        process.wait()
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -105,9 +160,12 @@ def run(plan: list[Step], environment: dict[str, str]) -> bool:
     waiting = list(plan)
     running: list[Running] = []
     done: set[str] = set()
+    keeping: list[subprocess.Popen[bytes]] = []
     while waiting or running:
         for step in [step for step in waiting if done.issuperset(step.after)]:
             waiting.remove(step)
+            if step.stage == "clean":  # an image has its stamps
+                wait_for(keeping)
             running.append(start(step, environment))
         time.sleep(0.1)
         for one in list(running):
@@ -116,11 +174,13 @@ def run(plan: list[Step], environment: dict[str, str]) -> bool:
                 running.remove(one)
                 done.add(one.step.stage)
                 mark(one.step.stage, "done")
+                keeping += keep(one.step.stamp)
             elif code is not None or time.monotonic() > one.until:
                 running.remove(one)
                 stop([one, *running])
                 report_failure(one.step, code)
                 return True
+    wait_for(keeping)
     return False
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -121,6 +122,9 @@ class Server(ThreadingHTTPServer):
             self._taken = True
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()
+        # The launcher sends it once: a reset must not lose it after the reply.
+        if stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+            os.fsync(sys.stdout.fileno())
         threading.Thread(target=self.shutdown).start()
 
 

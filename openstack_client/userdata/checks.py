@@ -24,7 +24,8 @@ SIZE_GOAL = 32 * 1024
 HEADER = "#cloud-config\n"
 Mode = Annotated[str, Field(pattern=r"^0[0-7]{3}$")]
 Path_ = Annotated[str, Field(pattern=r"^/[^\s]+$")]
-Command = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
+Command = Annotated[list[Text], Field(min_length=1)]
 
 
 class _Strict(BaseModel):
@@ -63,7 +64,8 @@ class CloudConfig(_Strict):
     ssh_authorized_keys: list[str] | None = None
     ssh_genkeytypes: list[Literal["ed25519", "ecdsa"]]
     apt: _Apt | None = None
-    bootcmd: list[Command]
+    bootcmd: list[Command | Text]
+    """A command as a list, or a script as text."""
     write_files: list[_WrittenFile]
     runcmd: list[Command] | None = None
 

@@ -91,7 +91,7 @@ class Guest:
             "12G",
         )
         self._write_seed()
-        self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
+        self._switch_on()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,6 +102,15 @@ class Guest:
             self.process.kill()
             self.process.wait()
         self.disk.unlink(missing_ok=True)
+
+    def reset(self) -> None:
+        """Switch it off and on, hard: what it has not synced is lost. The console continues."""
+        self.process.kill()
+        self.process.wait()
+        self._switch_on()
+
+    def _switch_on(self) -> None:
+        self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)
 
     @property
     def disk(self) -> Path:
@@ -233,8 +242,10 @@ class Guest:
             "virtio-net-pci,netdev=net0",
             "-device",
             "virtio-rng-pci",
+            "-chardev",
+            f"file,id=console,path={self.console_file},append=on",
             "-serial",
-            f"file:{self.console_file}",
+            "chardev:console",
         ]
 
 

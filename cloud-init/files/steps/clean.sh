@@ -7,8 +7,6 @@ set -eu
 # Until cloud-init ends, even with an error, it writes into the folders below.
 cloud-init status --wait > /dev/null || true
 
-# Tell model.sh which code was tested and compiled here, so that it need not repeat that.
-echo "$PAYLOAD_SHA256" > /opt/stackserve/warmed
 find /var/lib/stackserve -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} +
 
 # RabbitMQ is installed but was never started. On a server, RabbitMQ, worker and recorder start once
@@ -22,9 +20,11 @@ find /var/lib/rabbitmq -mindepth 1 ! -type d -delete
 rm -rf /var/lib/rabbitmq/mnesia/* /var/log/rabbitmq/*
 rm -f /etc/rabbitmq/stackserve-definitions.json
 
-# From the launcher: certificates at the end of the bundle, settings, programs.
-truncate -s "$(cat /etc/stackserve/certificates-added)" /etc/ssl/certs/ca-certificates.crt
+# From the launcher: certificates in the bundle, settings, programs.
+sed -i '/^# stackserve begin$/,/^# stackserve end$/d' /etc/ssl/certs/ca-certificates.crt
 rm -f /usr/local/share/ca-certificates/stackserve-*.crt
+# A package may have rebuilt the bundle, with links to them.
+[ ! -L /etc/ssl/certs/stackserve-1.pem ] || update-ca-certificates
 systemctl disable --quiet contextualize.service
 rm -f /etc/systemd/system/contextualize.service
 rm -rf /etc/stackserve/* /opt/stackserve/contextualize /opt/stackserve/cache

@@ -26,37 +26,38 @@ def main() -> None:
         print(
             f"waiting for the launcher to deliver the code to port {os.environ['PORT']}", flush=True
         )
-        payload = received()
+        receive()
+        payload = ARCHIVE.read_bytes()
     found = hashlib.sha256(payload).hexdigest()
     if found != expected:
         sys.exit(f"error: the delivered code has SHA-256 {found}, not {expected}")
-    ARCHIVE.write_bytes(payload)
     unpack(payload, expected)
 
 
-def received() -> bytes:
+def receive() -> None:
+    """Let receive.py write the archive to the disk, before it replies to the launcher."""
     program = Path(__file__).with_name("receive.py")
-    done = subprocess.run(
-        [str(program), "payload"],
-        stdout=subprocess.PIPE,
-        user=ACCOUNT,
-        group=ACCOUNT,
-        extra_groups=[],
-        check=False,
-    )
+    with ARCHIVE.open("wb") as archive:
+        done = subprocess.run(
+            [str(program), "payload"],
+            stdout=archive,
+            user=ACCOUNT,
+            group=ACCOUNT,
+            extra_groups=[],
+            check=False,
+        )
     if done.returncode != 0:
         sys.exit(f"error: receive.py exited with code {done.returncode}")
-    return done.stdout
 
 
 def unpack(payload: bytes, name: str) -> None:
-    """Unpack into a new folder, then rename it: the code is complete or absent."""
+    """Unpack into a new folder, then rename it. contextualize.py puts its stamp in place."""
     new = APP.with_name("app.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o755)
     with tarfile.open(fileobj=io.BytesIO(payload), mode="r:xz") as archive:
         archive.extractall(new)
-    (new / "payload.sha256").write_text(name)
+    (new / "payload.sha256.new").write_text(name)
     shutil.rmtree(APP, ignore_errors=True)
     # Python compares bytecode with its source by date and size, and all dates here are the same.
     shutil.rmtree(f"{BYTECODE}{APP}", ignore_errors=True)

@@ -20,9 +20,12 @@ done
 
 export UV_CACHE_DIR=/opt/stackserve/cache UV_HTTP_TIMEOUT=60 UV_NO_PROGRESS=1
 export SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
-[ -x "$uv" ] || python3 "$here/fetch_uv.py" "$uv"
+# Without a stamp, what an earlier attempt downloaded may be incomplete.
+rm -rf "$UV_CACHE_DIR"
+python3 "$here/fetch_uv.py" "$uv"
 "$uv" venv --quiet --clear --no-config --python "$python" "$venv"
 "$uv" pip install --no-config --python "$venv/bin/python" \
     --require-hashes --no-deps --only-binary :all: --requirements "$lock"
 rm -rf "$UV_CACHE_DIR"
-echo "$stamp" > "$venv/stackserve-lock"
+# contextualize.py puts it in place.
+echo "$stamp" > "$venv/stackserve-lock.new"

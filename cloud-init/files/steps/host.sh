@@ -12,12 +12,17 @@ install -d -m 0755 /etc/stackserve
 
 # Add the launcher's certificate authorities to the bundle now. The rest of update-ca-certificates
 # takes long and can wait until the service is up.
-added=/etc/stackserve/certificates-added
-if [ ! -e "$added" ]; then
-    # The original size, for clean.sh.
-    stat -c %s /etc/ssl/certs/ca-certificates.crt > "$added"
-    find /usr/local/share/ca-certificates -name 'stackserve-*.crt' -exec cat {} + \
-        >> /etc/ssl/certs/ca-certificates.crt
+bundle=/etc/ssl/certs/ca-certificates.crt
+set -- /usr/local/share/ca-certificates/stackserve-*.crt
+if [ -e "$1" ]; then
+    {
+        sed '/^# stackserve begin$/,/^# stackserve end$/d' "$bundle"
+        # clean.sh deletes everything between these lines.
+        echo '# stackserve begin'
+        cat "$@"
+        echo '# stackserve end'
+    } > "$bundle.new"
+    mv "$bundle.new" "$bundle"
 fi
 
 memory_kb=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
@@ -38,7 +43,8 @@ fi
 here=$(dirname "$0")
 before=$(cat /etc/stackserve/server.env 2>/dev/null || true)
 [ "$ROLE" != server ] || "$here/account.py"
-if [ -d /opt/stackserve/early ]; then
+# On a machine that becomes an image, the folder is from an attempt that was cut off.
+if [ -d /opt/stackserve/early ] && [ "$ROLE" != image ]; then
     "$here/early.sh" "$before"
 else
     # Apply the size limit. A prepared image has it from the start.

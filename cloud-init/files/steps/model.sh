@@ -3,25 +3,21 @@
 set -eu
 here=$(dirname "$0")
 
-tested() {
-    # On a prepared image, clean.sh recorded the code and model that this was done for.
-    warmed=/opt/stackserve/warmed
-    [ -e "$warmed" ] || return 1
-    baked=$(cat "$warmed")
-    rm "$warmed"
-    [ "$baked" != "$PAYLOAD_SHA256" ] || return 0
-    # These came with the image's code; the new code has its own.
+# The code and model that this was done for, by an earlier attempt or on the prepared image.
+warmed=/opt/stackserve/warmed
+if [ "$(cat "$warmed" 2>/dev/null)" != "$PAYLOAD_SHA256" ]; then
+    # Those of the image's code, or of an attempt that was cut off; the code has its own.
     rm -rf /var/lib/stackserve/models
-    return 1
-}
-
-# On an ordinary image the services wait longest for this, so it gets the processor first.
-tested || systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
-    --property=StartupCPUWeight=1000 \
-    --property=EnvironmentFile=/etc/stackserve/settings.env \
-    --property=Environment=PYTHONPATH=/opt/stackserve/app \
-    --property=WorkingDirectory=/opt/stackserve/app \
-    /opt/stackserve/venv/bin/python "$here/warm.py" "$ROLE"
+    # On an ordinary image the services wait longest for this, so it gets the processor first.
+    systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
+        --property=StartupCPUWeight=1000 \
+        --property=EnvironmentFile=/etc/stackserve/settings.env \
+        --property=Environment=PYTHONPATH=/opt/stackserve/app \
+        --property=WorkingDirectory=/opt/stackserve/app \
+        /opt/stackserve/venv/bin/python "$here/warm.py" "$ROLE"
+    # contextualize.py puts it in place.
+    echo "$PAYLOAD_SHA256" > "$warmed.new"
+fi
 
 # A worker VM has no broker password yet, and an image never gets one.
 [ "$ROLE" != server ] || "$here/services.sh"

@@ -2,6 +2,13 @@
 # Install RabbitMQ and other missing packages; no recommended packages, no upgrade.
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+# What there was before the installation, until the stamp says that all of it is on the disk.
+before=/etc/stackserve/packages-before
+stamp=/etc/stackserve/packages-installed
+
+known() {
+    dpkg-query -W -f '${binary:Package}\t${Version}\t${db:Status-Status}\n' | LC_ALL=C sort
+}
 
 # On a prepared image too: later updates come from the mirror.
 [ -z "${APT_MIRROR:-}${APT_SECURITY_MIRROR:-}" ] || python3 "$(dirname "$0")/sources.py"
@@ -10,12 +17,23 @@ wanted=$EXTRA_PACKAGES
 [ "$ROLE" = worker ] || wanted="$wanted rabbitmq-server"
 [ -z "$PYTHON_IS_OLD" ] || wanted="$wanted python3.11"
 
+# Packages that an attempt which was cut off has changed. Their files may be empty, because dpkg does
+# not sync them (force-unsafe-io), and dpkg's own checksums cover only some of them.
+damaged=
+if [ -e "$before" ] && [ ! -e "$stamp" ]; then
+    damaged=$(known | LC_ALL=C comm -13 "$before" - |
+        awk -F '\t' '$3 != "config-files" && $3 != "not-installed" {print $1}')
+    # What was downloaded may be incomplete too.
+    apt-get -q clean
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+fi
+
 missing=
 for package in $wanted; do
     dpkg-query -W -f '${db:Status-Status}\n' "${package%%=*}" 2>/dev/null | grep -qx installed ||
         missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+[ -n "$missing$damaged" ] || exit 0
 
 # cloud-init's next stage sets apt's proxy and, on some images, the sources: wait for it.
 systemctl start cloud-config.service || true
@@ -36,6 +54,13 @@ apt() {
         -o Dpkg::Use-Pty=0 \
         "$@"
 }
+rm -f "$stamp"
+if [ ! -e "$before" ]; then
+    known > "$before.new"
+    sync "$before.new"
+    mv "$before.new" "$before"
+    sync /etc/stackserve
+fi
 # Installing builds the package cache anyway, so the update need not.
 apt -o pkgCacheFile::Generate=false update
 # Erlang's package looks up the owner of every service, and each package makes systemd reload all
@@ -45,10 +70,23 @@ skipped=$(mktemp -d)
 for program in systemctl deb-systemd-helper deb-systemd-invoke; do
     ln -s /bin/true "$skipped/$program"
 done
+path=$skipped:/usr/sbin:/usr/bin:/sbin:/bin
+again=
+if [ -n "$damaged" ]; then
+    # The versions that were asked for come last: they win.
+    missing="$damaged $wanted" again=--reinstall
+fi
+# After a reset, apt refuses to work until dpkg has read its journal. Packages that cannot be
+# configured are installed again below.
+if [ -n "$damaged" ] || [ -n "$(ls /var/lib/dpkg/updates)" ]; then
+    PATH=$path dpkg --configure --force-confold -a || true
+fi
 # shellcheck disable=SC2086 # one word a package
-apt --no-install-recommends -o "DPkg::Path=$skipped:/usr/sbin:/usr/bin:/sbin:/bin" install $missing
+apt --no-install-recommends -o "DPkg::Path=$path" $again install $missing
 rm -r "$skipped"
 if [ -e /lib/systemd/system/logrotate.timer ]; then
     systemctl enable --quiet --no-reload logrotate.timer
     systemctl start logrotate.timer
 fi
+# contextualize.py puts it in place.
+touch "$stamp.new"

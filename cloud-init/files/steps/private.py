@@ -1,4 +1,4 @@
-"""The paths of the service's settings, and a way to write files that hold a secret."""
+"""The paths of the service's settings, and a way to write files that a reset cannot damage."""
 
 from __future__ import annotations
 
@@ -18,11 +18,21 @@ def broker_url(account: str, password: str, host: str, port: int) -> str:
 
 
 def write(path: Path, text: str, group: str, user: str = "root", mode: int = 0o640) -> None:
-    """Write the whole file at once, readable only by its owner and one group."""
+    """Write the whole file at once, and to the disk: after a reset it is the old or the new one.
+
+    By default it may hold a secret: only its owner and one group can read it.
+    """
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        file.flush()
         os.fchmod(file.fileno(), mode)  # whatever the umask is
-    shutil.chown(new, user, group)
+        shutil.chown(new, user, group)
+        os.fsync(file.fileno())
     new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -5,10 +5,15 @@
 set -eu
 unit=rabbitmq-server.service
 
-if [ -e /run/stackserve-rabbitmq ]; then
+if [ -z "${CUT_OFF:-}" ] && [ -e /run/stackserve-rabbitmq ]; then
     # On a prepared image it is already starting, with the right configuration.
     systemctl start "$unit"
     exit
+fi
+if [ -n "${CUT_OFF:-}" ]; then
+    # It may have been reset while it created its database, which holds nothing yet.
+    systemctl stop "$unit"
+    rm -rf /var/lib/rabbitmq/mnesia
 fi
 # The package created the group that may read the definitions.
 "$(dirname "$0")/account.py"

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from private import write
+
 APT = Path("/etc/apt")
 SYSTEM = Path("/etc/os-release")
 ONE_LINE = re.compile(r"^(deb(?:-src)?\s+)(\[[^\]]*\]\s+)?(\S+)(\s+)(\S+)((?:\s+[^\s#]+)+)(.*)$")
@@ -98,7 +100,7 @@ def main() -> None:
             text = path.read_text()
             texts[path] = form(text, to)
             if texts[path] != text:
-                path.write_text(texts[path])
+                write(path, texts[path], "root", mode=0o644)
                 print(f"{path} now uses the given mirrors")
     if not any(mirror and mirror in text for mirror in to[2:] for text in texts.values()):
         sys.exit(f"error: {APT} has no package source of {to.distribution} {to.codename}")

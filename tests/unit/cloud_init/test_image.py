@@ -74,7 +74,7 @@ def test_a_model_that_was_tested_on_the_image_is_not_tested_again(
     environment["ROLE"] = "server"
     subprocess.run(["sh", str(tmp_path / "model.sh")], env=environment, check=True)
     assert (tmp_path / "tested").exists() is tested_again
-    # The image's model stays only if the code is the image's too.
-    assert (tmp_path / "models").exists() is (baked_with != "other")
-    assert not (tmp_path / "warmed").exists()
+    # The image's model stays only if the code is the image's too and the test was completed.
+    assert (tmp_path / "models").exists() is not tested_again
+    assert (tmp_path / "warmed.new").exists() is tested_again
     assert (tmp_path / "started").exists()
