@@ -67,6 +67,8 @@ class Guest:
     network: bool = True
     """False: no route out of the guest; its ports can still be reached."""
     forwards: dict[int, int] = field(default_factory=dict)
+    shown: int = field(default=0, init=False)
+    """The length of the console at the last reset."""
 
     def __enter__(self) -> Guest:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,6 +109,7 @@ class Guest:
         """Switch it off and on, hard: what it has not synced is lost. The console continues."""
         self.process.kill()
         self.process.wait()
+        self.shown = len(self.console())
         self._switch_on()
 
     def _switch_on(self) -> None:
@@ -126,9 +129,10 @@ class Guest:
         return self.console_file.read_text("utf-8", "replace")
 
     def markers(self) -> list[Marker]:
+        """Those since the last reset."""
         return [
             Marker(m["stage"], m["state"], float(m["t"]), m["detail"] or "")
-            for m in MARKER.finditer(self.console())
+            for m in MARKER.finditer(self.console()[self.shown :])
         ]
 
     def wait_for(self, stage: str, state: str, timeout: float) -> Marker:
