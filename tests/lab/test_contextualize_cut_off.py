@@ -13,7 +13,6 @@ import pytest
 
 from tests.lab.contextualized import (
     PATIENCE,
-    ROW,
     UNITS,
     ask,
     boot_id,
@@ -23,6 +22,7 @@ from tests.lab.contextualized import (
     render,
 )
 from tests.support.guest import Guest
+from tests.support.rows import PATIENT
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(5400)]
 
@@ -38,7 +38,10 @@ MOMENTS = {
     ),
     "is almost ready": ("ready", "true"),
 }
-PACKAGES = "dpkg-query -W -f '${Package}\\n' 'erlang*' rabbitmq-server"
+PACKAGES = (
+    "dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' 'erlang*' rabbitmq-server"
+    " | sed -n 's/^ii //p'"
+)
 AFTER_READY = 3  # seconds
 
 
@@ -55,13 +58,13 @@ def test_each_boot_continues_the_installation_until_it_is_complete(
             assert ("ready", "done") not in seen(guest)
             guest.reset()
         guest.wait_for("ready", "done", PATIENCE)
-        assert 0 < ask(guest, "/predict", ROW)["predictions"][0]["probability"] < 1
+        assert 0 < ask(guest, "/predict", PATIENT)["predictions"][0]["probability"] < 1
 
         time.sleep(AFTER_READY)
         before = boot_id(guest)
         guest.reset()
         wait_until(lambda: boot_id(guest) not in ("", before) and is_ready(guest))
-        assert 0 < ask(guest, "/predict", ROW)["predictions"][0]["probability"] < 1
+        assert 0 < ask(guest, "/predict", PATIENT)["predictions"][0]["probability"] < 1
         # Nothing was installed again.
         assert seen(guest) == []
         check_the_disk(guest)
