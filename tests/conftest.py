@@ -1,4 +1,4 @@
-"""Options of the whole suite: what to do with tests that cannot run here, and with slow ones."""
+"""Options and fixtures of the whole suite, such as --all and --long."""
 
 from __future__ import annotations
 
@@ -12,20 +12,24 @@ from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.service import Service
 
-# A shell starts background jobs with Ctrl-C ignored, and every process that a test starts would
-# inherit that. A handler, unlike SIG_IGN, becomes the default again when a program is started.
+# A shell starts background jobs with SIGINT ignored, and child processes would inherit that.
+# A handler, unlike SIG_IGN, is reset to the default when a process starts another program.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# One for all: Playwright is started once in a process.
+# Loaded here because Playwright can start only once per process.
 pytest_plugins = ["tests.support.chromium"]
 
-# Tests that ask Keras itself ask it on the backend that the service uses.
+# Tests that compare with Keras use the backend of the service.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="a test that cannot run here fails")
-    parser.addoption("--long", action="store_true", help="run the tests that take over a minute")
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="fail tests that cannot run here",
+    )
+    parser.addoption("--long", action="store_true", help="include tests that take over a minute")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -38,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def needs(request: pytest.FixtureRequest) -> Callable[[object, str], None]:
-    """`needs(thing, "what is missing and how to get it")`: skip, or fail under --all."""
+    """`needs(condition, "what is missing")`: skip the test, or fail it under --all."""
 
     def check(present: object, missing: str) -> None:
         if present:
@@ -52,10 +56,10 @@ def needs(request: pytest.FixtureRequest) -> Callable[[object, str], None]:
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service in one process, shared by tests that change nothing."""
+    """The service in one process, shared by tests that do not change its settings."""
     with Service(tmp_path_factory.mktemp("embedded")) as service:
         yield service
-        # The tests of a service of their own press Ctrl-C: SIGTERM does the same.
+        # Other tests stop their service with SIGINT; SIGTERM must work as well.
         assert service.stop(signal.SIGTERM) == 0
 
 
@@ -63,7 +67,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def rabbit(
     needs: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RabbitNode]:
-    """A RabbitMQ node of the test's own: it may be stopped, killed and started again."""
+    """A RabbitMQ node for one test, which may stop, kill and restart it."""
     needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
     node = RabbitNode(tmp_path_factory.mktemp("rabbit"))
     node.start()
@@ -75,7 +79,7 @@ def rabbit(
 def services(
     needs: Callable[[object, str], None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """The real thing: RabbitMQ, two web processes, two workers and the recorder."""
+    """The full service: RabbitMQ, two web processes, two workers and the recorder."""
     needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
     settings = {"STACKSERVE_WEB_PROCESSES": "2", "STACKSERVE_WORKERS": "2"}
     folder = tmp_path_factory.mktemp("services")

@@ -1,4 +1,4 @@
-"""The real service, embedded, in front of a real Chromium."""
+"""The real service in one process, for tests with a real Chromium."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.service import Service
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The shipped model; small chunks, so that a job of 1,000 rows shows its progress."""
+    """Serves the shipped model with small chunks, so that a job of 1,000 rows shows progress."""
     folder = tmp_path_factory.mktemp("service")
     with Service(folder, settings={"STACKSERVE_CHUNK_ROWS": "100"}) as running:
         yield running.url

@@ -1,14 +1,14 @@
-"""How the pages look and fit: phone and desktop, light and dark, contrast, cohort and charts."""
+"""The layout of the pages: phone and desktop, light and dark, contrast, cohort and charts."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.chromium import DESKTOP, PHONE, SHOTS, OpenTab, Tab
+from tests.support.chromium import DESKTOP, PHONE, SCREENSHOTS, OpenTab, Tab
 
-# The contrast of each piece of text with the first opaque background behind it, where too low.
-FAINT = """() => {
+# Returns every text whose contrast with the first opaque background behind it is too low.
+LOW_CONTRAST = """() => {
   const parse = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
   const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
   const light = ([r, g, b]) =>
@@ -46,11 +46,11 @@ def predict(page: Page, wrong: bool = False) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-def test_pages_fit_and_every_text_has_contrast(
+def test_pages_fit_and_text_has_enough_contrast(
     open_tab: OpenTab, service: str, size: tuple[int, int], dark: bool
 ) -> None:
     tab = open_tab(service, size, dark=dark)
-    tab.refusals_expected = True
+    tab.expects_http_errors = True
     for name, path, wrong in (
         ("welcome", "/", None),
         ("predictions", "/predictions", False),
@@ -60,10 +60,10 @@ def test_pages_fit_and_every_text_has_contrast(
         if wrong is not None:
             predict(page, wrong)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-        assert page.evaluate(FAINT) == []
-        SHOTS.mkdir(parents=True, exist_ok=True)
+        assert page.evaluate(LOW_CONTRAST) == []
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         look = f"{name}-{size[0]}-{'dark' if dark else 'light'}"
-        page.screenshot(path=SHOTS / f"{look}.png", full_page=True)
+        page.screenshot(path=SCREENSHOTS / f"{look}.png", full_page=True)
 
 
 def test_dark_mode_follows_the_system(open_tab: OpenTab, service: str) -> None:
@@ -72,7 +72,7 @@ def test_dark_mode_follows_the_system(open_tab: OpenTab, service: str) -> None:
     assert min(open_tab(service, dark=False).open().evaluate(paper)) > 200
 
 
-def test_a_narrow_phone_needs_no_sideways_scrolling(open_tab: OpenTab, service: str) -> None:
+def test_narrow_phone_needs_no_horizontal_scrolling(open_tab: OpenTab, service: str) -> None:
     page = open_tab(service, (320, 640)).open()
     predict(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -81,7 +81,7 @@ def test_a_narrow_phone_needs_no_sideways_scrolling(open_tab: OpenTab, service: 
         assert box is None or box["height"] >= 40, "too small to touch"
 
 
-def test_the_synthetic_cohort_is_drawn_and_listed(tab: Tab) -> None:
+def test_synthetic_cohort_has_a_chart_and_a_table(tab: Tab) -> None:
     page = tab.open()
     cohort = page.locator("#cohort")
     expect(cohort.get_by_text("synthetic", exact=True)).to_be_visible()
@@ -92,12 +92,12 @@ def test_the_synthetic_cohort_is_drawn_and_listed(tab: Tab) -> None:
         "aria-label", "Predicted probabilities of 60 synthetic cases, a row for each class"
     )
     third = cohort.locator("tbody tr").nth(2)
-    told = third.locator("td").first.inner_text()
+    shown = third.locator("td").first.inner_text()
     third.get_by_role("link").click()
-    expect(page.locator("#gauge .figure")).to_have_text(told)
+    expect(page.locator("#gauge .figure")).to_have_text(shown)
 
 
-def test_quality_is_drawn_from_the_card(tab: Tab) -> None:
+def test_quality_charts_show_the_card(tab: Tab) -> None:
     page = tab.open()
     quality = page.locator("#quality")
     expect(quality.get_by_text("Accuracy", exact=True)).to_be_visible()
@@ -106,13 +106,13 @@ def test_quality_is_drawn_from_the_card(tab: Tab) -> None:
     expect(quality.get_by_role("table")).to_contain_text("Predicted diabetes")
 
 
-def test_the_page_says_what_it_is_not(tab: Tab) -> None:
+def test_pages_have_the_disclaimer(tab: Tab) -> None:
     for path in ("/", "/predictions"):
         page = tab.open(path)
         expect(page.get_by_text("not a medical device").first).to_be_visible()
 
 
-def test_welcome_leads_to_the_form(tab: Tab) -> None:
+def test_welcome_page_links_to_the_form(tab: Tab) -> None:
     page = tab.open("/")
     page.get_by_role("link", name="Make a prediction").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Diabetes within five years")

@@ -1,4 +1,4 @@
-"""A file of cases on /predictions: upload, progress, result, cancel, refusal."""
+"""Upload a file of cases on /predictions: progress, result, cancellation and rejection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def upload(page: Page, path: Path) -> None:
     page.get_by_role("button", name="Upload and predict").click()
 
 
-def test_a_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
+def test_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
     page = tab.open()
     seen = record_progress(page)
     upload(page, cases)
@@ -44,11 +44,11 @@ def test_a_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
     assert all(0 <= float(row["probability"]) <= 1 and not row["error"] for row in rows)
     assert_same_as_form(page, cases, rows[7])
     page.reload()
-    expect(state).to_have_text("Done")  # the address names the job: a reload finds it again
+    expect(state).to_have_text("Done")  # the URL has the job id, so a reload shows it again
 
 
 def record_progress(page: Page) -> str:
-    """Keep every value that the job's bar takes while rows are predicted; gives how to read it."""
+    """Record every value of the progress bar; return the expression that reads them."""
     page.evaluate("""() => {
         window.seen = [];
         new MutationObserver(() => {
@@ -69,7 +69,7 @@ def assert_same_as_form(page: Page, cases: Path, row: dict[str, str]) -> None:
     expect(meter).to_have_attribute("aria-valuenow", str(round(float(row["probability"]) * 100)))
 
 
-def test_the_offered_sample_is_a_file_that_is_accepted(tab: Tab, tmp_path: Path) -> None:
+def test_sample_file_can_be_uploaded(tab: Tab, tmp_path: Path) -> None:
     page = tab.open()
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download 1,000 synthetic cases").click()
@@ -80,7 +80,7 @@ def test_the_offered_sample_is_a_file_that_is_accepted(tab: Tab, tmp_path: Path)
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
 
 
-def test_a_column_too_many_is_left_out_and_told(tab: Tab, cases: Path) -> None:
+def test_extra_column_is_ignored_and_reported(tab: Tab, cases: Path) -> None:
     header, *lines = cases.read_text().splitlines()[:11]
     cases.write_text("\n".join([f"name,{header}", *(f"x,{line}" for line in lines)]))
     page = tab.open()
@@ -89,8 +89,8 @@ def test_a_column_too_many_is_left_out_and_told(tab: Tab, cases: Path) -> None:
     expect(page.locator("#job-notes")).to_contain_text("name")
 
 
-def test_a_refused_file_is_told_with_line_and_column(tab: Tab, cases: Path) -> None:
-    tab.refusals_expected = True
+def test_rejected_file_shows_line_and_column(tab: Tab, cases: Path) -> None:
+    tab.expects_http_errors = True
     lines = cases.read_text().splitlines()[:20]
     lines[4] = lines[4].replace(",", ",x", 1)
     cases.write_text("\n".join(lines))
@@ -103,7 +103,7 @@ def test_a_refused_file_is_told_with_line_and_column(tab: Tab, cases: Path) -> N
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()
 
 
-def test_a_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None:
+def test_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None:
     header, *lines = cases.read_text().splitlines()
     cases.write_text("\n".join([header, *(lines * 100)]))
     page = tab.open()
@@ -114,11 +114,11 @@ def test_a_running_job_is_cancelled(tab: Tab, cases: Path, service: str) -> None
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_hidden()
 
 
-def test_a_job_that_is_done_before_the_cancel_arrives_keeps_its_result(
+def test_job_finished_before_the_cancel_keeps_its_result(
     tab: Tab, cases: Path, service: str
 ) -> None:
     page = tab.open()
-    # The page cannot see how far the job is: what asks for it is held.
+    # Hold the page's requests for the job, so that it does not see the progress.
     page.route(re.compile(r"/jobs/\w+$"), lambda _route: None)
     with page.expect_response("**/jobs?*"):
         upload(page, cases)
@@ -128,7 +128,7 @@ def test_a_job_that_is_done_before_the_cancel_arrives_keeps_its_result(
         page.get_by_role("button", name="Cancel the job").click()
     assert cancelled.value.status == 200
     assert newest_state(service) == "done"
-    page.unroute_all()  # lets those go that were held
+    page.unroute_all()  # releases the requests
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_visible()
 

@@ -1,4 +1,4 @@
-"""One case on /predictions: the answer, the errors, the keyboard, and life without JavaScript."""
+"""One case on /predictions: result, errors, keyboard, and use without JavaScript."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def fill(page: Page, values: dict[str, str]) -> None:
         page.locator(f"#f-{name}").fill(value)
 
 
-def asked_directly(service: str, page: Page) -> dict[str, Any]:
-    """What POST /predict says about the values that stand in the form."""
+def api_prediction(service: str, page: Page) -> dict[str, Any]:
+    """The response of POST /predict to the values in the form."""
     boxes = page.locator("#form input").all()
     row = {box.get_attribute("name"): float(box.input_value()) for box in boxes}
     request = urllib.request.Request(
@@ -41,14 +41,14 @@ def asked_directly(service: str, page: Page) -> dict[str, Any]:
     return answer
 
 
-def test_one_patient_is_predicted_in_place(tab: Tab, service: str) -> None:
+def test_prediction_appears_on_the_same_page(tab: Tab, service: str) -> None:
     page = tab.open()
     expect(page.locator("#outcome")).to_be_hidden()
     fill(page, SICK)
     page.get_by_role("button", name="Predict", exact=True).click()
     meter = page.get_by_role("meter", name="Probability of diabetes")
     expect(meter).to_be_visible()
-    truth = asked_directly(service, page)
+    truth = api_prediction(service, page)
     assert truth["positive"]
     assert meter.get_attribute("aria-valuenow") == str(round(truth["probability"] * 100))
     expect(page.get_by_role("status").filter(has_text="Diabetes:")).to_contain_text(
@@ -58,8 +58,8 @@ def test_one_patient_is_predicted_in_place(tab: Tab, service: str) -> None:
     assert page.url == f"{service}/predictions"  # no measurement in the address or the history
 
 
-def test_each_kind_of_wrong_value_is_told_beside_its_field(tab: Tab) -> None:
-    tab.refusals_expected = True
+def test_each_invalid_value_has_an_error_beside_its_field(tab: Tab) -> None:
+    tab.expects_http_errors = True
     page = tab.open()
     fill(page, {name: value for name, (value, _) in WRONG.items()})
     page.keyboard.press("Enter")
@@ -78,7 +78,7 @@ def test_each_kind_of_wrong_value_is_told_beside_its_field(tab: Tab) -> None:
     expect(page.locator("#trouble")).to_be_hidden()
 
 
-def test_an_implausible_value_is_answered_with_a_warning(tab: Tab) -> None:
+def test_implausible_value_gives_a_warning(tab: Tab) -> None:
     page = tab.open()
     fill(page, {"glucose": "400"})
     page.keyboard.press("Enter")
@@ -87,7 +87,7 @@ def test_an_implausible_value_is_answered_with_a_warning(tab: Tab) -> None:
     expect(page.locator("#warnings")).to_contain_text("out of the plausible range 40 to 250")
 
 
-def test_keyboard_alone_is_enough(tab: Tab) -> None:
+def test_form_works_with_the_keyboard_alone(tab: Tab) -> None:
     page = tab.open()
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the content")
@@ -108,7 +108,7 @@ def test_keyboard_alone_is_enough(tab: Tab) -> None:
 
 
 def focus_is_visible(page: Page) -> bool:
-    """An outline of at least 2 px on what has the focus, or on the box around it."""
+    """Whether the focused element, or the box around it, has an outline of at least 2 px."""
     widths: list[float] = page.evaluate("""() => {
         const at = document.activeElement;
         return [at, at.parentElement].map(getComputedStyle)
@@ -117,7 +117,7 @@ def focus_is_visible(page: Page) -> bool:
     return max(widths) >= 2
 
 
-def test_the_form_works_without_javascript(open_tab: OpenTab, service: str) -> None:
+def test_form_works_without_javascript(open_tab: OpenTab, service: str) -> None:
     page = open_tab(service, PHONE, javascript=False).open()
     fill(page, SICK)
     page.get_by_role("button", name="Predict", exact=True).click()
@@ -129,9 +129,9 @@ def test_the_form_works_without_javascript(open_tab: OpenTab, service: str) -> N
     expect(page.locator("noscript pre")).to_contain_text(f"curl {service}/jobs")
 
 
-def test_errors_are_told_without_javascript_too(open_tab: OpenTab, service: str) -> None:
+def test_errors_show_without_javascript(open_tab: OpenTab, service: str) -> None:
     tab = open_tab(service, javascript=False)
-    tab.refusals_expected = True
+    tab.expects_http_errors = True
     page = tab.open()
     fill(page, {name: value for name, (value, _) in WRONG.items()})
     page.get_by_role("button", name="Predict", exact=True).click()
@@ -141,7 +141,7 @@ def test_errors_are_told_without_javascript_too(open_tab: OpenTab, service: str)
     expect(page.get_by_role("alert").locator("li")).to_have_count(len(WRONG))
 
 
-def test_script_and_server_draw_the_same_answer(open_tab: OpenTab, service: str) -> None:
+def test_script_and_server_render_the_same_result(open_tab: OpenTab, service: str) -> None:
     tab, plain = open_tab(service), open_tab(service, javascript=False)
     drawn = []
     for page in (tab.open(), plain.open()):

@@ -1,4 +1,4 @@
-"""Models of other kinds, imported and served: the page follows their cards."""
+"""Imported models of other kinds: the page adapts to their cards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.chromium import PHONE, SHOTS, OpenTab
+from tests.support.chromium import PHONE, SCREENSHOTS, OpenTab
 from tests.support.service import Service
 
 PENGUINS: dict[str, Any] = {
@@ -84,13 +84,13 @@ keras.Sequential([
 
 @pytest.fixture(scope="module")
 def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with imported(tmp_path_factory.mktemp("penguins"), PENGUINS, 3) as service:
+    with service_with_model(tmp_path_factory.mktemp("penguins"), PENGUINS, 3) as service:
         yield service.url
 
 
 @pytest.fixture(scope="module")
 def houses_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with imported(tmp_path_factory.mktemp("houses"), HOUSES, 1) as service:
+    with service_with_model(tmp_path_factory.mktemp("houses"), HOUSES, 1) as service:
         yield service
 
 
@@ -99,8 +99,8 @@ def houses(houses_service: Service) -> str:
     return houses_service.url
 
 
-def imported(folder: Path, description: dict[str, Any], outputs: int) -> Service:
-    """The service of a small Keras model, brought in as a user would."""
+def service_with_model(folder: Path, description: dict[str, Any], outputs: int) -> Service:
+    """A service with a small Keras model, imported as a user would."""
     model, features = folder / "model.keras", folder / "features.json"
     inputs = len(description["features"])
     subprocess.run([sys.executable, "-c", MAKE, str(inputs), str(outputs), model], check=True)
@@ -116,7 +116,9 @@ def predict(page: Page) -> None:
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
-def test_three_classes_get_a_bar_each(open_tab: OpenTab, penguins: str, javascript: bool) -> None:
+def test_each_of_three_classes_has_a_bar(
+    open_tab: OpenTab, penguins: str, javascript: bool
+) -> None:
     page = open_tab(penguins, javascript=javascript).open()
     expect(page.get_by_role("heading", level=1)).to_have_text("Penguin species")
     expect(page.get_by_label("Body mass")).to_have_value("4200")
@@ -136,7 +138,7 @@ def test_three_classes_get_a_bar_each(open_tab: OpenTab, penguins: str, javascri
     expect(page.locator("#verdict")).to_contain_text(f"Most likely {chosen}, with ")
 
 
-def test_three_classes_have_a_cohort_and_no_invented_quality(
+def test_three_classes_have_a_cohort_but_no_quality_without_data(
     open_tab: OpenTab, penguins: str
 ) -> None:
     page = open_tab(penguins, PHONE).open()
@@ -145,12 +147,12 @@ def test_three_classes_have_a_cohort_and_no_invented_quality(
     expect(page.locator("#quality")).to_contain_text("has no quality figures")
     predict(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / "three-classes.png", full_page=True)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / "three-classes.png", full_page=True)
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["script", "plain"])
-def test_a_value_comes_with_its_unit(open_tab: OpenTab, houses: str, javascript: bool) -> None:
+def test_value_has_its_unit(open_tab: OpenTab, houses: str, javascript: bool) -> None:
     page = open_tab(houses, javascript=javascript).open()
     expect(page.get_by_label("Rooms")).to_have_value("4")
     predict(page)
@@ -160,9 +162,9 @@ def test_a_value_comes_with_its_unit(open_tab: OpenTab, houses: str, javascript:
     expect(page.locator("#cohort .chart circle")).to_have_count(60)
 
 
-def test_the_page_follows_the_model_in_force(open_tab: OpenTab, houses_service: Service) -> None:
+def test_page_follows_the_active_model(open_tab: OpenTab, houses_service: Service) -> None:
     tab = open_tab(houses_service.url)
-    tab.refusals_expected = True
+    tab.expects_http_errors = True
     page = tab.open()
     predict(page)
     try:
@@ -178,12 +180,12 @@ def test_the_page_follows_the_model_in_force(open_tab: OpenTab, houses_service: 
 
 
 def activate(service: Service, version: str) -> None:
-    """Put a version in force and wait until the service says that it answers."""
+    """Activate a version and wait until the service uses it."""
     service.verb("models", "activate", version)
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        told = httpx.get(f"{service.url}/predictions", headers={"Accept": "application/json"})
-        if told.json()["version"] == version:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        response = httpx.get(f"{service.url}/predictions", headers={"Accept": "application/json"})
+        if response.json()["version"] == version:
             return
         time.sleep(0.2)
-    raise AssertionError(f"{version} did not come into force:\n{service.told()}")
+    raise AssertionError(f"{version} did not become active:\n{service.logs()}")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from production_server.local.rabbitmq import RabbitNode
-from tests.support.rows import distinct_rows, keras_says, shipped
+from tests.support.rows import distinct_rows, keras_predictions, shipped
 from tests.support.service import Service
 
 THREADS = 64
@@ -33,7 +33,7 @@ def on_rabbit(rabbit: RabbitNode, tmp_path: Path) -> Service:
     return Service(tmp_path / "service", "--services", settings=settings)
 
 
-def test_2000_rows_from_64_threads_each_get_their_own_answer(services: Service) -> None:
+def test_2000_rows_from_64_threads_each_get_their_own_prediction(services: Service) -> None:
     registry, card = shipped()
     rows = distinct_rows(card, 2000)
     with httpx.Client(base_url=services.url, timeout=30, limits=_limits()) as client:
@@ -47,26 +47,26 @@ def test_2000_rows_from_64_threads_each_get_their_own_answer(services: Service) 
 
         with ThreadPoolExecutor(THREADS) as pool:
             answers = list(pool.map(ask, rows))
-    expected = keras_says(registry, card, rows)[:, 0]
+    expected = keras_predictions(registry, card, rows)[:, 0]
     assert len(set(np.round(expected, 6))) > 1500
     np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
-def test_one_request_of_many_rows(services: Service) -> None:
+def test_one_request_with_many_rows(services: Service) -> None:
     registry, card = shipped()
     rows = distinct_rows(card, 5000)
     answer = httpx.post(f"{services.url}/predict", json=rows, timeout=30)
     assert answer.status_code == 200
     answers = [prediction["probability"] for prediction in answer.json()["predictions"]]
-    np.testing.assert_allclose(answers, keras_says(registry, card, rows)[:, 0], atol=1e-5)
+    np.testing.assert_allclose(answers, keras_predictions(registry, card, rows)[:, 0], atol=1e-5)
 
 
-def test_killed_workers_and_a_restarted_broker_give_right_answers_or_503(
+def test_worker_kill_and_broker_restart_give_correct_predictions_or_503(
     on_rabbit: Service, rabbit: RabbitNode
 ) -> None:
     registry, card = shipped()
     rows = distinct_rows(card, 400)
-    expected = keras_says(registry, card, rows)[:, 0]
+    expected = keras_predictions(registry, card, rows)[:, 0]
     seen: Counter[int] = Counter()
     stop = threading.Event()
 
@@ -87,7 +87,7 @@ def test_killed_workers_and_a_restarted_broker_give_right_answers_or_503(
                     assert answer.json()["code"] == "queue_unavailable"
 
         with ThreadPoolExecutor(8) as pool:
-            asking = [pool.submit(ask, number) for number in range(8)]
+            clients = [pool.submit(ask, number) for number in range(8)]
             try:
                 time.sleep(2)
                 os.kill(on_rabbit.processes("worker")[0].pid, signal.SIGKILL)
@@ -99,8 +99,8 @@ def test_killed_workers_and_a_restarted_broker_give_right_answers_or_503(
                 time.sleep(3)
             finally:
                 stop.set()
-            for one in asking:
-                one.result(timeout=30)
+            for client_thread in clients:
+                client_thread.result(timeout=30)
         assert set(seen) <= {200, 503}
         assert seen[200] - before > 20, "it did not recover after the broker came back"
         on_rabbit.wait_ready()

@@ -1,4 +1,4 @@
-"""Every command of the documentation that needs no cloud works as written."""
+"""The documented commands that need no cloud work as written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.documents import PAGES, README, Block, blocks, label
 from tests.support.terminal import PORT, Network, Terminal, make_checkout
 
 RUN = {page: [block for block in blocks(page) if block.language == "sh"] for page in PAGES}
-# Where openstacksdk looks on every machine: with one, ./scripts/run would deploy.
+# openstacksdk reads this file on every machine. If it exists, ./scripts/run would deploy.
 CLOUDS = Path("/etc/openstack/clouds.yaml")
 
 
@@ -24,35 +24,38 @@ def network() -> Iterator[Network]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("newcomer")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("new-user")
 
 
 @pytest.fixture(scope="module")
-def checkout(place: Path) -> Path:
-    return make_checkout(place)
+def checkout(folder: Path) -> Path:
+    return make_checkout(folder)
 
 
 @pytest.fixture
 def terminal(
-    needs: Callable[[object, str], None], checkout: Path, place: Path, network: Network
+    needs: Callable[[object, str], None], checkout: Path, folder: Path, network: Network
 ) -> Iterator[Terminal]:
     needs(shutil.which("curl"), "curl is not installed: apt-get install curl")
-    needs(not CLOUDS.exists(), f"{CLOUDS} is on this machine: ./scripts/run would deploy to it")
-    needs(network.port_is_free, f"port {PORT} is taken, and no network namespace can be made")
-    with Terminal(checkout, place / "home", network) as terminal:
+    needs(not CLOUDS.exists(), f"{CLOUDS} exists: ./scripts/run would deploy to that cloud")
+    needs(
+        network.port_is_free,
+        f"port {PORT} is in use, and there is no network namespace",
+    )
+    with Terminal(checkout, folder / "home", network) as terminal:
         yield terminal
 
 
-def test_the_install_comes_first() -> None:
-    """Later pages use `stackserve`, which the first one installs."""
+def test_first_page_installs_stackserve() -> None:
+    """Later pages use `stackserve`, which the first page installs."""
     assert PAGES[0] == README
     assert any("pip install ." in block.text for block in RUN[README])
 
 
-# In this order: the first page installs what the others use.
+# The order matters: the first page installs what the others use.
 @pytest.mark.parametrize("page", [page for page, found in RUN.items() if found], ids=label)
-def test_the_commands_of_a_page(page: Path, terminal: Terminal) -> None:
+def test_commands_of_a_page(page: Path, terminal: Terminal) -> None:
     output = ""
     for block in blocks(page):
         if block.language == "sh":
@@ -60,15 +63,15 @@ def test_the_commands_of_a_page(page: Path, terminal: Terminal) -> None:
         elif block.language == "json" and output:
             assert rounded(block.text) in rounded(output), block.place
         else:
-            output = ""  # only a block right after the commands is their output
+            output = ""  # only the next block after commands shows their output
 
 
 def rounded(text: str) -> str:
-    """The text without the digits of a number that differ between processors."""
+    """The text with numbers rounded, because their last digits differ between processors."""
     return re.sub(r"\d\.\d{5,}", lambda found: f"{float(found[0]):.4f}", text.strip())
 
 
-def test_a_failing_command_is_told(terminal: Terminal) -> None:
+def test_failing_command_fails_its_block(terminal: Terminal) -> None:
     with pytest.raises(AssertionError, match=r"PAGE:1:\nfalse; true\n"):
         terminal.run(Block("PAGE:1", "sh", "false; true\n"))
     with pytest.raises(AssertionError, match="no-such-flag"):

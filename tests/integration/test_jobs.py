@@ -1,4 +1,4 @@
-"""The routes of jobs, on the service in one process and on the real thing alike."""
+"""The job routes, on the service in one process and on the full service."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tests.support.tables import (
     check_result,
     csv_body,
     csv_pieces,
+    fetch_result,
     follow,
+    get_job,
     keras_probabilities,
-    look,
-    result,
     submit,
     table,
 )
@@ -39,8 +39,8 @@ def client(request: pytest.FixtureRequest) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def one(embedded: Service) -> Iterator[httpx.Client]:
-    """For what does not depend on how the parts are spread."""
+def embedded_client(embedded: Service) -> Iterator[httpx.Client]:
+    """A client for tests that do not depend on the number of processes."""
     with httpx.Client(base_url=embedded.url, timeout=60) as client:
         yield client
 
@@ -55,7 +55,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return dict(body)
 
 
-def test_a_job_of_1000_rows(client: httpx.Client) -> None:
+def test_job_of_1000_rows(client: httpx.Client) -> None:
     registry, card = shipped()
     values = table(card, 1000)
     job = submit(client, csv_body(card, values))
@@ -64,13 +64,13 @@ def test_a_job_of_1000_rows(client: httpx.Client) -> None:
     assert (ended["state"], ended["rows_done"], ended["progress"]) == ("done", 1000, 1)
     assert ended["rows_per_second"] > 0
     check_result(client, job["id"], keras_probabilities(registry, card, values))
-    told = client.get(ended["links"]["result_json"]).json()
-    assert told["version"] == card.version
-    assert [row["row"] for row in told["predictions"]] == list(range(1000))
-    assert told["predictions"][0].keys() == {"row", "label", "probability", "positive"}
+    document = client.get(ended["links"]["result_json"]).json()
+    assert document["version"] == card.version
+    assert [row["row"] for row in document["predictions"]] == list(range(1000))
+    assert document["predictions"][0].keys() == {"row", "label", "probability", "positive"}
 
 
-def test_json_and_csv_give_the_same_answers(client: httpx.Client) -> None:
+def test_json_and_csv_give_the_same_predictions(client: httpx.Client) -> None:
     _, card = shipped()
     values = table(card, 300)
     rows = [dict(zip(card.feature_names, row, strict=True)) for row in values.tolist()]
@@ -84,22 +84,22 @@ def test_json_and_csv_give_the_same_answers(client: httpx.Client) -> None:
         answer = client.post("/jobs", content=body, headers=headers)
         assert answer.status_code == 202, answer.text
         follow(client, answer.json()["id"])
-        results.append(result(client, answer.json()["id"]))
+        results.append(fetch_result(client, answer.json()["id"]))
     assert results[0] == results[1] == results[2]
 
 
-def test_the_accept_header_chooses_the_form(one: httpx.Client) -> None:
+def test_accept_header_selects_the_format(embedded_client: httpx.Client) -> None:
     _, card = shipped()
-    job = submit(one, csv_body(card, table(card, 5)))
-    follow(one, job["id"])
-    where = f"/jobs/{job['id']}/result"
-    assert one.get(where).headers["Content-Type"].startswith("text/csv")
-    asked = one.get(where, headers={"Accept": "application/json"})
-    assert asked.headers["Content-Type"] == "application/json"
-    assert problem(one.get(where, params={"format": "xml"}), 400, "invalid_parameter")
+    job = submit(embedded_client, csv_body(card, table(card, 5)))
+    follow(embedded_client, job["id"])
+    url = f"/jobs/{job['id']}/result"
+    assert embedded_client.get(url).headers["Content-Type"].startswith("text/csv")
+    response = embedded_client.get(url, headers={"Accept": "application/json"})
+    assert response.headers["Content-Type"] == "application/json"
+    assert problem(embedded_client.get(url, params={"format": "xml"}), 400, "invalid_parameter")
 
 
-def test_a_body_without_a_length_is_read_as_it_comes(client: httpx.Client) -> None:
+def test_body_without_a_length_is_streamed(client: httpx.Client) -> None:
     _, card = shipped()
     values = table(card, 12_000)
     answer = client.post("/jobs", content=csv_pieces(card, values, 100), headers=CSV)
@@ -108,7 +108,7 @@ def test_a_body_without_a_length_is_read_as_it_comes(client: httpx.Client) -> No
     assert follow(client, answer.json()["id"])["state"] == "done"
 
 
-def test_wrong_rows_are_told_by_line_and_nothing_is_kept(client: httpx.Client) -> None:
+def test_invalid_rows_are_reported_by_line_and_create_no_job(client: httpx.Client) -> None:
     _, card = shipped()
     before = len(client.get("/jobs", params={"limit": 500}).json()["jobs"])
     lines = csv_body(card, table(card, 20_000)).splitlines()
@@ -128,11 +128,11 @@ def test_wrong_rows_are_told_by_line_and_nothing_is_kept(client: httpx.Client) -
     assert len(client.get("/jobs", params={"limit": 500}).json()["jobs"]) == before
 
 
-def test_implausible_values_are_warnings_in_the_job(one: httpx.Client) -> None:
+def test_implausible_values_become_warnings_of_the_job(embedded_client: httpx.Client) -> None:
     _, card = shipped()
     values = table(card, 50)
     values[10:13, 7] = card.features[7].high + 1
-    job = submit(one, csv_body(card, values))
+    job = submit(embedded_client, csv_body(card, values))
     (warning,) = job["warnings"]
     assert (warning["field"], warning["count"], warning["first_line"]) == (
         card.feature_names[7],
@@ -141,13 +141,13 @@ def test_implausible_values_are_warnings_in_the_job(one: httpx.Client) -> None:
     )
 
 
-def test_unknown_columns_are_refused_or_left_out_on_demand(one: httpx.Client) -> None:
+def test_unknown_columns_are_rejected_or_ignored_on_request(embedded_client: httpx.Client) -> None:
     _, card = shipped()
     lines = csv_body(card, table(card, 3)).decode().splitlines()
     body = "\n".join([f"{lines[0]},Outcome", *(f"{line},1" for line in lines[1:])]).encode()
-    told = problem(one.post("/jobs", content=body, headers=CSV), 422, "invalid_rows")
-    assert told["errors"][0]["code"] == "unknown_field"
-    answer = one.post("/jobs?ignore_unknown=true", content=body, headers=CSV)
+    refused = problem(embedded_client.post("/jobs", content=body, headers=CSV), 422, "invalid_rows")
+    assert refused["errors"][0]["code"] == "unknown_field"
+    answer = embedded_client.post("/jobs?ignore_unknown=true", content=body, headers=CSV)
     assert answer.status_code == 202
     assert answer.json()["ignored_columns"] == ["Outcome"]
 
@@ -167,20 +167,20 @@ def test_unknown_columns_are_refused_or_left_out_on_demand(one: httpx.Client) ->
         ({**CSV, "Idempotency-Key": "k" * 300}, b"1", 400, "invalid_idempotency_key"),
     ],
 )
-def test_what_is_not_a_table_is_refused(
-    headers: dict[str, str], body: bytes, status: int, code: str, one: httpx.Client
+def test_invalid_headers_and_bodies_are_rejected(
+    headers: dict[str, str], body: bytes, status: int, code: str, embedded_client: httpx.Client
 ) -> None:
-    problem(one.post("/jobs", content=body, headers=headers), status, code)
+    problem(embedded_client.post("/jobs", content=body, headers=headers), status, code)
 
 
-def test_jobs_that_are_not_there(one: httpx.Client) -> None:
-    for call in (one.get, one.delete):
+def test_unknown_job_is_not_found(embedded_client: httpx.Client) -> None:
+    for call in (embedded_client.get, embedded_client.delete):
         problem(call("/jobs/nobody"), 404, "job_not_found")
-    problem(one.get("/jobs/nobody/result"), 404, "job_not_found")
-    problem(one.put("/jobs/nobody"), 405, "method_not_allowed")
+    problem(embedded_client.get("/jobs/nobody/result"), 404, "job_not_found")
+    problem(embedded_client.put("/jobs/nobody"), 405, "method_not_allowed")
 
 
-def test_the_same_key_and_body_give_the_same_job(client: httpx.Client) -> None:
+def test_same_key_and_body_return_the_same_job(client: httpx.Client) -> None:
     _, card = shipped()
     body, other = csv_body(card, table(card, 40)), csv_body(card, table(card, 40, seed=12))
     key = f"key-{client.base_url.port}"
@@ -188,12 +188,12 @@ def test_the_same_key_and_body_give_the_same_job(client: httpx.Client) -> None:
     follow(client, job["id"])
     again = client.post("/jobs", content=body, headers={**CSV, "Idempotency-Key": key})
     assert (again.status_code, again.json()["id"]) == (200, job["id"])
-    told = client.post("/jobs", content=other, headers={**CSV, "Idempotency-Key": key})
-    problem(told, 409, "idempotency_key_reused")
+    reused = client.post("/jobs", content=other, headers={**CSV, "Idempotency-Key": key})
+    problem(reused, 409, "idempotency_key_reused")
     assert submit(client, body)["id"] != job["id"]
 
 
-def test_one_key_sent_many_times_at_once_makes_one_job(client: httpx.Client) -> None:
+def test_concurrent_requests_with_one_key_create_one_job(client: httpx.Client) -> None:
     _, card = shipped()
     body = csv_body(card, table(card, 6000))
     headers = {**CSV, "Idempotency-Key": f"race-{client.base_url.port}"}
@@ -214,7 +214,7 @@ def test_one_key_sent_many_times_at_once_makes_one_job(client: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_client_that_goes_away_leaves_nothing(chunked: bool, client: httpx.Client) -> None:
+def test_interrupted_upload_creates_no_job(chunked: bool, client: httpx.Client) -> None:
     _, card = shipped()
     before = client.get("/jobs").json()["jobs"]
     body = csv_body(card, table(card, 30_000))
@@ -229,22 +229,22 @@ def test_a_client_that_goes_away_leaves_nothing(chunked: bool, client: httpx.Cli
     assert [job["id"] for job in jobs] == [after_that["id"], *(job["id"] for job in before)][:50]
 
 
-def test_pages_list_all_jobs_newest_first(one: httpx.Client) -> None:
+def test_pages_list_all_jobs_newest_first(embedded_client: httpx.Client) -> None:
     _, card = shipped()
-    made = [submit(one, csv_body(card, table(card, 2)))["id"] for _ in range(5)]
+    created = [submit(embedded_client, csv_body(card, table(card, 2)))["id"] for _ in range(5)]
     seen: list[str] = []
-    where = "/jobs?limit=2"
-    while where:
-        page = one.get(where).json()
+    url: str | None = "/jobs?limit=2"
+    while url:
+        page = embedded_client.get(url).json()
         seen += [job["id"] for job in page["jobs"]]
-        where = page["next"]
-    assert seen[:5] == made[::-1]
+        url = page["next"]
+    assert seen[:5] == created[::-1]
     assert len(seen) == len(set(seen))
     for bad in ("0", "501", "x", "-1", "1e1"):
-        problem(one.get("/jobs", params={"limit": bad}), 400, "invalid_parameter")
+        problem(embedded_client.get("/jobs", params={"limit": bad}), 400, "invalid_parameter")
 
 
-def test_a_finished_job_can_be_removed(client: httpx.Client) -> None:
+def test_finished_job_can_be_deleted(client: httpx.Client) -> None:
     _, card = shipped()
     job = submit(client, csv_body(card, table(card, 5)))["id"]
     follow(client, job)
@@ -252,7 +252,7 @@ def test_a_finished_job_can_be_removed(client: httpx.Client) -> None:
     problem(client.get(f"/jobs/{job}"), 404, "job_not_found")
 
 
-def test_a_running_job_can_be_cancelled(client: httpx.Client) -> None:
+def test_running_job_can_be_cancelled(client: httpx.Client) -> None:
     _, card = shipped()
     for rows in (200_000, 500_000, 1_000_000):  # until one is not done before it is cancelled
         job = submit(client, csv_body(card, table(card, rows)))["id"]
@@ -263,11 +263,11 @@ def test_a_running_job_can_be_cancelled(client: httpx.Client) -> None:
     problem(early, 409, "job_not_finished")
     assert early.headers["Retry-After"]
     assert cancelled.json()["state"] == "cancelled"
-    assert look(client, job)["state"] == "cancelled"
+    assert get_job(client, job)["state"] == "cancelled"
     problem(client.get(f"/jobs/{job}/result"), 410, "job_cancelled")
     assert client.delete(f"/jobs/{job}").status_code == 204
     after = submit(client, csv_body(card, table(card, 100)))
-    assert follow(client, after["id"])["state"] == "done", "the queue goes on"
+    assert follow(client, after["id"])["state"] == "done", "the queue still works"
 
 
 def test_limits(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -291,4 +291,4 @@ def test_limits(tmp_path_factory: pytest.TempPathFactory) -> None:
         pieces = iter([large[at : at + 1000] for at in range(0, len(large), 1000)])
         problem(client.post("/jobs", content=pieces, headers=CSV), 413, "body_too_large")
         assert len(client.get("/jobs").json()["jobs"]) == 1
-        assert np.isclose(look(client, job["id"])["progress"], 1)
+        assert np.isclose(get_job(client, job["id"])["progress"], 1)

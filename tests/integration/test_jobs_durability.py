@@ -1,4 +1,4 @@
-"""Jobs through kills and restarts of every part, on real RabbitMQ: nothing lost or doubled."""
+"""Jobs survive kills and restarts of every part, and no row is lost or doubled."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from tests.support.service import Service
 from tests.support.tables import (
     check_result,
     csv_body,
+    fetch_result,
     follow,
+    get_job,
     keras_probabilities,
-    look,
-    result,
     submit,
     table,
     wait_for_chunks,
 )
 
-# Small chunks make a job of many messages, long enough to be interrupted.
+# Small chunks make a job with many messages, long enough to be interrupted.
 CHUNK, ROWS = 100, 60_000
 POISONED = "tests.support.poisoned_worker"
-# Half a minute each on an idle machine; on a busy one the processes alone take that to start.
+# Each takes half a minute on an idle machine. On a busy one, starting the processes takes as long.
 pytestmark = pytest.mark.timeout(300)
 
 
 class Parts:
-    """Web tier, two workers and the recorder, kept running; the broker is the test's to restart."""
+    """A supervised web tier, two workers and the recorder, with a broker that tests can restart."""
 
     def __init__(self, folder: Path) -> None:
         self.broker = RabbitNode(folder / "rabbit")
@@ -91,7 +91,7 @@ def parts(
 
 @pytest.fixture
 def client(parts: Parts) -> Iterator[httpx.Client]:
-    assert wait_until_ready(parts.url, 240), "every test leaves all parts well"
+    assert wait_until_ready(parts.url, 240), "the previous test left a part broken"
     with httpx.Client(base_url=parts.url, timeout=30) as client:
         yield client
 
@@ -116,8 +116,8 @@ def kill_broker(parts: Parts) -> None:
 def kill_twice(name: str) -> Callable[[Parts], None]:
     def kill(parts: Parts) -> None:
         parts.kill(name)
-        give_up = time.monotonic() + 30
-        while name not in parts.supervisor.pids() and time.monotonic() < give_up:
+        deadline = time.monotonic() + 30
+        while name not in parts.supervisor.pids() and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(1)
         parts.kill(name)
@@ -144,7 +144,7 @@ def kill_all(parts: Parts) -> None:
     ],
     ids=["restart broker", "kill broker", "kill worker", "kill recorder", "kill web", "kill all"],
 )
-def test_a_job_survives(
+def test_job_survives(
     interrupt: Callable[[Parts], None],
     parts: Parts,
     client: httpx.Client,
@@ -153,22 +153,22 @@ def test_a_job_survives(
     _, card = shipped()
     job = submit(client, csv_body(card, table(card, ROWS)))["id"]
     wait_for_chunks(client, job, 20)
-    assert look(client, job)["chunks_done"] < ROWS // CHUNK / 2, "it is in mid-run"
+    assert get_job(client, job)["chunks_done"] < ROWS // CHUNK / 2, "the job is nearly done"
     interrupt(parts)
     assert wait_until_ready(parts.url, 120)
-    ended = follow(client, job, patience=100)
+    ended = follow(client, job, timeout=100)
     assert ended["state"] == "done"
     assert (ended["rows_done"], ended["chunks_done"]) == (ROWS, ROWS // CHUNK)
     assert ended["chunks"] == ended["chunks_done"]
     check_result(client, job, expected)
 
 
-def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.Client) -> None:
+def test_only_the_chunk_that_kills_its_worker_fails(parts: Parts, client: httpx.Client) -> None:
     registry, card = shipped()
     values = table(card, 12 * CHUNK)
     values[5 * CHUNK + 3, 4] = DEADLY
     job = submit(client, csv_body(card, values))["id"]
-    ended = follow(client, job, patience=100)
+    ended = follow(client, job, timeout=100)
     assert ended["state"] == "failed"
     assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
     check_failed(client, job, values, 5, "given to a worker 3 times and each time the worker died")
@@ -178,7 +178,7 @@ def test_a_chunk_that_kills_its_worker_fails_alone(parts: Parts, client: httpx.C
     check_result(client, healthy, keras_probabilities(registry, card, table(card, 500)))
 
 
-def test_a_chunk_that_the_model_cannot_do_fails_at_once(client: httpx.Client) -> None:
+def test_chunk_with_a_model_error_fails_at_once(client: httpx.Client) -> None:
     _, card = shipped()
     values = table(card, 12 * CHUNK)
     values[2 * CHUNK, 4] = FAILING
@@ -195,10 +195,10 @@ def check_failed(
     chunk: int,
     reason: str,
 ) -> None:
-    """One chunk's rows have the reason, all others have their right answers."""
+    """Check that one chunk's rows have the reason, and all others their predictions."""
     registry, card = shipped()
     right = keras_probabilities(registry, card, values)
-    for index, row in enumerate(result(client, job)):
+    for index, row in enumerate(fetch_result(client, job)):
         if index // CHUNK == chunk:
             assert reason in row["error"]
             assert row["probability"] == ""
@@ -206,20 +206,20 @@ def check_failed(
             assert float(row["probability"]) == pytest.approx(right[index], abs=1e-5)
 
 
-def test_a_cancelled_job_stops_and_makes_room(parts: Parts, client: httpx.Client) -> None:
+def test_cancelled_job_stops_and_frees_the_workers(parts: Parts, client: httpx.Client) -> None:
     _, card = shipped()
     job = submit(client, csv_body(card, table(card, ROWS)))["id"]
     wait_for_chunks(client, job, 5)
     assert client.delete(f"/jobs/{job}").json()["state"] == "cancelled"
-    done = look(client, job)["chunks_done"]
+    done = get_job(client, job)["chunks_done"]
     small = submit(client, csv_body(card, table(card, 100)))["id"]
-    assert follow(client, small, patience=10)["state"] == "done"
-    assert look(client, job)["chunks_done"] == done
+    assert follow(client, small, timeout=10)["state"] == "done"
+    assert get_job(client, job)["chunks_done"] == done
 
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-def test_a_job_survives_the_loss_of_all_messages(
+def test_job_survives_the_loss_of_all_messages(
     parts: Parts,
     client: httpx.Client,
     expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
@@ -230,12 +230,12 @@ def test_a_job_survives_the_loss_of_all_messages(
     parts.broker.kill()
     shutil.rmtree(parts.broker.folder / "data")
     parts.broker.start()
-    ended = follow(client, job, patience=300)
+    ended = follow(client, job, timeout=300)
     assert (ended["state"], ended["rows_done"]) == ("done", ROWS)
     check_result(client, job, expected)
 
 
-def test_an_idle_recorder_costs_next_to_nothing(parts: Parts, client: httpx.Client) -> None:
+def test_idle_recorder_uses_almost_no_cpu(parts: Parts, client: httpx.Client) -> None:
     assert not [job for job in client.get("/jobs").json()["jobs"] if job["finished"] is None]
     recorder = psutil.Process(parts.supervisor.pids()["recorder"])
     before, began = sum(recorder.cpu_times()[:2]), time.monotonic()
@@ -244,16 +244,16 @@ def test_an_idle_recorder_costs_next_to_nothing(parts: Parts, client: httpx.Clie
     assert used / (time.monotonic() - began) < 0.005
 
 
-def test_a_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
+def test_small_job_overtakes_a_large_one(client: httpx.Client) -> None:
     _, card = shipped()
     large = submit(client, csv_body(card, table(card, ROWS)))["id"]
     small = submit(client, csv_body(card, table(card, 5 * CHUNK)))["id"]
     assert follow(client, small)["state"] == "done"
-    assert look(client, large)["state"] == "running"
+    assert get_job(client, large)["state"] == "running"
     client.delete(f"/jobs/{large}")
 
 
-def test_in_one_process_a_job_survives_a_kill(
+def test_job_in_one_process_survives_a_kill(
     tmp_path: Path, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> None:
     _, card = shipped()
@@ -270,7 +270,7 @@ def test_in_one_process_a_job_survives_a_kill(
         check_result(client, job, expected)
 
 
-def test_in_one_process_a_deadly_chunk_fails_alone_in_the_end(tmp_path: Path) -> None:
+def test_only_the_deadly_chunk_fails_in_one_process(tmp_path: Path) -> None:
     _, card = shipped()
     values = table(card, 12 * CHUNK)
     values[5 * CHUNK + 3, 4] = DEADLY
@@ -297,7 +297,7 @@ def kill(service: Service) -> None:
 
 
 def restart(service: Service) -> int:
-    """How often it had died until it stayed."""
+    """Start the service until it stays up; return how often it died."""
     deaths = 1
     while deaths < 9:
         try:

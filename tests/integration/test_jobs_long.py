@@ -1,4 +1,4 @@
-"""A million rows: bounded memory in every process, visible progress, right answers."""
+"""Jobs of a million rows: bounded memory in every process, visible progress, correct results."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from numpy.typing import NDArray
 from production_server.model.card import Card
 from tests.support.rows import shipped
 from tests.support.service import Service
-from tests.support.tables import CSV, csv_pieces, keras_probabilities, look, table
+from tests.support.tables import CSV, csv_pieces, get_job, keras_probabilities, table
 
 ROWS = 1_000_000
-MOST_MB = {"web": 700.0, "worker": 700.0, "recorder": 300.0}
+LIMIT_MB = {"web": 700.0, "worker": 700.0, "recorder": 300.0}
 
 
-class Watch(threading.Thread):
-    """The most memory that any process of a kind was seen to hold."""
+class MemoryWatch(threading.Thread):
+    """Records the peak memory of each kind of process."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(daemon=True)
-        self.most = dict.fromkeys(MOST_MB, 0.0)
+        self.peak_mb = dict.fromkeys(LIMIT_MB, 0.0)
         self._service = service
         self._done = threading.Event()
 
     def run(self) -> None:
         while not self._done.wait(0.1):
-            for verb in self.most:
-                self.most[verb] = max(self.most[verb], self._service.memory_mb(verb))
+            for verb in self.peak_mb:
+                self.peak_mb[verb] = max(self.peak_mb[verb], self._service.memory_mb(verb))
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MemoryWatch:
         self.start()
         return self
 
@@ -61,42 +61,42 @@ def values() -> NDArray[np.float64]:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("media", ["text/csv", "application/json"])
-def test_a_million_rows(
+def test_million_rows(
     media: str, services: Service, values: NDArray[np.float64], capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry, card = shipped()
     pieces = list(csv_pieces(card, values) if media in CSV.values() else json_pieces(card, values))
-    with Watch(services) as watch, httpx.Client(base_url=services.url, timeout=300) as client:
+    with MemoryWatch(services) as watch, httpx.Client(base_url=services.url, timeout=300) as client:
         began = time.monotonic()
         answer = client.post("/jobs", content=iter(pieces), headers={"Content-Type": media})
         assert answer.status_code == 202, answer.text
         job = answer.json()["id"]
         accepted = time.monotonic() - began
         seen = set()
-        while (state := look(client, job))["state"] in ("queued", "running"):
+        while (state := get_job(client, job))["state"] in ("queued", "running"):
             seen.add(state["rows_done"])
             time.sleep(0.02)
         finished = time.monotonic() - began
         assert (state["state"], state["rows_done"]) == ("done", ROWS)
-        assert len(seen) > 10, "its progress is visible"
-        told = probabilities(client, job)
+        assert len(seen) > 10, "the progress is not visible"
+        found = probabilities(client, job)
         read = time.monotonic() - began - finished
-    np.testing.assert_allclose(told, keras_probabilities(registry, card, values), atol=1e-5)
+    np.testing.assert_allclose(found, keras_probabilities(registry, card, values), atol=1e-5)
     with capsys.disabled():
         size = sum(map(len, pieces)) / 1e6
-        memory = ", ".join(f"{verb} {most:.0f} MB" for verb, most in watch.most.items())
+        memory = ", ".join(f"{verb} {peak:.0f} MB" for verb, peak in watch.peak_mb.items())
         print(
             f"\n{ROWS} rows, {media}, {size:.0f} MB: accepted in {accepted:.1f} s, "
             f"predicted in {finished:.1f} s ({state['rows_per_second']:.0f} rows/s once queued), "
             f"result read in {read:.1f} s; {memory}"
         )
-    for verb, most in watch.most.items():
-        assert most < MOST_MB[verb], watch.most
+    for verb, peak in watch.peak_mb.items():
+        assert peak < LIMIT_MB[verb], watch.peak_mb
 
 
 def probabilities(client: httpx.Client, job: str) -> NDArray[np.float64]:
-    """The result's probabilities, read as a stream; every row must be there once, in order."""
-    told = []
+    """Stream the probabilities of the result; check that it has every row once, in order."""
+    found = []
     with client.stream("GET", f"/jobs/{job}/result?format=csv") as answer:
         lines = answer.iter_lines()
         assert next(lines) == "row,label,probability,positive,error"
@@ -104,6 +104,6 @@ def probabilities(client: httpx.Client, job: str) -> NDArray[np.float64]:
             row, _, probability, _, error = line.split(",")
             assert int(row) == number
             assert error == ""
-            told.append(float(probability))
-    assert len(told) == ROWS
-    return np.array(told)
+            found.append(float(probability))
+    assert len(found) == ROWS
+    return np.array(found)

@@ -1,4 +1,4 @@
-"""The store on a real PostgreSQL: the same promises, with many writers at once."""
+"""The job store on a real PostgreSQL, with concurrent writers."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: in
 
 @pytest.fixture(scope="module")
 def server(needs: Callable[[object, str], None]) -> Iterator[str]:
-    """A PostgreSQL server of the test's own: the URL of its database."""
+    """Start a PostgreSQL server and return the URL of its database."""
     needs(BINARIES, "PostgreSQL is not installed: apt-get install postgresql")
     needs(find_spec("psycopg"), "psycopg is not installed: it is in tests/requirements.txt")
-    # Its server refuses to run as root, and reaches no folder that only root may enter.
+    # PostgreSQL refuses to run as root, and cannot read folders that belong to root.
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     folder = Path(tempfile.mkdtemp(prefix="stackserve-postgresql-"))
     shutil.chown(folder, user)
@@ -73,14 +73,14 @@ def store(server: str) -> Iterator[Store]:
     store.close()
 
 
-def made(store: Store, parts: int, key: str | None = None, body_hash: str = "hash") -> str:
+def create_job(store: Store, parts: int, key: str | None = None, body_hash: str = "hash") -> str:
     job = store.begin("tiny-1", {"kind": "binary"})
     for number in range(parts):
         store.stage(job, number, 10, b"rows")
     return store.accept(job, Receipt(10 * parts, parts, key, body_hash, 9, [], []), 1000).id
 
 
-def at_once(work: Callable[[], None], threads: int = 6) -> None:
+def run_concurrently(work: Callable[[], None], threads: int = 6) -> None:
     errors: list[BaseException] = []
 
     def guarded() -> None:
@@ -98,12 +98,14 @@ def at_once(work: Callable[[], None], threads: int = 6) -> None:
     assert errors == []
 
 
-def test_many_processes_may_create_the_tables_at_once(server: str) -> None:
-    at_once(lambda: Store(server).close())
+def test_concurrent_processes_can_create_the_tables(server: str) -> None:
+    run_concurrently(lambda: Store(server).close())
 
 
-def test_each_chunk_counts_once_while_others_record_and_cancel(server: str, store: Store) -> None:
-    job, doomed = made(store, 30), made(store, 30)
+def test_chunk_counts_once_despite_concurrent_records_and_cancels(
+    server: str, store: Store
+) -> None:
+    job, doomed = create_job(store, 30), create_job(store, 30)
 
     def record() -> None:
         own = Store(server)
@@ -114,7 +116,7 @@ def test_each_chunk_counts_once_while_others_record_and_cancel(server: str, stor
                 own.cancel(doomed)
         own.close()
 
-    at_once(record)
+    run_concurrently(record)
     found, other = store.get(job), store.get(doomed)
     assert found is not None
     assert other is not None
@@ -122,17 +124,17 @@ def test_each_chunk_counts_once_while_others_record_and_cancel(server: str, stor
     assert other.state == "cancelled"
 
 
-def test_one_key_makes_one_job(store: Store) -> None:
+def test_one_key_creates_one_job(store: Store) -> None:
     seen: list[str] = []
-    at_once(lambda: seen.append(made(store, 3, key="k")))
+    run_concurrently(lambda: seen.append(create_job(store, 3, key="k")))
     assert len(set(seen)) == 1
     with pytest.raises(KeyReused):
-        made(store, 1, key="k", body_hash="another")
+        create_job(store, 1, key="k", body_hash="another")
     assert len(store.page(10)) == 1
 
 
 def test_pages_and_pruning(store: Store) -> None:
-    jobs = [made(store, 1) for _ in range(5)]
+    jobs = [create_job(store, 1) for _ in range(5)]
     assert [job.id for job in store.page(3)] == jobs[:1:-1]
     assert [job.id for job in store.page(3, jobs[2])] == jobs[1::-1]
     store.cancel(jobs[0])
@@ -141,7 +143,7 @@ def test_pages_and_pruning(store: Store) -> None:
     assert store.counts() == {"queued": 4}
 
 
-def test_the_service_keeps_its_jobs_there(server: str, tmp_path: Path) -> None:
+def test_service_stores_its_jobs_in_postgresql(server: str, tmp_path: Path) -> None:
     registry, card = shipped()
     values = table(card, 12_000)
     with (

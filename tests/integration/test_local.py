@@ -21,8 +21,8 @@ from tests.support.service import ROOT, Service
 
 def wait_for_output(service: Service, text: str) -> None:
     give_up = time.monotonic() + 20
-    while text not in service.told():
-        assert time.monotonic() < give_up, service.told()
+    while text not in service.logs():
+        assert time.monotonic() < give_up, service.logs()
         time.sleep(0.1)
 
 
@@ -33,10 +33,10 @@ def test_embedded_reports_that_it_is_ready_and_stops_cleanly(tmp_path: Path) -> 
         process = psutil.Process(service.process.pid)  # type: ignore[union-attr]
         assert process.children() == []
         assert service.stop() == 0
-    assert "Traceback" not in service.told()
+    assert "Traceback" not in service.logs()
 
 
-def test_services_leave_no_process_behind(
+def test_stopped_service_leaves_no_process_behind(
     needs: Callable[[object, str], None], tmp_path: Path
 ) -> None:
     needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
@@ -48,7 +48,7 @@ def test_services_leave_no_process_behind(
     assert alive == []
 
 
-def test_a_closed_terminal_leaves_no_process_behind(
+def test_closed_terminal_leaves_no_process_behind(
     needs: Callable[[object, str], None], tmp_path: Path
 ) -> None:
     needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")

@@ -1,4 +1,4 @@
-"""predict and stream: answers without a server, equal to the predictor's."""
+"""The commands predict and stream give the predictions of the predictor, without a server."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def as_csv(rows: list[dict[str, float]]) -> str:
     return text.getvalue()
 
 
-def test_a_table_on_stdin(registry: Registry, expected: list[float]) -> None:
+def test_table_from_stdin(registry: Registry, expected: list[float]) -> None:
     done = run("predict", "--csv", "-", "--registry", registry.path, given=as_csv(ROWS))
     answers = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [float(row["probability"]) for row in answers] == pytest.approx(expected, abs=1e-5)
@@ -86,7 +86,7 @@ def test_a_table_on_stdin(registry: Registry, expected: list[float]) -> None:
     assert {row["positive"] for row in answers} == {"true", "false"}
 
 
-def test_a_table_of_three_classes(tmp_path: Path) -> None:
+def test_table_with_three_classes(tmp_path: Path) -> None:
     registry = Registry(tmp_path / "registry")
     add_flowers(registry, activate=True)
     done = run("predict", "--csv", DATA / "flowers.csv", "--registry", registry.path)
@@ -98,9 +98,7 @@ def test_a_table_of_three_classes(tmp_path: Path) -> None:
         assert float(row[f"probability_{row['label']}"]) == float(row["probability"])
 
 
-def test_a_table_from_file_to_file(
-    registry: Registry, expected: list[float], tmp_path: Path
-) -> None:
+def test_table_from_file_to_file(registry: Registry, expected: list[float], tmp_path: Path) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text(as_csv(ROWS[:3]), encoding="utf-8")
     run("predict", "--csv", source, "--output", target, "--registry", registry.path)
@@ -108,13 +106,13 @@ def test_a_table_from_file_to_file(
     assert [float(row["probability"]) for row in answers] == pytest.approx(expected[:3], abs=1e-5)
 
 
-def test_a_bad_table_names_its_lines(registry: Registry) -> None:
+def test_invalid_table_names_its_lines(registry: Registry) -> None:
     bad = as_csv(ROWS[:2]) + "1,2,3,x,5,6,7,8\n"
     with pytest.raises(DataError, match="line 4: skin_thickness"):
         run("predict", "--csv", "-", "--registry", registry.path, given=bad)
 
 
-def test_either_values_or_a_table(registry: Registry) -> None:
+def test_values_and_table_are_exclusive(registry: Registry) -> None:
     assert run("predict", "--registry", registry.path).exit_code == 2
     assert run("predict", "1", "--csv", "-", "--registry", registry.path).exit_code == 2
 
@@ -136,7 +134,7 @@ def stream(registry: Registry) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def test_a_line_is_answered_at_once(stream: subprocess.Popen[str], expected: list[float]) -> None:
+def test_line_is_answered_at_once(stream: subprocess.Popen[str], expected: list[float]) -> None:
     assert stream.stdin
     assert stream.stdout
     for row, wanted in zip(ROWS[:3], expected, strict=False):
@@ -150,7 +148,7 @@ def test_a_line_is_answered_at_once(stream: subprocess.Popen[str], expected: lis
     assert stream.returncode == 0
 
 
-def test_many_lines_keep_their_order_and_bad_ones_their_number(
+def test_lines_keep_their_order_and_invalid_ones_report_their_number(
     stream: subprocess.Popen[str], expected: list[float]
 ) -> None:
     lines = [json.dumps(row) for row in ROWS]

@@ -82,11 +82,11 @@ def test_an_old_pair_on_the_command_line(registry: Registry) -> None:
     assert card.metrics.accuracy > 0.9
     assert card.cohort is not None
     assert [part.label for part in card.cohort.groups] == ["alpha", "beta", "gamma"]
-    said = run("predict", "--registry", registry.path, "5.0", "3.4", "1.5", "0.2").output
-    assert said.startswith("alpha (alpha 0.9")
+    output = run("predict", "--registry", registry.path, "5.0", "3.4", "1.5", "0.2").output
+    assert output.startswith("alpha (alpha 0.9")
 
 
-def test_a_regression_with_negative_values(registry: Registry) -> None:
+def test_regression_with_negative_values(registry: Registry) -> None:
     old = OLD_MODELS[1]
     run(
         "models",
@@ -106,12 +106,12 @@ def test_a_regression_with_negative_values(registry: Registry) -> None:
     assert card.metrics.r2 > 0.9
     assert card.cohort is not None
     assert card.cohort.groups[0].label is None
-    said = run("predict", "--registry", registry.path, "-1.8", "2.6", "42").output
-    assert said.startswith("Power of the turbine: 67.1")
-    assert "kW" in said
+    output = run("predict", "--registry", registry.path, "-1.8", "2.6", "42").output
+    assert output.startswith("Power of the turbine: 67.1")
+    assert "kW" in output
 
 
-def test_the_weights_of_a_pair_may_be_a_whole_model(tmp_path: Path) -> None:
+def test_weights_of_a_pair_can_be_a_whole_model(tmp_path: Path) -> None:
     import h5py
 
     old = OLD_MODELS[4]
@@ -128,7 +128,7 @@ def test_the_weights_of_a_pair_may_be_a_whole_model(tmp_path: Path) -> None:
     assert np.abs(np.asarray(read_model(description, whole)(rows)) - answers).max() < 1e-5
 
 
-def test_a_pair_of_keras_3(tmp_path: Path) -> None:
+def test_pair_from_keras_3(tmp_path: Path) -> None:
     import keras
 
     model = network(8, 1, "sigmoid", keras.layers.Dense(5, activation="relu"))
@@ -150,7 +150,9 @@ def test_hdf5_named_keras(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by_name", [False, True])
-def test_several_inputs_become_one_row(registry: Registry, tmp_path: Path, by_name: bool) -> None:
+def test_several_inputs_are_merged_into_one_row(
+    registry: Registry, tmp_path: Path, by_name: bool
+) -> None:
     import keras
 
     parts = [keras.Input((width,), name=name) for name, width in (("a", 2), ("b", 1), ("c", 1))]
@@ -165,7 +167,7 @@ def test_several_inputs_become_one_row(registry: Registry, tmp_path: Path, by_na
     assert np.abs(found - np.asarray(wanted)).max() < 1e-6
 
 
-def test_layers_that_learn_from_data_are_kept(registry: Registry, tmp_path: Path) -> None:
+def test_adapted_layers_are_kept(registry: Registry, tmp_path: Path) -> None:
     import keras
 
     scale = keras.layers.Normalization()
@@ -173,7 +175,7 @@ def test_layers_that_learn_from_data_are_kept(registry: Registry, tmp_path: Path
     path = tmp_path / "mine.keras"
     network(8, 1, "sigmoid", scale, keras.layers.Dropout(0.5)).save(path)
     run("models", "import", path, "--features", DIABETES, "--registry", registry.path)
-    assert "diabetes-2" in registry.versions(), "the shipped one is there already"
+    assert "diabetes-2" in registry.versions(), "the shipped model is version 1"
 
 
 def test_export_and_import(registry: Registry, tmp_path: Path) -> None:
@@ -208,7 +210,7 @@ def test_the_list_marks_the_active_version(registry: Registry) -> None:
     assert len(words.splitlines()) == 1
 
 
-def test_a_broken_version_does_not_hide_the_others(registry: Registry) -> None:
+def test_broken_version_does_not_hide_the_others(registry: Registry) -> None:
     registry.seed()
     add_flowers(registry)
     (registry.path / "flowers-1" / "card.json").write_text("{}", encoding="utf-8")
@@ -227,7 +229,7 @@ def tampered(registry: Registry, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_tampered_version_is_refused(registry: Registry, tmp_path: Path) -> None:
+def test_tampered_version_is_rejected(registry: Registry, tmp_path: Path) -> None:
     folder = tampered(registry, tmp_path)
     with pytest.raises(RegistryError, match="damaged or was changed"):
         run("models", "import", folder, "--registry", tmp_path / "other")
@@ -272,14 +274,14 @@ def test_an_image_model_is_refused(registry: Registry, tmp_path: Path) -> None:
     assert "tabular" in caught.value.remedy
 
 
-def test_a_model_that_answers_nan_is_refused(registry: Registry, tmp_path: Path) -> None:
+def test_model_that_predicts_nan_is_rejected(registry: Registry, tmp_path: Path) -> None:
     model = network(8, 1, "sigmoid")
     model.set_weights([np.full((8, 1), np.nan), np.zeros(1)])
     with pytest.raises(ModelError, match="NaN"):
         add_model(registry, model, read_description(DIABETES).card(), scratch=tmp_path)
 
 
-def test_a_lambda_layer_is_refused(tmp_path: Path) -> None:
+def test_lambda_layer_is_rejected(tmp_path: Path) -> None:
     import keras
 
     path = tmp_path / "lambda.keras"
@@ -288,7 +290,7 @@ def test_a_lambda_layer_is_refused(tmp_path: Path) -> None:
         read_model(path)
 
 
-def test_a_lambda_layer_in_an_old_pair_is_refused(tmp_path: Path) -> None:
+def test_lambda_layer_in_an_old_pair_is_rejected(tmp_path: Path) -> None:
     description, weights = OLD_MODELS[2].files
     config = json.loads(description.read_text())
     config["config"]["layers"].append({"class_name": "Lambda", "config": {}})
@@ -314,7 +316,7 @@ def test_damaged_files_are_reported(tmp_path: Path) -> None:
         read_model(tmp_path / "d.keras")
 
 
-def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
+def test_files_that_do_not_belong_together_are_rejected(tmp_path: Path) -> None:
     description, weights = OLD_MODELS[2].files
     assert weights is not None
     other = OLD_MODELS[4].files[1]

@@ -30,9 +30,9 @@ print(sorted({"keras", "h5py", "scipy"} & set(sys.modules)))
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    found = Registry(tmp_path / "models")
-    found.seed()
-    return found
+    registry = Registry(tmp_path / "models")
+    registry.seed()
+    return registry
 
 
 def start_loading(registry: Registry) -> subprocess.Popen[str]:

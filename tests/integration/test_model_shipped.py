@@ -51,8 +51,8 @@ def test_each_row_alone_gives_the_same_answer(
     predictor: Predictor, expected: tuple[Table, Table]
 ) -> None:
     rows, answers = expected
-    alone = np.concatenate([predictor.predict(rows[i : i + 1]) for i in range(len(rows))])
-    assert np.abs(alone - answers).max() < 1e-5
+    single = np.concatenate([predictor.predict(rows[i : i + 1]) for i in range(len(rows))])
+    assert np.abs(single - answers).max() < 1e-5
 
 
 def test_more_rows_than_the_largest_batch(predictor: Predictor) -> None:
@@ -93,7 +93,7 @@ def test_it_beats_logistic_regression() -> None:
     assert CARD.metrics.roc_auc > 0.8
 
 
-def test_the_card_is_complete() -> None:
+def test_card_is_complete() -> None:
     metrics = CARD.metrics
     assert metrics is not None
     assert metrics.held_out is not None

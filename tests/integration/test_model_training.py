@@ -103,7 +103,7 @@ def test_held_out_predictions_are_those_of_the_stored_model(
     }
 
 
-def test_the_same_seed_gives_the_same_network(patients: Path) -> None:
+def test_same_seed_gives_the_same_network(patients: Path) -> None:
     table = read_table(str(patients), CARD)
     missing = np.array([feature.zero_is_missing for feature in CARD.features])
     recipe = Recipe(units=(4,), dropout=0.1)
@@ -225,9 +225,9 @@ def test_search_keeps_the_best_recipe(patients: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(training, "SEARCH", grid)
     table = read_table(str(patients), CARD)
     missing = np.array([feature.zero_is_missing for feature in CARD.features])
-    said: list[str] = []
+    lines: list[str] = []
     best = training.best_recipe(
-        table.rows, table.truth, missing, fold_count=2, seed=7, say=said.append
+        table.rows, table.truth, missing, fold_count=2, seed=7, say=lines.append
     )
     assert best == grid[1]
-    assert sum(line.startswith("search: ") for line in said) == 2
+    assert sum(line.startswith("search: ") for line in lines) == 2

@@ -1,4 +1,4 @@
-"""Whatever is sent to a documented route: no 5xx, and no answer that the document does not know."""
+"""Any request to a documented route gets a documented response, and never a 5xx."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHECKS = (
     "unsupported_method"
 )
 EXAMPLES = 40
-# More rows than are answered at once are refused as too large, which is the better word for it.
+# 413 is listed because the service rejects requests with too many rows as too large.
 CONFIG = """
 [checks]
 negative_data_rejection.expected-statuses = [400, 404, 405, 406, 409, 413, 415, 422, 429]
@@ -22,7 +22,7 @@ negative_data_rejection.expected-statuses = [400, 404, 405, 406, 409, 413, 415, 
 
 
 def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
-    # The command line, not the pytest plugin: the plugin does not know this pytest.
+    # Uses the command line, because the pytest plugin does not support this version of pytest.
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     done = subprocess.run(

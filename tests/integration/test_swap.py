@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from production_server.model.card import Card
 from production_server.model.registry import Registry
-from tests.support.rows import distinct_rows, keras_says, shipped
+from tests.support.rows import distinct_rows, keras_predictions, shipped
 from tests.support.service import Service
 
-ROWS_A_REQUEST = 20
+ROWS_PER_REQUEST = 20
 SWITCH_SECONDS = 30
 
 
 def changed_model(registry: Registry, card: Card, folder: Path) -> Path:
-    """The shipped model with other weights, so that its answers differ everywhere."""
+    """The shipped model with other weights, so that all its predictions differ."""
     import keras
 
     model = keras.saving.load_model(registry.model_path(card.version))
@@ -38,7 +38,7 @@ def test_activating_another_version_under_load(services: Service, tmp_path: Path
     other = own.add(card, changed_model(registry, card, tmp_path))
     rows = distinct_rows(card, 200)
     expected: dict[str, NDArray[np.float32]] = {
-        version: keras_says(own, own.card(version), rows)[:, 0]
+        version: keras_predictions(own, own.card(version), rows)[:, 0]
         for version in (card.version, other.version)
     }
     assert np.abs(expected[card.version] - expected[other.version]).min() > 1e-4  # tolerance: 1e-5
@@ -50,24 +50,24 @@ def test_activating_another_version_under_load(services: Service, tmp_path: Path
         def ask(first: int) -> None:
             at = first
             while not stop.is_set():
-                at = (at + ROWS_A_REQUEST) % (len(rows) - ROWS_A_REQUEST)
-                answer = client.post("/predict", json=rows[at : at + ROWS_A_REQUEST])
+                at = (at + ROWS_PER_REQUEST) % (len(rows) - ROWS_PER_REQUEST)
+                answer = client.post("/predict", json=rows[at : at + ROWS_PER_REQUEST])
                 assert answer.status_code == 200, answer.text
                 body = answer.json()
                 answers = [prediction["probability"] for prediction in body["predictions"]]
-                right = expected[body["version"]][at : at + ROWS_A_REQUEST]
+                right = expected[body["version"]][at : at + ROWS_PER_REQUEST]
                 np.testing.assert_allclose(answers, right, atol=1e-5)
                 answered.append(body["version"])
 
         def switch(version: str) -> None:
             services.verb("models", "activate", version)
-            give_up = time.monotonic() + SWITCH_SECONDS
+            deadline = time.monotonic() + SWITCH_SECONDS
             while answered[-20:] != [version] * 20:
-                assert time.monotonic() < give_up, f"{version} never took effect"
+                assert time.monotonic() < deadline, f"{version} never took effect"
                 time.sleep(0.1)
 
         with ThreadPoolExecutor(8) as pool:
-            asking = [pool.submit(ask, number) for number in range(8)]
+            clients = [pool.submit(ask, number) for number in range(8)]
             try:
                 while len(answered) < 50:
                     time.sleep(0.05)
@@ -75,6 +75,6 @@ def test_activating_another_version_under_load(services: Service, tmp_path: Path
                 switch(card.version)
             finally:
                 stop.set()
-            for one in asking:
-                one.result(timeout=30)
+            for client_thread in clients:
+                client_thread.result(timeout=30)
     assert set(answered) == {card.version, other.version}

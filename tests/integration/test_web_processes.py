@@ -1,4 +1,4 @@
-"""What the web tier's forking rests on."""
+"""The condition that makes it safe for the web tier to fork."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.service import ROOT
 
 
 def test_importing_the_application_starts_no_thread() -> None:
-    """Forking is only safe while the parent runs one thread."""
+    """Forking is safe only while the parent has one thread."""
     done = subprocess.run(
         [
             sys.executable,

@@ -1,4 +1,4 @@
-"""The wheel: built, installed beside the locked dependencies, and used from another folder."""
+"""Build the wheel, install it with the locked dependencies, and use it from another folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGED = ("openstack_client", "production_server", "cloud-init")
 START_SECONDS = 120
 STOP_SECONDS = 30
 
-# Writes what a server gets, once from the wheel and once from the checkout.
+# Writes the files that a server gets; run once from the wheel and once from the checkout.
 RENDER = """
 import sys
 from pathlib import Path
@@ -47,7 +47,7 @@ for name, content in template_files().items():
     (folder / name.replace("/", "+")).write_bytes(content)
 """
 
-# Load the script that a person loads, then ask for what the Tab key would offer.
+# Load the completion script, then print the completions that the Tab key would offer.
 COMPLETE = {
     "bash": """
         eval "$(stackserve completion bash)"
@@ -55,7 +55,7 @@ COMPLETE = {
         COMP_WORDS=(TYPED); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
         _stackserve_completion stackserve; echo "${COMPREPLY[@]}"
     """,
-    # A script has no line editor, so these two of its functions stand in.
+    # Scripts have no line editor, so these functions replace two of its builtins.
     "zsh": """
         compdef() { [[ $1 == _stackserve_completion && $2 == stackserve ]] || exit 1 }
         _describe() { print ${completions_with_descriptions%%:*} }
@@ -71,7 +71,7 @@ COMPLETE = {
 
 @dataclass
 class Installed:
-    """An environment with the wheel and its dependencies alone, and a folder to work in."""
+    """An environment with only the wheel and its dependencies, and a working folder."""
 
     bin: Path
     folder: Path
@@ -116,7 +116,7 @@ def uv(*arguments: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the source distribution, as an installer would."""
+    """Build the wheel from the source distribution, as an installer would."""
     folder = tmp_path_factory.mktemp("dist")
     uv("build", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, ROOT)
     return next(folder.glob("*.whl"))
@@ -138,7 +138,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 @pytest.fixture
 def served(installed: Installed) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`stackserve deploy` without credentials: the service on this machine, and its URL."""
+    """Run `stackserve deploy` without credentials, which serves here; yields process and URL."""
     port = free_port()
     with (installed.folder / "output").open("wb") as output:
         process = subprocess.Popen(
@@ -157,8 +157,8 @@ def served(installed: Installed) -> Iterator[tuple[subprocess.Popen[bytes], str]
 
 
 def ready(url: str, process: subprocess.Popen[bytes]) -> bool:
-    give_up = time.monotonic() + START_SECONDS
-    while time.monotonic() < give_up and process.poll() is None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(f"{url}/ready", timeout=10).status_code == 200:
                 return True
@@ -168,10 +168,10 @@ def ready(url: str, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-def test_it_holds_every_file_of_both_packages_and_the_templates(
+def test_wheel_has_every_file_of_both_packages_and_the_templates(
     wheel: Path, needs: Callable[[object, str], None]
 ) -> None:
-    needs((ROOT / ".git").exists() and shutil.which("git"), "this is no clone of the repository")
+    needs((ROOT / ".git").exists() and shutil.which("git"), "this is not a clone of the repository")
     listed = ["git", "ls-files", "-z", *PACKAGED]
     tracked = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     wrong = []
@@ -184,21 +184,25 @@ def test_it_holds_every_file_of_both_packages_and_the_templates(
     assert len(held) > 200 and wrong == []
 
 
-def test_it_holds_nothing_else(wheel: Path) -> None:
+def test_wheel_has_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    rooms = {name.partition("/")[0] for name in names}
-    assert rooms == {"openstack_client", "production_server", f"stackserve-{__version__}.dist-info"}
+    roots = {name.partition("/")[0] for name in names}
+    assert roots == {
+        "openstack_client",
+        "production_server",
+        f"stackserve-{__version__}.dist-info",
+    }
     assert [name for name in names if name.endswith(".pyc")] == []
 
 
-def test_every_way_in_says_the_version(installed: Installed) -> None:
+def test_every_entry_point_prints_the_version(installed: Installed) -> None:
     modules = ((installed.python, "-m", name) for name in ("openstack_client", "production_server"))
     ways = (("stackserve",), ("stackserve", "server"), *modules)
     assert {installed.run(*way, "--version") for way in ways} == {f"stackserve {__version__}\n"}
 
 
-def test_help_of_both_sides(installed: Installed) -> None:
+def test_help_of_launcher_and_server(installed: Installed) -> None:
     shown = installed.run("stackserve", "--help")
     assert "\n  deploy " in shown and "\n  server " in shown
     assert "Usage: stackserve plan " in installed.run("stackserve", "plan", "--help")
@@ -209,7 +213,7 @@ def test_help_of_both_sides(installed: Installed) -> None:
     assert "Usage: start_instance.py" in installed.run(installed.python, launcher, "--help")
 
 
-def test_deploy_imports_nothing_of_the_server(installed: Installed) -> None:
+def test_deploy_does_not_import_the_server(installed: Installed) -> None:
     program = (
         "import sys; from openstack_client.cli import main\n"
         "main(['deploy', '--help'], standalone_mode=False)\n"
@@ -218,10 +222,10 @@ def test_deploy_imports_nothing_of_the_server(installed: Installed) -> None:
     assert installed.run(installed.python, "-c", program).endswith("[]\n")
 
 
-def test_it_serves_predicts_and_ends_by_ctrl_c(
+def test_installed_service_predicts_and_stops_on_ctrl_c(
     installed: Installed, served: tuple[subprocess.Popen[bytes], str]
 ) -> None:
-    # Python would import this one if it looked into the current folder.
+    # Python would import this module if it searched the current folder.
     (installed.folder / "production_server.py").write_text("raise SystemExit('the wrong one')")
     before = set(installed.packages.iterdir())
     process, url = served
@@ -237,7 +241,7 @@ def test_it_serves_predicts_and_ends_by_ctrl_c(
     assert set(installed.packages.iterdir()) == before
 
 
-def test_servers_get_the_same_bytes_as_from_a_checkout(
+def test_servers_get_the_same_files_as_from_a_checkout(
     installed: Installed, tmp_path: Path
 ) -> None:
     made = {}
@@ -255,7 +259,7 @@ def test_servers_get_the_same_bytes_as_from_a_checkout(
 
 @pytest.mark.parametrize(("typed", "offered"), [("dep", "deploy"), ("server tra", "train")])
 @pytest.mark.parametrize("shell", COMPLETE)
-def test_a_shell_completes_commands(
+def test_shell_completes_commands(
     shell: str,
     typed: str,
     offered: str,

@@ -46,7 +46,7 @@ def run(packages: Path, program: str, *arguments: str) -> subprocess.CompletedPr
     )
 
 
-def test_the_shipped_model_is_compiled(packages: Path, tmp_path: Path) -> None:
+def test_shipped_model_compiles_without_scipy(packages: Path, tmp_path: Path) -> None:
     models, compiled = tmp_path / "models", tmp_path / "compiled"
     models.mkdir()
     compiled.mkdir()

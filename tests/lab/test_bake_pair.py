@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cloud import LabCloud
-from tests.support.person import PATIENCE, Person, Server
+from tests.support.lab_user import DEPLOY_SECONDS, LabUser, Server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
@@ -33,12 +33,12 @@ UNIQUE = {
 
 
 @pytest.fixture(scope="module")
-def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return Person(real_lab, tmp_path_factory.mktemp("home"))
+def launcher(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> LabUser:
+    return LabUser(real_lab, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
-def image(launcher: Person) -> Iterator[dict[str, Any]]:
+def image(launcher: LabUser) -> Iterator[dict[str, Any]]:
     """A baked image for this checkout: the project's, or one that is baked for this test."""
     plan = json.loads(launcher.run("plan", "--json").output)
     present = (
@@ -48,17 +48,17 @@ def image(launcher: Person) -> Iterator[dict[str, Any]]:
     if present:
         yield launcher.cloud.rows("image", "show", plan["image"]["id"])
         return
-    patience = str(PATIENCE)
-    result = launcher.events("bake", "bake-pair", "--timeout-ready", patience)[-1]
+    timeout = str(DEPLOY_SECONDS)
+    result = launcher.events("bake", "bake-pair", "--timeout-ready", timeout)[-1]
     yield launcher.cloud.rows("image", "show", result["image"])
     launcher.cloud.openstack("image", "delete", result["image"])
 
 
 @pytest.fixture(scope="module")
-def pair(launcher: Person, image: dict[str, Any]) -> Iterator[list[Server]]:
+def pair(launcher: LabUser, image: dict[str, Any]) -> Iterator[list[Server]]:
     try:
         yield [
-            Server(launcher.events("deploy", name, "--timeout-ready", str(PATIENCE)))
+            Server(launcher.events("deploy", name, "--timeout-ready", str(DEPLOY_SECONDS)))
             for name in NAMES
         ]
     finally:
@@ -66,7 +66,7 @@ def pair(launcher: Person, image: dict[str, Any]) -> Iterator[list[Server]]:
             launcher.run("delete", name, "--yes")
 
 
-def test_no_builder_is_left(launcher: Person, image: dict[str, Any]) -> None:
+def test_no_builder_is_left(launcher: LabUser, image: dict[str, Any]) -> None:
     names = [row["Name"] for row in launcher.cloud.rows("server", "list")]
     assert not [name for name in names if name.startswith("stackserve-bake-")]
     assert image["properties"]["os_distro"] == "debian"

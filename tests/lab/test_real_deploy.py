@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 
 from tests.support.chromium import OpenTab
 from tests.support.cloud import ROOT, LabCloud
-from tests.support.person import Person, Server
+from tests.support.lab_user import LabUser, Server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(5000)]
 
@@ -53,18 +53,18 @@ def before(real_lab: LabCloud) -> dict[str, list[str]]:
 @pytest.fixture(scope="module")
 def newcomer(
     real_lab: LabCloud, before: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Person]:
+) -> Iterator[LabUser]:
     folder = tmp_path_factory.mktemp("newcomer")
     clone = ["git", "clone", "--quiet", str(ROOT), str(folder / "stackserve")]
     subprocess.run(clone, check=True)
-    person = Person(real_lab, folder, folder / "stackserve")
-    yield person
+    user = LabUser(real_lab, folder, folder / "stackserve")
+    yield user
     for name in NAMES:
-        person.run("delete", name, "--yes")
+        user.run("delete", name, "--yes")
 
 
 @pytest.fixture(scope="module")
-def server(newcomer: Person) -> Server:
+def server(newcomer: LabUser) -> Server:
     """A server created by the command in the README, on the stock image."""
     stock = next(
         row["Name"]
@@ -92,18 +92,18 @@ def test_chromium_predicts_there(server: Server, open_tab: OpenTab) -> None:
     assert 0 < int(meter.get_attribute("aria-valuenow") or 0) < 100
 
 
-def test_ssh_shows_four_healthy_units(newcomer: Person, server: Server) -> None:
+def test_ssh_shows_four_healthy_units(newcomer: LabUser, server: Server) -> None:
     ended = newcomer.run("ssh", "--", "systemctl", "is-active", *UNITS)
     assert (ended.code, ended.output.split()) == (0, ["active"] * 4), ended.errors
 
 
-def test_status_finds_no_drift(newcomer: Person, server: Server) -> None:
+def test_status_finds_no_drift(newcomer: LabUser, server: Server) -> None:
     ended = newcomer.run("status")
     assert ended.code == 0, ended.output + ended.errors
 
 
 def test_a_deploy_with_no_wait_and_a_mirror_continues_by_itself(
-    newcomer: Person, server: Server
+    newcomer: LabUser, server: Server
 ) -> None:
     """`--no-wait` delivers the code and exits. The same command waits for the server later."""
     lines = [line.split() for line in server.ssh(SOURCES).splitlines()]
@@ -126,7 +126,7 @@ def explicit(uri: str) -> str:
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
 
 
-def test_a_failed_step_is_reported(newcomer: Person, server: Server) -> None:
+def test_a_failed_step_is_reported(newcomer: LabUser, server: Server) -> None:
     image = server.event("plan")["image"]["id"]
     ended = newcomer.run("deploy", "failing", "--image", image, "--apt-mirror", NO_MIRROR)
     words = " ".join((ended.output + ended.errors).split())
@@ -138,7 +138,7 @@ def test_a_failed_step_is_reported(newcomer: Person, server: Server) -> None:
 
 
 def test_delete_leaves_the_project_as_it_was(
-    newcomer: Person, server: Server, before: dict[str, list[str]]
+    newcomer: LabUser, server: Server, before: dict[str, list[str]]
 ) -> None:
     for line in newcomer.run("list", "--json").rows:
         if line["name"] in NAMES:

@@ -1,4 +1,4 @@
-"""A real Chromium that is told on when it misbehaves: the fixtures of tests that use a browser."""
+"""Fixtures for browser tests: a real Chromium, whose requests and console errors are checked."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 20_000  # milliseconds: the machine may be busy with other tests
+TIMEOUT_MS = 20_000  # long, because other tests may keep the machine busy
 PHONE, DESKTOP = (390, 844), (1280, 900)
-SHOTS = ROOT / ".cache" / "screenshots"
+SCREENSHOTS = ROOT / ".cache" / "screenshots"
 
 
 @dataclass
 class Tab:
-    """A page, with every request that left the service's origin and every console error."""
+    """A page, with its console errors and its requests to other origins."""
 
     page: Page
     origin: str
-    foreign: list[str] = field(default_factory=list)
+    external_requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    refusals_expected: bool = False
+    expects_http_errors: bool = False
 
     def watch(self) -> None:
         self.page.on("request", lambda request: self._request(request.url))
@@ -43,12 +43,12 @@ class Tab:
 
     def _request(self, url: str) -> None:
         if not url.startswith((f"{self.origin}/", "blob:", "data:")):
-            self.foreign.append(url)
+            self.external_requests.append(url)
 
     def _console(self, message: ConsoleMessage) -> None:
-        # Chromium logs each 4xx as an error; a test that provokes one says so.
-        refused = "Failed to load resource" in message.text and self.refusals_expected
-        if message.type in ("error", "warning") and not refused:
+        # Chromium logs each 4xx response as an error; tests that cause one expect it.
+        expected = "Failed to load resource" in message.text and self.expects_http_errors
+        if message.type in ("error", "warning") and not expected:
             self.errors.append(message.text)
 
     def open(self, path: str = "/predictions") -> Page:
@@ -61,8 +61,8 @@ OpenTab = Callable[..., Tab]
 
 @pytest.fixture(scope="session")
 def browser(needs: Callable[[object, str], None]) -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    needs(CHROMIUM.exists(), f"no {CHROMIUM}; apt-get install chromium")
+    expect.set_options(timeout=TIMEOUT_MS)
+    needs(CHROMIUM.exists(), "Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
@@ -71,10 +71,10 @@ def browser(needs: Callable[[object, str], None]) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_tab(browser: Browser) -> Iterator[OpenTab]:
-    """`open_tab(origin, size=, dark=, javascript=)`; afterwards no tab may have misbehaved."""
+    """`open_tab(origin, size=, dark=, javascript=)`; fails on errors or external requests."""
     tabs: list[Tab] = []
 
-    def make(
+    def open_tab(
         origin: str,
         size: tuple[int, int] = DESKTOP,
         *,
@@ -88,14 +88,14 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
             java_script_enabled=javascript,
             accept_downloads=True,
         )
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(TIMEOUT_MS)
         tab = Tab(context.new_page(), origin)
         tab.watch()
         tabs.append(tab)
         return tab
 
-    yield make
+    yield open_tab
     for tab in tabs:
         tab.page.context.close()
-    assert [url for tab in tabs for url in tab.foreign] == []
+    assert [url for tab in tabs for url in tab.external_requests] == []
     assert [error for tab in tabs for error in tab.errors] == []

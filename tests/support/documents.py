@@ -1,10 +1,10 @@
-"""The documentation as tests read it: its pages, links and fenced blocks.
+"""Read the documentation for tests: its pages, links and fenced blocks.
 
-A block's language says what a test does with it:
+The language of a block says what the tests do with it:
 
-    sh        commands that need no cloud, no root and little time: run as written
-    console   commands after `$ ` that need one of these: parsed by their real command line
-    others    output, settings and diagrams: read by people alone
+    sh        commands that need no cloud, no root and little time: tests run them as written
+    console   commands after `$ ` that need one of these: tests parse them with the real parser
+    others    output, settings and diagrams: not tested
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CODE_SPAN = re.compile(r"`([^`\n]+)`")
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block, and where it is."""
+    """A fenced block and its position."""
 
     place: str
     language: str
@@ -47,7 +47,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def label(page: Path) -> str:
-    """The page as a person names it."""
+    """The path of a page, relative to the repository."""
     return str(page.relative_to(ROOT))
 
 

@@ -1,7 +1,7 @@
 """A VM without a cloud: QEMU, a NoCloud seed and user-mode networking.
 
-The inner loop of work on cloud-init/: the same user data as Nova would get, in about a
-minute, without OpenStack. Ports of the guest appear on 127.0.0.1 alone.
+For fast work on cloud-init/: the VM boots with the same user data as on Nova, in about a minute
+and without OpenStack. Its ports are forwarded to 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ LAB = Path(os.environ.get("STACKSERVE_LAB", "/var/lib/stackserve-lab"))
 
 
 def image_of_lab() -> Path | None:
-    """The newest disk of the lab's image: an ordinary cloud image that boots by itself."""
+    """The newest disk of the lab's image, an ordinary cloud image that boots without a cloud."""
     disks = (LAB / "cache" / "guest").glob("*/disk.qcow2")
     return max(disks, key=lambda disk: disk.stat().st_mtime, default=None)
 
 
 @dataclass(frozen=True)
 class Marker:
-    """One line that the VM wrote for its launcher."""
+    """A line on the console that reports a stage to the launcher."""
 
     stage: str
     state: str
@@ -50,22 +50,22 @@ class Marker:
 
 @dataclass
 class Guest:
-    """One VM in a folder of its own. Use as a context manager: it is gone afterwards."""
+    """A VM with its own folder, as a context manager that stops it at the end."""
 
     folder: Path
     image: Path
     user_data: bytes
     port: int = 5100
-    """Of the service, in the guest. `http_port` leads there from 127.0.0.1."""
+    """The port of the service in the guest; `http_port` of 127.0.0.1 forwards to it."""
     http_port: int | None = None
-    """A free port is taken when it is not given."""
+    """Defaults to a free port."""
     more_ports: tuple[int, ...] = ()
-    """Other ports of the guest to reach; `forwards` tells by which port of 127.0.0.1."""
+    """More ports of the guest to forward; `forwards` maps them to ports of 127.0.0.1."""
     memory_mb: int = 3072
     cores: int = 2
     user: str = "debian"
     network: bool = True
-    """False: no route out of the guest; its ports can still be reached."""
+    """False cuts off outgoing connections; forwarded ports still work."""
     forwards: dict[int, int] = field(default_factory=dict)
     shown: int = field(default=0, init=False)
     """The length of the console at the last reset."""
@@ -136,24 +136,24 @@ class Guest:
         ]
 
     def wait_for(self, stage: str, state: str, timeout: float) -> Marker:
-        """Until the marker is there; AssertionError when another step fails or time is up."""
-        until = time.monotonic() + timeout
-        while time.monotonic() < until:
+        """Wait for a marker; raise AssertionError if a step fails or the time is up."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
             for marker in self.markers():
                 if (marker.stage, marker.state) == (stage, state):
                     return marker
                 if marker.state == "failed":
                     raise AssertionError(f"{marker.stage} failed: {marker.detail}")
             if self.process.poll() is not None:
-                raise AssertionError(f"QEMU ended with {self.process.returncode}")
+                raise AssertionError(f"QEMU exited with {self.process.returncode}")
             time.sleep(0.5)
         tail = "\n".join(self.console().splitlines()[-15:])
         raise AssertionError(
-            f"no {stage} {state} within {timeout:.0f} s; the console's end:\n{tail}"
+            f"no {stage} {state} within {timeout:.0f} s; the console ends with:\n{tail}"
         )
 
     def ssh(self, command: str, timeout: float = 900, check: bool = True) -> str:
-        """Run a shell command as the image's user; its host key is the console's, or no login."""
+        """Run a shell command as the image's user, with the host keys printed on the console."""
         known = self.folder / "known_hosts"
         keys = HOST_KEY.findall(self.console())
         known.write_text("".join(f"[127.0.0.1]:{self.ssh_port} {key}\n" for key in keys))
@@ -182,11 +182,11 @@ class Guest:
             check=False,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{command!r} ended with {done.returncode}: {done.stderr.strip()}")
+            raise AssertionError(f"{command!r} failed ({done.returncode}): {done.stderr.strip()}")
         return done.stdout
 
     def cpu_seconds(self) -> float:
-        """What the whole guest has cost this machine: comparable, however busy that is."""
+        """CPU time of the whole guest, which does not depend on the load of this machine."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -266,7 +266,7 @@ def run(*command: str) -> None:
 
 
 def certificates_of_host() -> str | None:
-    """What this machine trusts besides its system's own: a guest behind it must, too."""
+    """The CA certificates added to this machine; a guest behind the same proxy needs them."""
     folder = Path("/usr/local/share/ca-certificates")
     return "\n".join(_contents(folder)) or None
 

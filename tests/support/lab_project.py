@@ -1,4 +1,4 @@
-"""A project of its own in the running lab, so that tests may use up its quotas."""
+"""A separate project in the running lab, so that tests can use up its quotas."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Project:
 
     @property
     def env(self) -> dict[str, str]:
-        """What its OpenRC would set."""
+        """The variables that its OpenRC file would set."""
         return {
             "OS_AUTH_URL": self.auth_url,
             "OS_USERNAME": self.user,
@@ -57,17 +57,17 @@ class Project:
 
     @property
     def keypair(self) -> str:
-        """What the launcher calls the one that it makes for a deployment of the default name."""
+        """The keypair that the launcher creates for a deployment with the default name."""
         return f"stackserve-stackserve-{self.id[:8]}"
 
     def connection(self) -> Any:
-        """The project as its own user sees it."""
+        """A connection as the project's user, created once."""
         if self.own is None:
             self.own = self.connect()
         return self.own
 
     def connect(self) -> Any:
-        """A login of its own, that may be spoilt."""
+        """A new connection as the project's user, which a test may break."""
         return openstack.connection.Connection(
             auth={
                 "auth_url": self.auth_url,
@@ -83,7 +83,7 @@ class Project:
 
     @contextmanager
     def quota(self, **limits: int) -> Iterator[None]:
-        """Other limits for a while; names as Nova and Neutron call them."""
+        """Set other quotas temporarily; the names are those of Nova and Neutron."""
         nova = {"instances", "cores", "ram", "key_pairs"}
         self._set({key: value for key, value in limits.items() if key in nova}, True)
         self._set({key: value for key, value in limits.items() if key not in nova}, False)
@@ -100,7 +100,7 @@ class Project:
             self.admin.network.update_quota(self.id, **limits)
 
     def leftovers(self) -> list[str]:
-        """What is in the project besides its network: what a test must not leave."""
+        """Everything in the project except its network, which tests must delete."""
         own = self.connection()
         found = [f"server {server.name} {server.status}" for server in own.compute.servers()]
         found += [f"keypair {pair.name}" for pair in own.compute.keypairs()]
@@ -119,14 +119,14 @@ class Project:
 
 
 def administrator(clouds_file: Path) -> Any:
-    """The lab's administrator."""
+    """A connection as the lab's administrator."""
     config = OpenStackConfig(config_files=[str(clouds_file)], load_envvars=False)
     return openstack.connection.Connection(config=config.get_one("lab-admin"))
 
 
 @contextmanager
 def project(clouds_file: Path) -> Iterator[Project]:
-    """Make a project that the fake hypervisor serves; take all of it away at the end."""
+    """Create a project on the fake hypervisor; delete it with its resources at the end."""
     admin = administrator(clouds_file)
     network, identity = admin.network, admin.identity
     tag = secrets.token_hex(3)
@@ -181,7 +181,7 @@ def _delete_groups(network: Any, project_id: str) -> None:
 
 
 def _serve_by_fake(admin: Any, project_id: str, name: str, undo: ExitStack) -> None:
-    """The fake host takes this project's servers too; other projects' hosts stay as they are."""
+    """Let this project's servers run on the fake host, without changing other projects."""
     compute = admin.compute
     hosts = {service.host for service in compute.services(binary="nova-compute")}
     aggregate = compute.create_aggregate(name=name)
@@ -193,7 +193,7 @@ def _serve_by_fake(admin: Any, project_id: str, name: str, undo: ExitStack) -> N
 
 
 def empty(project: Project) -> None:
-    """Take away all but the network."""
+    """Delete everything except the network."""
     own = project.connection()
     servers = list(own.compute.servers())
     for server in servers:

@@ -1,4 +1,4 @@
-"""Models other than the shipped one: old files, and versions made from them for any registry."""
+"""Models other than the shipped one: files of old Keras releases, and imports of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POWER = DATA / "power.json"
 
 @dataclass(frozen=True)
 class OldModel:
-    """Files of an old Keras release, and what that release answered."""
+    """A model file of an old Keras release, and the predictions of that release."""
 
     release: str
     name: str
@@ -33,7 +33,7 @@ class OldModel:
 
     @property
     def files(self) -> tuple[Path, Path | None]:
-        """What `models import` takes: a whole model, or description and weights."""
+        """The arguments of `models import`: a whole model, or architecture and weights."""
         whole = self._stem.with_suffix(".keras")
         if whole.exists():
             return whole, None
@@ -42,7 +42,7 @@ class OldModel:
         return (description, weights) if description.exists() else (weights, None)
 
     def expected(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(rows, answers)"""
+        """The rows and their predictions."""
         table = np.loadtxt(
             self._stem.with_suffix(".expected.csv"), delimiter=",", dtype=np.float32, ndmin=2
         )
@@ -61,7 +61,7 @@ OLD_MODELS = (
 
 
 def add_old_model(registry: Registry, old: OldModel, *, activate: bool = False) -> Card:
-    """Import an old model into a registry (loads Keras)."""
+    """Import an old model into a registry; this loads Keras."""
     from production_server.model.importing import add_model, read_model
 
     card = read_description(old.features).card()
@@ -72,7 +72,7 @@ def add_old_model(registry: Registry, old: OldModel, *, activate: bool = False) 
 
 
 def add_flowers(registry: Registry, *, activate: bool = False) -> Card:
-    """The three-class model, with metrics and a cohort in its card."""
+    """Import the three-class model, with metrics and a cohort in its card."""
     from production_server.model.dataset import read_table
     from production_server.model.importing import add_model, read_model
 

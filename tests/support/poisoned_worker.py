@@ -1,7 +1,7 @@
 """A worker whose model kills the process on one value and raises on another.
 
-python -m tests.support.poisoned_worker 1        worker number 1
-python -m tests.support.poisoned_worker serve    any other verb of production_server
+python -m tests.support.poisoned_worker 1        run worker number 1
+python -m tests.support.poisoned_worker serve    run any other command of production_server
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from production_server.worker.process import run_worker
 
 DEADLY, FAILING = 666.0, 777.0
 
-healthy = Predictor.predict
+original_predict = Predictor.predict
 
 
 def predict(self: Predictor, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -28,7 +28,7 @@ def predict(self: Predictor, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         os.kill(os.getpid(), signal.SIGKILL)
     if (rows == FAILING).any():
         raise ZeroDivisionError("this model divides by zero")
-    return healthy(self, rows)
+    return original_predict(self, rows)
 
 
 if __name__ == "__main__":

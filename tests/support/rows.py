@@ -37,7 +37,9 @@ def distinct_rows(card: Card, count: int, seed: int = 7) -> list[dict[str, float
     return rows
 
 
-def keras_says(registry: Registry, card: Card, rows: list[dict[str, float]]) -> NDArray[np.float32]:
+def keras_predictions(
+    registry: Registry, card: Card, rows: list[dict[str, float]]
+) -> NDArray[np.float32]:
     """The predictions of model.predict, without any code of the service."""
     import keras
 

@@ -1,4 +1,4 @@
-"""The whole service, as a person starts it, on free ports and in a folder of its own."""
+"""Run the whole service as a user would, on a free port and in its own folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STOP_SECONDS = 40
 
 
 class Service:
-    """`python3 -m production_server serve ...`; use it as a context manager."""
+    """`python3 -m production_server serve ...` as a context manager."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Service:
         self.wait_ready()
 
     def wait_ready(self, timeout: float = START_SECONDS) -> None:
-        give_up = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while True:
             try:
                 if httpx.get(f"{self.url}/ready", timeout=10).status_code == 200:
@@ -72,14 +72,14 @@ class Service:
             except httpx.HTTPError:
                 pass
             ended = self.process is None or self.process.poll() is not None
-            if ended or time.monotonic() > give_up:
-                told = self.told()
+            if ended or time.monotonic() > deadline:
+                logs = self.logs()
                 self.stop()
-                raise AssertionError(f"the service did not get ready:\n{told}")
+                raise AssertionError(f"the service did not become ready:\n{logs}")
             time.sleep(0.2)
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Stop it, by Ctrl-C unless told otherwise; the exit code."""
+        """Send a signal, by default that of Ctrl-C; return the exit code."""
         if self.process is None:
             return 0
         process, self.process = self.process, None
@@ -94,31 +94,31 @@ class Service:
             process.wait()
             raise
 
-    def told(self) -> str:
-        """What it printed, and the ends of its processes' logs."""
-        logs = sorted((self.home / "logs").glob("*.log")) if self.home.exists() else []
-        tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in logs]
+    def logs(self) -> str:
+        """The end of the output and of each process's log."""
+        files = sorted((self.home / "logs").glob("*.log")) if self.home.exists() else []
+        tails = [f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}" for log in files]
         return self.output.read_text(errors="replace")[-4000:] + "\n".join(tails)
 
     def processes(self, verb: str) -> list[psutil.Process]:
-        """The running processes of one kind: web, worker or recorder (with --services)."""
+        """The running web, worker or recorder processes (with --services)."""
         assert self.process is not None
-        found = []
+        processes = []
         for child in psutil.Process(self.process.pid).children(recursive=True):
             try:
                 command = child.cmdline()
             except psutil.NoSuchProcess:
                 continue
             if "production_server" in command and verb in command:
-                found.append(child)
-        return found
+                processes.append(child)
+        return processes
 
     def memory_mb(self, verb: str) -> float:
-        """The largest of these processes."""
+        """The memory of the largest of these processes."""
         return max(child.memory_info().rss for child in self.processes(verb)) / 1e6
 
     def verb(self, *arguments: str) -> str:
-        """Run another verb with this service's settings."""
+        """Run another command with this service's settings."""
         done = subprocess.run(
             [sys.executable, "-m", "production_server", *arguments],
             cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Tables for jobs: the rows as CSV, what Keras says of them, and following a job to its end."""
+"""Tables for jobs: rows as CSV, the predictions of Keras, and helpers that follow a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDED = ("done", "failed", "cancelled")
 
 
 def table(card: Card, count: int, seed: int = 11) -> NDArray[np.float64]:
-    """Plausible rows, no two alike, quickly made."""
+    """Random plausible rows, fast to generate."""
     random = np.random.default_rng(seed)
     columns = [
         np.round(random.uniform(feature.low, feature.high, count), max(feature.decimals, 3))
@@ -30,7 +30,7 @@ def table(card: Card, count: int, seed: int = 11) -> NDArray[np.float64]:
 
 
 def csv_pieces(card: Card, values: NDArray[np.float64], step: int = 5000) -> Iterator[bytes]:
-    """The table as a CSV file, some thousand lines at a time."""
+    """The table as a CSV file, in chunks of `step` lines."""
     yield (",".join(card.feature_names) + "\n").encode()
     for start in range(0, len(values), step):
         lines = [",".join(map(repr, row)) for row in values[start : start + step].tolist()]
@@ -44,59 +44,59 @@ def csv_body(card: Card, values: NDArray[np.float64]) -> bytes:
 def keras_probabilities(
     registry: Registry, card: Card, values: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """The answers of model.predict, without any code of the service."""
+    """The predictions of model.predict, without any code of the service."""
     import keras
 
     model = keras.saving.load_model(registry.model_path(card.version))
-    said = model.predict(values.astype(np.float32), verbose=0, batch_size=4096)
-    return np.asarray(said)[:, 0]
+    outputs = model.predict(values.astype(np.float32), verbose=0, batch_size=4096)
+    return np.asarray(outputs)[:, 0]
 
 
 def submit(client: httpx.Client, body: bytes, **headers: str) -> dict[str, Any]:
-    answer = client.post("/jobs", content=body, headers={**CSV, **headers})
-    assert answer.status_code == 202, answer.text
-    assert answer.headers["Location"] == f"/jobs/{answer.json()['id']}"
-    return dict(answer.json())
+    response = client.post("/jobs", content=body, headers={**CSV, **headers})
+    assert response.status_code == 202, response.text
+    assert response.headers["Location"] == f"/jobs/{response.json()['id']}"
+    return dict(response.json())
 
 
-def look(client: httpx.Client, job: str) -> dict[str, Any]:
-    answer = client.get(f"/jobs/{job}")
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+def get_job(client: httpx.Client, job: str) -> dict[str, Any]:
+    response = client.get(f"/jobs/{job}")
+    assert response.status_code == 200, response.text
+    return dict(response.json())
 
 
-def follow(client: httpx.Client, job: str, patience: float = 60) -> dict[str, Any]:
-    """The job when it has ended; its progress never went back on the way."""
-    give_up = time.monotonic() + patience
-    settled = 0
+def follow(client: httpx.Client, job: str, timeout: float = 60) -> dict[str, Any]:
+    """Wait until a job ends; check that its progress never decreases."""
+    deadline = time.monotonic() + timeout
+    progress = 0
     while True:
-        state = look(client, job)
+        state = get_job(client, job)
         now = state["rows_done"] + state["rows_failed"]
-        assert now >= settled
-        settled = now
+        assert now >= progress
+        progress = now
         if state["state"] in ENDED:
             return state
-        assert time.monotonic() < give_up, state
+        assert time.monotonic() < deadline, state
         time.sleep(0.05)
 
 
-def wait_for_chunks(client: httpx.Client, job: str, least: int, patience: float = 60) -> None:
-    """Until so many chunks are done: the job is in mid-run."""
-    give_up = time.monotonic() + patience
-    while (state := look(client, job))["chunks_done"] < least:
-        assert time.monotonic() < give_up, state
+def wait_for_chunks(client: httpx.Client, job: str, minimum: int, timeout: float = 60) -> None:
+    """Wait until at least this many chunks are done."""
+    deadline = time.monotonic() + timeout
+    while (state := get_job(client, job))["chunks_done"] < minimum:
+        assert time.monotonic() < deadline, state
         time.sleep(0.01)
 
 
-def result(client: httpx.Client, job: str) -> list[dict[str, str]]:
-    answer = client.get(f"/jobs/{job}/result", params={"format": "csv"})
-    assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
+def fetch_result(client: httpx.Client, job: str) -> list[dict[str, str]]:
+    response = client.get(f"/jobs/{job}/result", params={"format": "csv"})
+    assert response.status_code == 200, response.text
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 def check_result(client: httpx.Client, job: str, expected: NDArray[np.float32]) -> None:
-    """Every row once, in order, with Keras' own answer."""
-    rows = result(client, job)
+    """Check that the result has every row once, in order, with the prediction of Keras."""
+    rows = fetch_result(client, job)
     assert [int(row["row"]) for row in rows] == list(range(len(expected)))
-    told = np.array([float(row["probability"]) for row in rows])
-    np.testing.assert_allclose(told, expected, atol=1e-5)
+    probabilities = np.array([float(row["probability"]) for row in rows])
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)

@@ -1,4 +1,4 @@
-"""A newcomer's terminal: a copy of the checkout, a home of its own, and port 5100 for itself."""
+"""Run documented commands like a new user: in a fresh checkout and home, with port 5100 free."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from types import TracebackType
 from tests.support.documents import ROOT, Block
 
 PORT = 5100
-# Commands of the documentation that serve until they are stopped.
-SERVES = {"./scripts/run", "stackserve server serve"}
+# Documented commands that run until they are stopped.
+SERVERS = {"./scripts/run", "stackserve server serve"}
 COMMAND_SECONDS, START_SECONDS, STOP_SECONDS = 120, 120, 40
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", ".stackserve")
-# Turns the loopback interface of a new network namespace on, and stays until stdin is closed.
+# Turns on the loopback interface of a new network namespace, and waits until stdin is closed.
 HOLD = """
 import fcntl, socket, struct, sys
 with socket.socket() as any_socket:
@@ -33,23 +33,23 @@ sys.stdin.read()
 
 
 def make_checkout(folder: Path) -> Path:
-    """Copy the checkout, with an environment that already has the packages of the one that runs."""
+    """Copy the checkout, with an environment that shares the packages of this one."""
     copy = folder / ROOT.name
     shutil.copytree(ROOT, copy, ignore=NOT_COPIED)
     venv = copy / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
     paths = {"base": str(venv), "platbase": str(venv)}
-    own = Path(sysconfig.get_path("purelib", "venv", paths))
-    theirs = sysconfig.get_path("purelib")
-    (own / "shared.pth").write_text(f"import site; site.addsitedir({theirs!r})\n")
-    # As scripts/environment.py leaves it behind.
+    site_packages = Path(sysconfig.get_path("purelib", "venv", paths))
+    shared = sysconfig.get_path("purelib")
+    (site_packages / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
+    # The stamp file that scripts/environment.py writes.
     locked = (copy / "requirements.txt").read_bytes() + sys.version.encode()
     (venv / f".installed-{copy.name}").write_text(hashlib.sha256(locked).hexdigest())
     return copy
 
 
 class Network:
-    """A network namespace where nothing listens; where none can be made, this machine's own."""
+    """A new network namespace; without permission to create one, the machine's own network."""
 
     def __init__(self) -> None:
         self._holder: subprocess.Popen[str] | None = None
@@ -80,13 +80,13 @@ class Network:
 
 
 class Terminal:
-    """Runs blocks one after the other; what serves goes on until the terminal is closed."""
+    """Runs blocks one after the other; a server runs until the terminal is closed."""
 
     def __init__(self, checkout: Path, home: Path, network: Network) -> None:
         self._checkout, self._home, self._network = checkout, home, network
         self._serving: subprocess.Popen[bytes] | None = None
         home.mkdir(exist_ok=True)
-        # A refused request fails its block.
+        # A failed request fails its block.
         (home / ".curlrc").write_text("fail-with-body\nsilent\nshow-error\n")
         self._environment = {
             "PATH": os.pathsep.join([str(checkout / ".venv" / "bin"), os.defpath]),
@@ -94,7 +94,7 @@ class Terminal:
             "LANG": "C.UTF-8",
             # One registry for all pages, so that the model is compiled once.
             "STACKSERVE_HOME": str(home / "stackserve"),
-            # `pip install .` finds all that it needs in the environment, and needs no network.
+            # `pip install .` finds all dependencies in the environment and needs no network.
             "PIP_NO_INDEX": "1",
             "PIP_NO_BUILD_ISOLATION": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -107,11 +107,11 @@ class Terminal:
         self, kind: type[BaseException] | None, _: object, __: TracebackType | None
     ) -> None:
         stopped = self.stop()
-        assert kind or stopped in (None, 0), f"the service ended with {stopped}"
+        assert kind or stopped in (None, 0), f"the service exited with {stopped}"
 
     def run(self, block: Block) -> str:
-        """Run a block as written: what it printed; AssertionError if a command of it fails."""
-        if block.text.strip() in SERVES:
+        """Run a block as written and return its output; raise AssertionError if it fails."""
+        if block.text.strip() in SERVERS:
             return self._serve(block)
         done = subprocess.run(
             self._command(block),
@@ -130,7 +130,7 @@ class Terminal:
         return [*self._network.prefix, "bash", "-euo", "pipefail", "-c", block.text]
 
     def _serve(self, block: Block) -> str:
-        assert self._serving is None, f"{block.place}: this page serves already"
+        assert self._serving is None, f"{block.place}: this page has started a server already"
         log = self._home / "serve.log"
         with log.open("wb") as output:
             self._serving = subprocess.Popen(
@@ -142,15 +142,15 @@ class Terminal:
                 stderr=output,
                 start_new_session=True,
             )
-        give_up = time.monotonic() + START_SECONDS
-        while "Ready: " not in (told := log.read_text()):
+        deadline = time.monotonic() + START_SECONDS
+        while "Ready: " not in (output_text := log.read_text()):
             ended = self._serving.poll() is not None
-            assert not ended and time.monotonic() < give_up, f"{block.place}:\n{told}"
+            assert not ended and time.monotonic() < deadline, f"{block.place}:\n{output_text}"
             time.sleep(0.2)
-        return told
+        return output_text
 
     def stop(self) -> int | None:
-        """Press Ctrl-C; the exit code of what served."""
+        """Stop the server with Ctrl-C and return its exit code."""
         process, self._serving = self._serving, None
         if process is None:
             return None

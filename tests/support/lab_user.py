@@ -1,4 +1,4 @@
-"""A person with an empty home who uses the launcher on the lab, and the servers that come of it."""
+"""Use the launcher on the lab as a user with an empty home, and log in to the servers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from tests.support.cloud import ROOT, Ended, LabCloud, run
 
-# Emulated guests, on a machine that may be testing something else besides.
-PATIENCE = 3000
+# Guests are emulated, and the machine may run other tests.
+DEPLOY_SECONDS = 3000
 
 
 @dataclass
 class Server:
-    """A deployed server, and what its deploy told."""
+    """A deployed server, and the events that its deploy reported."""
 
     events: list[dict[str, Any]]
 
@@ -26,7 +26,7 @@ class Server:
         return next(event for event in self.events if event["event"] == kind)
 
     def ssh(self, command: str, timeout: float = 120) -> str:
-        """As root, by the launcher's own way: right key, known host key, no question."""
+        """Run a command as root, with the ssh command line that the launcher reported."""
         login = shlex.split(self.event("result")["ssh"])
         done = subprocess.run(
             [login[0], "-o", "BatchMode=yes", *login[1:], f"sudo sh -c {shlex.quote(command)}"],
@@ -41,8 +41,8 @@ class Server:
 
 
 @dataclass
-class Person:
-    """Runs the launcher of a checkout by `source demo-openrc.sh`, as the demo user."""
+class LabUser:
+    """Runs the launcher of a checkout as the demo user, after `source demo-openrc.sh`."""
 
     cloud: LabCloud
     home: Path
@@ -59,13 +59,13 @@ class Person:
         )
         return run(
             ["bash", "-c", " && ".join(map(shlex.join, steps))],
-            PATIENCE + 1000,
+            DEPLOY_SECONDS + 1000,
             HOME=str(self.home),
             XDG_CONFIG_HOME=str(self.home / ".config"),
         )
 
     def events(self, *arguments: str) -> list[dict[str, Any]]:
-        """What a verb tells by --json; it must have gone well."""
+        """Run a command with --json, check that it succeeds, and return its events."""
         ended = self.run(*arguments, "--json")
         assert ended.code == 0, (ended.output + ended.errors)[-3000:]
         return [json.loads(line) for line in ended.output.splitlines() if line.startswith('{"')]
