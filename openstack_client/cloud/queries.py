@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.pool import ThreadPool
-from typing import Any
+from typing import Any, TypeVar
 
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import (
@@ -23,6 +23,9 @@ from openstack_client.cloud.resources import (
     Server,
 )
 from openstack_client.errors import CloudError
+from openstack_client.names import Named
+
+Resource = TypeVar("Resource", bound=Named)
 
 ROUTER_OWNERS = (
     "network:router_interface",
@@ -81,10 +84,18 @@ def run_all(queries: dict[str, Callable[[], Any]]) -> dict[str, Any]:
         return {name: result.get() for name, result in results.items()}
 
 
+def distinct(listing: Iterable[Resource]) -> tuple[Resource, ...]:
+    """Each resource once, in its latest state.
+
+    A listing that arrives in pages shows a resource twice if another one is created meanwhile.
+    """
+    return tuple({resource.id: resource for resource in listing}.values())
+
+
 def servers(cloud: Cloud) -> tuple[Server, ...]:
     """The project's servers."""
     listing = cloud.request("Nova", "list the servers", lambda: cloud.nova.servers.list(limit=-1))
-    return tuple(server_of(raw) for raw in listing)
+    return distinct(server_of(raw) for raw in listing)
 
 
 def server(cloud: Cloud, server_id: str) -> Server:
@@ -124,7 +135,7 @@ def groups(cloud: Cloud) -> tuple[Group, ...]:
     return cloud.request(
         "Neutron",
         "list the security groups",
-        lambda: tuple(
+        lambda: distinct(
             group_of(raw) for raw in cloud.connection.network.security_groups(project_id=project)
         ),
     )
@@ -156,7 +167,9 @@ def addresses(cloud: Cloud) -> tuple[Address, ...]:
     return cloud.request(
         "Neutron",
         "list the floating IPs",
-        lambda: tuple(address_of(raw) for raw in cloud.connection.network.ips(project_id=project)),
+        lambda: distinct(
+            address_of(raw) for raw in cloud.connection.network.ips(project_id=project)
+        ),
     )
 
 
@@ -194,7 +207,7 @@ def port_of(raw: Any) -> Port:
 def keypairs(cloud: Cloud) -> tuple[Keypair, ...]:
     """The user's keypairs."""
     listing = cloud.request("Nova", "list the keypairs", cloud.nova.keypairs.list)
-    return tuple(
+    return distinct(
         Keypair(raw.name, getattr(raw, "public_key", ""), getattr(raw, "fingerprint", ""))
         for raw in listing
     )
@@ -215,7 +228,7 @@ def _optional(query: Callable[[], Any]) -> Any:
 
 
 def _images(cloud: Cloud) -> tuple[Image, ...]:
-    return tuple(image_of(raw) for raw in cloud.connection.image.images())
+    return distinct(image_of(raw) for raw in cloud.connection.image.images())
 
 
 def image_of(raw: Any) -> Image:
@@ -244,14 +257,14 @@ def image_of(raw: Any) -> Image:
 
 
 def _flavors(cloud: Cloud) -> tuple[Flavor, ...]:
-    return tuple(
+    return distinct(
         Flavor(raw.id, raw.name, int(raw.vcpus), int(raw.ram), int(raw.disk))
         for raw in cloud.nova.flavors.list()
     )
 
 
 def _networks(cloud: Cloud, project: str) -> tuple[Network, ...]:
-    return tuple(
+    return distinct(
         Network(
             raw.id,
             raw.name or "",
@@ -269,7 +282,7 @@ def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
     interfaces = [
         port for port in network.ports(project_id=project) if port.device_owner in ROUTER_OWNERS
     ]
-    return tuple(
+    return distinct(
         Router(
             raw.id,
             raw.name or "",
@@ -286,7 +299,7 @@ def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
 
 
 def _ports(cloud: Cloud, project: str) -> tuple[Port, ...]:
-    return tuple(port_of(raw) for raw in cloud.connection.network.ports(project_id=project))
+    return distinct(port_of(raw) for raw in cloud.connection.network.ports(project_id=project))
 
 
 def _zones(cloud: Cloud) -> tuple[str, ...]:

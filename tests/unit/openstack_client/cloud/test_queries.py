@@ -1,4 +1,4 @@
-"""Parallel queries: all results, the first error, and Ctrl-C."""
+"""Parallel queries: all results, the first error, and Ctrl-C. Listings: each resource once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from openstack_client.cloud import queries
 from openstack_client.cloud.queries import PARALLEL_QUERIES, run_all
 from openstack_client.errors import CloudError
 
@@ -48,3 +52,49 @@ def test_ctrl_c_does_not_wait_for_a_cloud_that_hangs() -> None:
         run_all({"hangs": lambda: never.wait(20)})
     assert time.monotonic() - began < 5
     never.set()
+
+
+NAMED = {"id": "1", "name": "first", "status": "BUILD", "description": "", "tags": []}
+NETWORKED = {
+    "network_id": "n",
+    "fixed_ips": [],
+    "device_id": "",
+    "floating_ip_address": "192.0.2.1",
+    "port_id": None,
+    "floating_network_id": "x",
+    "security_group_rules": [],
+}
+
+
+def in_pages(**latest: Any) -> Callable[..., list[SimpleNamespace]]:
+    """A listing whose second page starts with the last entry of the first one."""
+    first = SimpleNamespace(**NAMED, **NETWORKED)
+    other = SimpleNamespace(**{**NAMED, "id": "2", "name": "other"}, **NETWORKED)
+    again = SimpleNamespace(**{**NAMED, **latest}, **NETWORKED)
+    return lambda **_: [other, first, again]
+
+
+@pytest.mark.parametrize("kind", ["servers", "groups", "addresses", "ports", "keypairs"])
+def test_a_resource_on_two_pages_is_listed_once(kind: str) -> None:
+    listing = in_pages()
+    cloud: Any = SimpleNamespace(
+        project_id="p",
+        request=lambda service, doing, call: call(),
+        nova=SimpleNamespace(
+            servers=SimpleNamespace(list=listing), keypairs=SimpleNamespace(list=listing)
+        ),
+        connection=SimpleNamespace(
+            network=SimpleNamespace(security_groups=listing, ips=listing, ports=listing)
+        ),
+    )
+    found = [resource.id for resource in getattr(queries, kind)(cloud)]
+    assert found == (["other", "first"] if kind == "keypairs" else ["2", "1"])
+
+
+def test_the_later_page_has_the_latest_state() -> None:
+    listing = in_pages(status="ACTIVE")
+    cloud: Any = SimpleNamespace(
+        request=lambda service, doing, call: call(),
+        nova=SimpleNamespace(servers=SimpleNamespace(list=listing)),
+    )
+    assert [server.status for server in queries.servers(cloud)] == ["BUILD", "ACTIVE"]
