@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.chromium import Tab
 
@@ -131,6 +131,37 @@ def test_job_finished_before_the_cancel_keeps_its_result(
     page.unroute_all()  # releases the requests
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_visible()
+
+
+def test_a_second_attempt_after_a_lost_response_makes_no_second_job(
+    tab: Tab, cases: Path, service: str
+) -> None:
+    tab.refusals_expected = True
+    page = tab.open()
+    before = len(all_jobs(service))
+
+    def lose(route: Route) -> None:
+        # The server accepts the job, but its response never arrives. (Chromium does not show the
+        # bytes of a file to the test.)
+        assert route.fetch(post_data=cases.read_bytes()).status == 202
+        route.abort()
+
+    page.route("**/jobs?*", lose, times=1)
+    upload(page, cases)
+    expect(page.locator("#job-state")).to_have_text("Not accepted", timeout=60_000)
+    assert len(all_jobs(service)) == before + 1
+    page.get_by_role("button", name="Upload and predict").click()
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
+    assert len(all_jobs(service)) == before + 1
+    page.get_by_role("button", name="Upload and predict").click()
+    expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
+    assert len(all_jobs(service)) == before + 2, "a finished upload may be repeated on purpose"
+
+
+def all_jobs(service: str) -> list[dict[str, object]]:
+    with urllib.request.urlopen(f"{service}/jobs?limit=500") as answer:
+        jobs: list[dict[str, object]] = json.load(answer)["jobs"]
+    return jobs
 
 
 def newest_state(service: str) -> str:

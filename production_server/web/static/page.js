@@ -153,6 +153,16 @@ function jobTrouble(text, details = []) {
 const cancel = (address) => fetch(`${address}?keep_result=true`, { method: "DELETE" })
   .catch(() => jobTrouble(UNREACHED));
 
+// A file whose upload was cut off keeps its key, so that the next attempt cannot make a second job.
+// (crypto.randomUUID exists only on pages with TLS.)
+let attempt = null;
+function keyFor(file) {
+  if (!attempt || attempt.file !== file) {
+    attempt = { file, key: [...crypto.getRandomValues(new Uint32Array(4))].join("-") };
+  }
+  return attempt.key;
+}
+
 function send(file) {
   return new Promise((resolve, reject) => {
     const call = new XMLHttpRequest(); // fetch cannot report upload progress
@@ -160,6 +170,7 @@ function send(file) {
     call.open("POST", "/jobs?ignore_unknown=true");
     call.setRequestHeader("Content-Type", "text/csv");
     call.setRequestHeader("Accept", "application/json");
+    call.setRequestHeader("Idempotency-Key", keyFor(file));
     call.responseType = "json";
     call.upload.onprogress = ({ loaded, total }) => {
       bar.value = loaded / total * 100;
@@ -167,6 +178,7 @@ function send(file) {
     };
     call.upload.onload = () => { sent = true; };
     call.onload = async () => {
+      attempt = null;
       if (call.status >= 300) return reject(call.response || {});
       if (unwanted) await cancel(call.response.links.self);
       return resolve(call.response);
