@@ -39,7 +39,7 @@ MOMENTS = {
     "is almost ready": ("ready", "true"),
 }
 PACKAGES = (
-    "dpkg-query -W -f '${db:Status-Abbrev}${Package}\n' 'erlang*' rabbitmq-server"
+    "dpkg-query -W -f '${db:Status-Abbrev}${Package}\\n' 'erlang*' rabbitmq-server"
     " | sed -n 's/^ii //p'"
 )
 AFTER_READY = 3  # seconds
