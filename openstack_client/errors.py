@@ -125,5 +125,9 @@ class Unhealthy(LauncherError, exit_code=11, code="unhealthy"):
     """The deployment exists but does not work."""
 
 
+class OldCode(LauncherError, exit_code=12, code="old_code"):
+    """The deployment works, but its code differs from the code on this machine."""
+
+
 class Interrupted(LauncherError, exit_code=130, code="interrupted"):
-    """Ctrl-C or SIGTERM."""
+    """Ctrl-C, SIGTERM, or a question answered with no."""

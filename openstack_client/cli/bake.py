@@ -134,8 +134,7 @@ def _prune(session: Session, identity: Identity, yes: bool) -> None:
     if not session.as_json:
         session.say("Stale images:")
         session.console.print(table_of(rows, COLUMNS))
-    if not session.confirm("Delete them?", yes):
-        return
+    session.confirm("Delete them?", yes)
     for entry in stale:
         baking.delete_image(session.cloud, entry.image.id)
     if session.as_json:

@@ -50,8 +50,7 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
         session.console.print(table_of(rows, ["kind", "name", "id"]))
         if left:
             session.say(left, "yellow")
-    if not session.confirm("Delete all of them?", yes):
-        return
+    session.confirm("Delete all of them?", yes)
     try:
         Deleter(session.cloud, (lambda text: None) if session.as_json else session.say).delete(mine)
     except KeyboardInterrupt as stop:

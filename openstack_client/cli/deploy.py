@@ -15,7 +15,7 @@ from openstack_client.cli.session import Session, find_source, open_session
 from openstack_client.cloud.credentials import Source
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Launch, Options, Result
-from openstack_client.errors import SettingsError
+from openstack_client.errors import OldCode, SettingsError
 from openstack_client.places import COMMAND
 from openstack_client.settings import Settings
 
@@ -31,6 +31,7 @@ LOCAL_FLAGS = ("host", "port", "services")
     "--no-wait", is_flag=True, help="Exit once the server has its code; setup continues there."
 )
 @click.option("--recreate", is_flag=True, help="Recreate the server; its address stays.")
+@click.option("--yes", "-y", is_flag=True, help="Skip the question before jobs are deleted.")
 @click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
 @click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
@@ -44,6 +45,7 @@ def deploy(
     keep: bool,
     no_wait: bool,
     recreate: bool,
+    yes: bool,
     take_over: bool,
     here: bool,
     host: str | None,
@@ -72,11 +74,11 @@ def deploy(
             "Add --local to serve here, or drop these flags to deploy to the cloud.",
         )
     options = Options(keep=keep, wait=not no_wait, recreate=recreate, take_over=take_over)
-    deploy_to_cloud(flags, source, options)
+    deploy_to_cloud(flags, source, options, yes)
 
 
-def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> None:
-    """Deploy with the given credentials."""
+def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options, yes: bool) -> None:
+    """Deploy with the given credentials. Raises OldCode if it keeps a server with other code."""
     began = time.monotonic()
     session = open_session(flags, source=source)
     interrupts = Interrupts()
@@ -84,6 +86,8 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> 
         identity = session.login()
         plan, _ = session.plan(identity, recreate=options.recreate)
         session.begin(identity, plan)
+        if plan.loss:
+            session.confirm("Replace the server?", yes, plan.loss)
         with session.showing(interrupts, f"Deploying {session.name!r}", began=began) as progress:
             result = Launch(
                 cloud=session.cloud,
@@ -95,6 +99,14 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options) -> 
                 options=options,
             ).run()
     _show_result(session, result)
+    if result.drift == "differs":
+        state = "is ready" if result.ready else "has its server"
+        raise OldCode(
+            f"Deployment {result.name!r} {state}, but its code is {result.code_deployed}, not "
+            f"{result.code_on_disk} as on this machine. This deploy did not change it.",
+            f"`deploy --recreate {result.name}` replaces the server; its address stays, its jobs "
+            "do not.",
+        )
 
 
 def _report_unused(flags: dict[str, Any]) -> None:

@@ -119,21 +119,21 @@ class Session:
         )
         show_plan(self.console, plan)
 
-    def confirm(self, question: str, yes: bool) -> bool:
-        """Ask whether to continue; `yes` skips the question."""
+    def confirm(self, question: str, yes: bool, why: str = "") -> None:
+        """Ask whether to continue; `yes` skips the question. Raises Interrupted on no."""
         if yes:
-            return True
+            return
         if self.as_json or not sys.stdin.isatty():
             raise SettingsError(
-                "Cannot ask for confirmation without a terminal.", "Add --yes to confirm."
+                f"{why} Cannot ask for confirmation without a terminal.".lstrip(),
+                "Add --yes to confirm.",
             )
         try:
             confirmed = click.confirm(question)
         except click.Abort as stop:
             raise Interrupted("Stopped. Nothing was deleted.") from stop
         if not confirmed:
-            self.say("Nothing was deleted.")
-        return confirmed
+            raise Interrupted("Not confirmed. Nothing was deleted.")
 
     @contextmanager
     def showing(

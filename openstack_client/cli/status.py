@@ -111,7 +111,8 @@ def _show(session: Session, content: dict[str, Any]) -> None:
         )
     if content["drift"] == "differs":
         session.say(
-            "The deployed code differs from the local code; `deploy --recreate` updates it.",
+            "The deployed code differs from the local code. `deploy --recreate` replaces the "
+            "server; its jobs are lost.",
             "yellow",
         )
     if content["inside_problem"]:

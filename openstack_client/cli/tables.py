@@ -37,6 +37,7 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         ],
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
+        "loss": plan.loss or None,
         "code_hash": plan.parcel.code_hash if plan.parcel else None,
         "image": plan.image
         and {
@@ -67,6 +68,8 @@ def show_plan(console: Console, plan: Plan) -> None:
         console.print(line, markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
+    if plan.loss:
+        console.print(f"Warning: {plan.loss}", style="bold red", markup=False, highlight=False)
 
 
 def table_of(rows: list[dict[str, Any]], columns: list[str]) -> Table:

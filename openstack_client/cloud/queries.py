@@ -126,6 +126,7 @@ def server_of(raw: Any) -> Server:
         ),
         zone=getattr(raw, "OS-EXT-AZ:availability_zone", None) or "",
         user=getattr(raw, "user_id", None) or "",
+        never_ran=getattr(raw, "OS-SRV-USG:launched_at", "unknown") is None,
     )
 
 

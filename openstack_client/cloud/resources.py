@@ -129,6 +129,8 @@ class Server:
     zone: str = ""
     user: str = ""
     """The id of the user who created it and owns its keypair."""
+    never_ran: bool = False
+    """Whether Nova says that it was never started. False if the cloud does not show this."""
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,14 @@ from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.lease import Lease
 from openstack_client.errors import LauncherError
 from openstack_client.plan import keypair
-from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.inventory import CODE_KEY, Inventory
 from openstack_client.plan.model import Action, Plan
 from openstack_client.service import base_url
 from openstack_client.settings import Settings
+from openstack_client.watch.probe import Service
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.status import drift
 from openstack_client.watch.wait import ReadyWatch, wait_until_active
 
 
@@ -54,6 +56,12 @@ class Result:
     version: str = ""
     seconds: float = 0.0
     stages: list[dict[str, Any]] = field(default_factory=list)
+    code_deployed: str = ""
+    code_on_disk: str = ""
+
+    @property
+    def drift(self) -> str:
+        return drift(self.code_on_disk, self.code_deployed)
 
     @property
     def url(self) -> str:
@@ -70,6 +78,9 @@ class Result:
             "prediction": self.prediction,
             "model": self.model,
             "version": self.version,
+            "code_deployed": self.code_deployed,
+            "code_on_disk": self.code_on_disk,
+            "drift": self.drift,
             "ssh": self.ssh,
             "seconds": round(self.seconds, 1),
             "stages": self.stages,
@@ -93,7 +104,7 @@ class Launch:
         self.run_id = secrets.token_hex(4)
         self.creator = Creator(self.cloud, self.settings, self.plan, self.run_id, self.interrupts)
         self.lease = Lease(self.cloud, self.plan.name, self.run_id, self.sleep)
-        self.stays = self.plan.server_action in {Action.FOUND, Action.START}
+        self.stays = self.plan.keeps_server
 
     def run(self) -> Result:
         """Create and wait. On failure, clean up as described in the module's docstring."""
@@ -127,8 +138,15 @@ class Launch:
             result.model, result.version = probe.model, probe.version
         else:
             watch.wait_until_delivered(self.settings.timeout_ready)
+        result.code_on_disk = self.plan.parcel.code_hash
+        result.code_deployed = self._deployed_code(server, watch.service if result.ready else None)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
+
+    def _deployed_code(self, server: Server, service: Service | None) -> str:
+        """The hash of the server's code: what it reports, or what it was created with."""
+        alive = (service.get_json("/alive") if service else None) or {}
+        return str(alive.get("code_hash") or server.metadata.get(CODE_KEY, ""))
 
     def _active_server(self) -> tuple[Server, str]:
         """Create the planned resources; return the ACTIVE server and its address."""

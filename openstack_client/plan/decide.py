@@ -20,7 +20,7 @@ from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
 from openstack_client.plan.model import Action, Item, Parcel, Plan
 from openstack_client.plan.network import decide_address, decide_group, decide_port
-from openstack_client.plan.server import decide_build, decide_server, describe_server
+from openstack_client.plan.server import decide_build, decide_server, describe_server, loss
 from openstack_client.settings import MIN_BUILD_TIMEOUT, Settings
 
 READ_ONLY_ROLES = {"reader", "auditor", "observer"}
@@ -47,7 +47,7 @@ def decide(
     _check_timeout(plan, settings)
     plan.parcel = parcel if isinstance(parcel, Parcel) else None
     decide_server(plan, settings, mine, recreate)
-    if plan.server_action in {Action.CREATE, Action.REPLACE}:
+    if not plan.keeps_server:
         decide_build(plan, settings, facts, None if stock_only else identity.project_id)
         if isinstance(parcel, Parcel):
             plan.warnings += parcel.warnings
@@ -60,6 +60,8 @@ def decide(
     decide_port(plan, mine)
     decide_address(plan, settings, facts, mine)
     describe_server(plan, settings, facts)
+    # The builder of an image has no jobs.
+    plan.loss = "" if stock_only else loss(plan)
     plan.problems += quota.shortages(needs(plan, settings), _quotas(facts))
     plan.warnings += [f"this cloud does not show {what}; not checked" for what in facts.unknown]
     return plan

@@ -83,13 +83,19 @@ class Plan:
     flavor: Flavor | None = None
     zone: str | None = None
     parcel: Parcel | None = None
+    loss: str = ""
+    """What replacing the server deletes for good; empty if nothing. Deploy asks first."""
     port: Port | None = None
     floating: bool = True
     address: Address | None = None
 
     @property
+    def keeps_server(self) -> bool:
+        return self.server_action in {Action.FOUND, Action.START}
+
+    @property
     def ssh_user(self) -> str:
-        if self.server_action in {Action.FOUND, Action.START} and self.server:
+        if self.keeps_server and self.server:
             return self.server.metadata.get(inventory.USER_KEY, "debian")
         return choices.ssh_user(self.image) if self.image else "debian"
 

@@ -95,10 +95,21 @@ def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
         others = _differences(server, plan.parcel, settings, facts) if server else []
         if others:
             plan.warnings.append(
-                f"server {name!r} was created with {'; '.join(others)}. Use --recreate to "
-                "replace it (its address stays)."
+                f"server {name!r} was created with {'; '.join(others)}, and deploy does not change "
+                "that. --recreate replaces the server; its address stays, its jobs do not."
             )
     plan.items.append(Item("server", name, action, detail, server.id if server else ""))
+
+
+def loss(plan: Plan) -> str:
+    """What replacing the server deletes. A server that never ran has nothing to lose."""
+    server = plan.server
+    if plan.server_action is not Action.REPLACE or server is None or server.never_ran:
+        return ""
+    return (
+        f"Replacing server {server.name!r} deletes all jobs of deployment {plan.name!r} with their "
+        "results, and every model that was added to it after it was created."
+    )
 
 
 def _differences(
@@ -106,9 +117,11 @@ def _differences(
 ) -> list[str]:
     """How an existing server differs from a new one. Its image may be deleted by now."""
     found = []
-    made_of = server.metadata.get(inventory.DATA_KEY)
-    if parcel and made_of and made_of != parcel.digest:
-        found.append("different code or settings")
+    code, made_of = server.metadata.get(inventory.CODE_KEY), server.metadata.get(inventory.DATA_KEY)
+    if parcel and code and code != parcel.code_hash:
+        found.append(f"different code ({code}, not {parcel.code_hash} as on this machine)")
+    elif parcel and made_of and made_of != parcel.digest:
+        found.append("different settings")
     wanted = settings.flavor and resolve("flavor", settings.flavor, facts.flavors)
     if isinstance(wanted, Flavor) and server.flavor not in {"", wanted.name, wanted.id}:
         found.append(f"flavor {server.flavor!r}, not {wanted.name!r}")

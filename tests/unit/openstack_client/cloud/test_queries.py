@@ -91,6 +91,15 @@ def test_a_resource_on_two_pages_is_listed_once(kind: str) -> None:
     assert found == (["other", "first"] if kind == "keypairs" else ["2", "1"])
 
 
+@pytest.mark.parametrize(
+    ("fields", "never_ran"),
+    [({"launched_at": None}, True), ({"launched_at": "2026-01-01T00:00:00"}, False), ({}, False)],
+)
+def test_only_nova_can_say_that_a_server_never_ran(fields: dict[str, Any], never_ran: bool) -> None:
+    raw = SimpleNamespace(**NAMED, **{f"OS-SRV-USG:{key}": fields[key] for key in fields})
+    assert queries.server_of(raw).never_ran is never_ran
+
+
 def test_the_later_page_has_the_latest_state() -> None:
     listing = in_pages(status="ACTIVE")
     cloud: Any = SimpleNamespace(

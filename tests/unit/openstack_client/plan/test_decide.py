@@ -6,7 +6,9 @@ import dataclasses
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from openstack_client.cli.tables import plan_json, show_plan
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import (
     Address,
@@ -54,8 +56,10 @@ GROUP = Group(
 ADDRESS = Address("a1", "172.24.4.9", MARK, "p1", "x1")
 
 
-def server(status: str = "ACTIVE", fault: str = "", data: str = PARCEL.digest) -> Server:
-    metadata = inventory.metadata("stackserve", run="00ff", code="c0de", data=data, user="debian")
+def server(
+    status: str = "ACTIVE", fault: str = "", data: str = PARCEL.digest, code: str = "c0de"
+) -> Server:
+    metadata = inventory.metadata("stackserve", run="00ff", code=code, data=data, user="debian")
     return Server("s1", "stackserve-stackserve", status, fault=fault, metadata=metadata)
 
 
@@ -125,6 +129,28 @@ def test_a_server_in_error_is_replaced_and_its_fault_shown() -> None:
     assert "was ERROR (No valid host was found.)" in item.detail
 
 
+@pytest.mark.parametrize(("status", "recreate"), [("ERROR", False), ("ACTIVE", True)])
+def test_replacing_a_server_names_what_is_lost(status: str, recreate: bool) -> None:
+    plan = make(whole(servers=(server(status),)), recreate=recreate)
+    assert plan.server_action is Action.REPLACE
+    assert "deletes all jobs of deployment 'stackserve'" in plan.loss
+    assert plan_json(plan, "test")["loss"] == plan.loss
+    console = Console(width=1000)
+    with console.capture() as shown:
+        show_plan(console, plan)
+    assert f"Warning: {plan.loss}" in shown.get()
+
+
+def test_a_server_that_never_ran_has_nothing_to_lose() -> None:
+    failed = dataclasses.replace(server("ERROR", "No valid host was found."), never_ran=True)
+    plan = make(whole(servers=(failed,)))
+    assert plan.server_action is Action.REPLACE and plan.loss == ""
+
+
+def test_nothing_is_lost_without_a_replacement() -> None:
+    assert make().loss == make(whole()).loss == make(recreate=True).loss == ""
+
+
 def test_a_stopped_server_is_started() -> None:
     assert make(whole(servers=(server("SHUTOFF"),))).server_action is Action.START
 
@@ -136,10 +162,20 @@ def test_the_remedy_for_a_paused_server_is_the_command_to_resume_it(status: str,
     assert make(whole(servers=(server(status),)), recreate=True).problems == []
 
 
-def test_other_code_is_a_warning_and_recreate_replaces() -> None:
-    mine = whole(servers=(server(data="old"),))
+@pytest.mark.parametrize(
+    ("made_of", "words"),
+    [
+        ({"code": "old"}, "different code (old, not c0de as on this machine)"),
+        ({"data": "old"}, "different settings"),
+        ({"code": "old", "data": "old"}, "different code (old, not c0de as on this machine)"),
+    ],
+)
+def test_other_code_is_a_warning_and_recreate_replaces(made_of: dict[str, str], words: str) -> None:
+    mine = whole(servers=(server(**made_of),))
     plan = make(mine)
-    assert plan.server_action is Action.FOUND and "--recreate" in plan.warnings[0]
+    assert plan.server_action is Action.FOUND and plan.keeps_server
+    assert f"was created with {words}, and deploy does not change that" in plan.warnings[0]
+    assert "--recreate" in plan.warnings[0]
     assert make(mine, recreate=True).server_action is Action.REPLACE
 
 
@@ -147,7 +183,7 @@ def test_other_code_is_a_warning_and_recreate_replaces() -> None:
     ("flags", "words"),
     [
         ({"flavor": "small", "image": "Debian 12"}, ""),
-        ({"flavor": "big"}, "was created with flavor 'small', not 'big'. Use --recreate"),
+        ({"flavor": "big"}, "was created with flavor 'small', not 'big', and deploy"),
         ({"image": "Ubuntu 24.04"}, "was created with an image other than 'Ubuntu 24.04'"),
         ({"flavor": "gone", "image": "gone"}, ""),
     ],
