@@ -69,7 +69,9 @@ def kill_everything(cloud: LabCloud, up: subprocess.Popen[str]) -> None:
 
 
 def supervisors() -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True
+    )
     return [
         line
         for line in listed.stdout.splitlines()

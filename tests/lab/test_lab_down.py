@@ -28,7 +28,7 @@ def output(*command: str) -> list[str]:
 def machine_state(mark: str) -> dict[str, list[str]]:
     """Everything that a lab could leave on the machine."""
     processes = [
-        line for line in output("ps", "-eo", "args") if mark in line and "pytest" not in line
+        line for line in output("ps", "-eww", "-o", "args") if mark in line and "pytest" not in line
     ]
     rules = [line for line in output("iptables-save") if not line.startswith("#")]
     return {

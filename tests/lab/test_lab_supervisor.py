@@ -218,5 +218,7 @@ def test_no_process_is_left_at_the_end(supervised: Supervised) -> None:
     supervised.wait("leaves", "ready")
     os.kill(_child(supervised.process.pid), 15)
     assert supervised.process.wait(20) == 0
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["ps", "-eww", "-o", "args"], capture_output=True, text=True, check=True
+    )
     assert f"sleep {mark}" not in listed.stdout

@@ -56,7 +56,7 @@ def schema(
     title: str,
     databases: tuple[str, ...],
     steps: tuple[Step, ...],
-    requires: tuple[str, ...] = ("database",),
+    requires: tuple[str, ...] = (),
     **variables: str,
 ) -> Unit:
     """A task that creates a service's tables.
@@ -73,5 +73,6 @@ def schema(
         reset=(Step((*client, f"--execute={statements}")),),
         steps=tuple(replace(step, timeout=SCHEMA_TIMEOUT) for step in steps),
         environment=environment(lab, **variables),
-        requires=requires,
+        # Also if another unit requires the database: that one may be a task that is done.
+        requires=("database", *requires),
     )

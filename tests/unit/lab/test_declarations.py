@@ -196,6 +196,12 @@ def test_migrations_have_ten_minutes(tmp_path: Path) -> None:
     assert {step.timeout for unit in schemas for step in unit.steps} == {600}
 
 
+def test_schemas_wait_for_the_database_themselves(tmp_path: Path) -> None:
+    """A task that was done in an earlier start does not wait for its own requirements."""
+    for unit in declare(lab(Hypervisor.BOTH, tmp_path)):
+        assert not unit.reset or "database" in unit.requires, unit.name
+
+
 def test_a_commit_survives_a_kill(tmp_path: Path) -> None:
     """A task's marker must not be on disk before what the task wrote to the database."""
     text = rendered("mysql", "mariadb.cnf", lab(Hypervisor.FAKE, tmp_path))
