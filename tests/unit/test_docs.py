@@ -35,10 +35,10 @@ from tests.support.documents import (
 LONGEST_README = 150
 TEXT = "\n".join(page.read_text() for page in [README, *GUIDES, CONTRIBUTING])
 FLAG = re.compile(r"--[a-z][a-z-]+")
-# A declared option, unless it is hidden from people.
+# The declaration of an option, unless its help is suppressed.
 OPTION = re.compile(r"(?:click\.option|add_argument)\(\s*\"(--[a-z][a-z-]+)\"(?!.*SUPPRESS)")
 ROW = re.compile(r"^\| `([^`]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
-# A path of the repository, with the name of something in it if there is a colon.
+# A path in the repository; after a colon, the name of something defined there.
 PATH = re.compile(
     r"((?:openstack_client|production_server|cloud-init|scripts|tests|docs|\.github|\.ci)/[^\s:]*)(?::(\w+))?"
 )
@@ -50,7 +50,7 @@ def commands(group: click.Group, *path: str) -> Iterator[tuple[str, click.Comman
         command = group.get_command(context, name)
         assert command is not None
         if command is server:
-            continue  # where it is installed, the launcher's line offers it too
+            continue  # the installed launcher includes the server's commands
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         else:
@@ -68,21 +68,21 @@ def flags(group: click.Group) -> set[str]:
 
 
 def missing(names: set[str]) -> list[str]:
-    """Names that the documentation does not contain as words of their own."""
+    """The names that do not appear in the documentation as separate words."""
     return sorted(n for n in names if not re.search(rf"(?<![\w-]){re.escape(n)}(?![\w-])", TEXT))
 
 
 @pytest.mark.parametrize("group", [client, server], ids=["openstack_client", "production_server"])
-def test_every_verb_and_flag(group: click.Group) -> None:
+def test_every_command_and_flag_is_documented(group: click.Group) -> None:
     assert missing({f"`{name}" for name, _ in commands(group)}) == []
     assert missing(flags(group)) == []
 
 
-def test_every_setting_of_the_server() -> None:
+def test_every_server_setting_is_documented() -> None:
     assert missing({f"STACKSERVE_{name.upper()}" for name in Settings.model_fields}) == []
 
 
-def test_every_setting_of_a_deployment() -> None:
+def test_every_deployment_setting_is_documented() -> None:
     assert missing({"--" + name.replace("_", "-") for name in Deployment.model_fields}) == []
 
 
@@ -94,9 +94,9 @@ def test_every_setting_of_a_deployment() -> None:
     ],
     ids=["deployment", "server"],
 )
-def test_every_plain_default(model: type[BaseModel], spelled: object) -> None:
+def test_documented_defaults_are_correct(model: type[BaseModel], spelled: object) -> None:
     assert callable(spelled)
-    told = {name: value.strip("`") for name, value in ROW.findall(TEXT)}
+    documented = {name: value.strip("`") for name, value in ROW.findall(TEXT)}
     defaults = {
         spelled(name): field.default
         for name, field in model.model_fields.items()
@@ -105,11 +105,11 @@ def test_every_plain_default(model: type[BaseModel], spelled: object) -> None:
     assert len(defaults) > 5
     for name, default in defaults.items():
         shown = f"{default:,.0f}" if isinstance(default, (int, float)) else default
-        assert told[name].replace(",", "") == shown.replace(",", ""), name
+        assert documented[name].replace(",", "") == shown.replace(",", ""), name
 
 
-def test_every_endpoint() -> None:
-    """From the routes themselves: even one that the OpenAPI document forgot."""
+def test_every_endpoint_is_documented() -> None:
+    """Reads the routes from the code, to find those missing in the OpenAPI document too."""
     routes: set[str] = set()
     for path in sorted((ROOT / "production_server" / "web").rglob("*.py")):
         text = path.read_text()
@@ -119,7 +119,7 @@ def test_every_endpoint() -> None:
     assert missing({f"{route}`" for route in routes - {"/"}}) == []
 
 
-def test_every_flag_of_the_scripts() -> None:
+def test_every_flag_of_the_scripts_is_documented() -> None:
     found: set[str] = set()
     for path in sorted((ROOT / "scripts").rglob("*")):
         if path.is_file() and path.suffix in ("", ".py"):
@@ -128,14 +128,14 @@ def test_every_flag_of_the_scripts() -> None:
     assert missing(found | {"--all", "--long"}) == []
 
 
-def test_the_readme_is_short_and_links_every_guide() -> None:
+def test_readme_is_short_and_links_every_guide() -> None:
     text = README.read_text()
     assert len(text.splitlines()) <= LONGEST_README
     assert {label(guide) for guide in GUIDES} <= set(LINK.findall(text))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_work(page: Path) -> None:
     broken = []
     for link in LINK.findall(prose(page)):
         if re.match(r"\w+:", link):
@@ -161,7 +161,7 @@ def test_named_files_and_functions_exist(page: Path) -> None:
 
 
 def names_in(path: Path) -> set[str]:
-    """What a module defines at its top level."""
+    """The names that a module defines at its top level."""
     found: set[str] = set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
@@ -173,10 +173,10 @@ def names_in(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
-def test_every_block_says_what_it_is(page: Path) -> None:
+def test_every_block_has_a_known_language(page: Path) -> None:
     assert {block.language for block in blocks(page)} <= LANGUAGES
     indented = re.findall(r"\n\n {4}\S.*", prose(page))
-    assert indented == [], "fence it, so that a test knows what it is"
+    assert indented == [], "use a fenced block with a language"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=label)
@@ -184,7 +184,7 @@ def test_shown_commands_parse(page: Path) -> None:
     for block in blocks(page):
         if block.language == "console":
             shown = list(shown_commands(block))
-            assert shown, f"{block.place}: no line begins with '$ '"
+            assert shown, f"{block.place}: no line starts with '$ '"
             for words in shown:
                 try:
                     command_lines.check(words)
@@ -192,7 +192,7 @@ def test_shown_commands_parse(page: Path) -> None:
                     pytest.fail(f"{block.place}: {' '.join(words)}: {wrong}")
 
 
-def test_a_shown_command_with_an_unknown_flag_does_not_parse() -> None:
+def test_unknown_commands_and_flags_do_not_parse() -> None:
     with pytest.raises(click.UsageError):
         command_lines.check(["stackserve", "deploy", "--no-such-flag"])
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""The house rules that a machine can check."""
+"""The house rules that can be checked automatically."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ROOMS = ("production_server", "openstack_client", "scripts", "tests")
 LONGEST_MODULE = 350
 
 
-def sources(*rooms: str) -> list[Path]:
-    """The Python files, executables without an ending among them."""
-    files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
+def sources(*folders: str) -> list[Path]:
+    """The Python files in these folders, including executables without a suffix."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     scripts = [path for path in (ROOT / "scripts").iterdir() if path.is_file() and not path.suffix]
-    return sorted(files + (scripts if "scripts" in rooms else []))
+    return sorted(files + (scripts if "scripts" in folders else []))
 
 
 def run(*command: str) -> str:
@@ -34,22 +33,22 @@ def run(*command: str) -> str:
     return "" if done.returncode == 0 else (done.stdout + done.stderr)[-5000:]
 
 
-def test_ruff_finds_nothing() -> None:
+def test_ruff_reports_nothing() -> None:
     assert run("ruff", "check", "--no-cache", ".") == ""
 
 
-def test_the_code_is_formatted() -> None:
+def test_code_is_formatted() -> None:
     assert run("ruff", "format", "--check", "--no-cache", ".") == ""
 
 
 @pytest.mark.timeout(300)
-def test_mypy_finds_nothing() -> None:
+def test_mypy_reports_nothing() -> None:
     assert run("mypy", "production_server", "openstack_client", "scripts") == ""
 
 
-def test_modules_fit_on_a_few_screens_and_say_what_they_are_for() -> None:
+def test_modules_are_short_and_have_a_docstring() -> None:
     wrong = []
-    for path in sources("production_server", "openstack_client", "scripts"):
+    for path in sources("production_server", "openstack_client", "scripts", "tests"):
         text = path.read_text()
         if not text.strip():
             continue
@@ -60,13 +59,13 @@ def test_modules_fit_on_a_few_screens_and_say_what_they_are_for() -> None:
     assert wrong == []
 
 
-def test_imports_keep_to_the_contracts() -> None:
-    """The layers, the two sides that keep apart, and no circles: see pyproject.toml."""
+def test_imports_follow_the_contracts() -> None:
+    """The contracts are in pyproject.toml: layers, independent packages, no import cycles."""
     assert run("lint-imports", "--no-cache") == ""
 
 
 def test_only_settings_read_the_environment() -> None:
-    """Passing the environment on to a child process is not reading it."""
+    """Passing the environment to a child process does not count."""
     reads = re.compile(r"os\.environ(\.get\(|\[)|os\.getenv\(")
     wrong = [
         f"{path.relative_to(ROOT)}: {match[0]}"

@@ -1,4 +1,4 @@
-"""The workflows follow GitHub's schema, ask for no more than they need, and call .ci/run."""
+"""The workflows match GitHub's schema, request only the permissions they need, and run .ci/run."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ SCHEMA = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.
 
 
 def check(path: Path) -> subprocess.CompletedProcess[str]:
-    """Against the schema that check-jsonschema ships, so without a network."""
+    """Validate a workflow with the schema in check-jsonschema, without network access."""
     return subprocess.run([*SCHEMA, str(path)], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_follows_the_schema(path: Path) -> None:
+def test_workflow_matches_the_schema(path: Path) -> None:
     checked = check(path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_schema_refuses_a_wrong_key(tmp_path: Path) -> None:
+def test_schema_rejects_an_unknown_key(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(WORKFLOWS[0].read_text().replace("timeout-minutes", "timeout_minutes"))
     assert check(wrong).returncode == 1
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_a_workflow_may_only_read_and_ends(path: Path) -> None:
+def test_workflow_has_read_permission_and_a_timeout(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
@@ -40,7 +40,7 @@ def test_a_workflow_may_only_read_and_ends(path: Path) -> None:
         assert "permissions" not in job
 
 
-def test_what_must_pass_runs_on_github() -> None:
+def test_ci_run_runs_on_github() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "test.yml").read_text())
     steps = [step.get("run") for job in workflow["jobs"].values() for step in job["steps"]]
     assert ".ci/run" in steps
