@@ -36,6 +36,9 @@ def create_flask(services: Services) -> Flask:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
+        if request.path.startswith("/jobs"):
+            # Jobs and their results are about persons: no cache may keep them.
+            response.headers.setdefault("Cache-Control", "no-store")
         route = request.url_rule.rule if request.url_rule else "unknown"
         metrics = services.metrics
         metrics.requests.labels(route, str(response.status_code)).inc()

@@ -9,19 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 import orjson
-from a2wsgi import WSGIMiddleware
 from flask import Flask
 
 from production_server.errors import QueueError
 from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer, pieces
+from production_server.web.bodies import (
+    Receive,
+    Scope,
+    Send,
+    check_content_type,
+    held,
+    query_values,
+    read_body,
+)
 from production_server.web.endpoints import (
     UNAVAILABLE,
     json_answer,
@@ -29,29 +36,20 @@ from production_server.web.endpoints import (
     operation,
     responses,
 )
+from production_server.web.flask_pools import FlaskPools
+from production_server.web.guard import Guard, HttpLimits
 from production_server.web.problems import Problem
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.rows import Rows
 from production_server.web.services import Pinned, Services
-from production_server.web.uploads import DISCONNECTED
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREDICT = "/predict"
 # A row with its names takes some 200 bytes of JSON; this leaves room for any spelling of it.
 BYTES_A_ROW = 1024
-# A card with very many features is asked by POST.
-MOST_QUERY_BYTES = 8192
 # Answers hold what was sent about a person: no cache may keep them.
 ANSWER_HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 # Beyond this many waiting requests, more waiting only means more of them time out.
 MOST_WAITING = 10_000
-# Threads for Flask's pages and jobs; answer-now requests need none.
-FLASK_THREADS = 16
-# A client that sends nothing for so long in the middle of a body is taken to have gone.
-STALL_SECONDS = 60.0
 
 
 def settle(future: asyncio.Future[Answer], outcome: Outcome) -> None:
@@ -67,9 +65,10 @@ def settle(future: asyncio.Future[Answer], outcome: Outcome) -> None:
 class Front:
     """The ASGI application."""
 
-    def __init__(self, services: Services, flask: Flask) -> None:
+    def __init__(self, services: Services, flask: Flask, limits: HttpLimits | None = None) -> None:
         self._services = services
-        self._rest = WSGIMiddleware(flask, workers=FLASK_THREADS)
+        self.guard = Guard(limits or HttpLimits(), self._count)
+        self._rest = FlaskPools(flask)
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._max_body = min(
@@ -84,7 +83,10 @@ class Front:
             if scope["path"] == PREDICT:
                 await self._predict(scope, receive, send)
             else:
-                await self._rest(scope, for_flask(scope, receive), send)
+                try:
+                    await self._rest(scope, receive, send)
+                except Problem as problem:
+                    await self._refuse(send, problem, "/jobs/<job_id>/result")
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -123,10 +125,11 @@ class Front:
         method = scope["method"]
         if method == "POST":
             check_content_type(scope)
-            body = await read_body(scope, receive, self._max_body)
-            if len(body) <= SLICE_BYTES:
-                return pinned.schema.from_json(body)[0]
-            return await self._checked(pinned.schema.steps(body))
+            with held(self.guard, scope) as holder:
+                body = await read_body(scope, receive, self._max_body, self.guard, holder)
+                if len(body) <= SLICE_BYTES:
+                    return pinned.schema.from_json(body)[0]
+                return await self._checked(pinned.schema.steps(body))
         if method in ("GET", "HEAD"):
             return pinned.schema.from_texts(query_values(scope["query_string"]))
         raise Problem(
@@ -180,98 +183,15 @@ class Front:
         finally:
             self._waiting -= 1
 
-    async def _refuse(self, send: Send, problem: Problem) -> None:
-        metrics = self._services.metrics
-        metrics.requests.labels(PREDICT, str(problem.status)).inc()
-        metrics.failures.labels(problem.code).inc()
+    def _count(self, code: str) -> None:
+        self._services.metrics.failures.labels(code).inc()
+
+    async def _refuse(self, send: Send, problem: Problem, route: str = PREDICT) -> None:
+        self._services.metrics.requests.labels(route, str(problem.status)).inc()
+        self._count(problem.code)
         headers = [(name.lower().encode(), text.encode()) for name, text in problem.headers.items()]
         kind = problems.MEDIA_TYPE.encode()
         await respond(send, problem.status, kind, problem.body(), headers=headers)
-
-
-def for_flask(scope: Scope, receive: Receive) -> Receive:
-    """A receive that leaves word of a client that went away.
-
-    To WSGI a broken body of unknown length looks like one that has ended.
-    """
-
-    async def receive_here() -> MutableMapping[str, Any]:
-        try:
-            async with asyncio.timeout(STALL_SECONDS):
-                message = await receive()
-        except TimeoutError:
-            message = {"type": "http.disconnect"}
-        if message["type"] == "http.disconnect":
-            scope[DISCONNECTED] = True
-        return message
-
-    return receive_here
-
-
-def check_content_type(scope: Scope) -> None:
-    """JSON only; a client that says nothing means JSON."""
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            kind = value.split(b";")[0].strip().lower()
-            if kind and kind != b"application/json":
-                shown = kind.decode("latin-1")
-                raise Problem(
-                    415,
-                    "unsupported_media_type",
-                    f"{shown} is not read here.",
-                    "Send application/json; CSV tables go to POST /jobs.",
-                )
-
-
-def query_values(query: bytes) -> dict[str, str]:
-    """The one row of a query string."""
-    if len(query) > MOST_QUERY_BYTES:
-        raise Problem(
-            414,
-            "query_too_long",
-            f"The query has more than {MOST_QUERY_BYTES} bytes.",
-            "POST the row as JSON.",
-        )
-    return dict(parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True))
-
-
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | bytearray:
-    if length_of(scope) > limit:
-        raise too_large(limit)
-    body: bytes | bytearray = b""
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(400, "incomplete_body", "The body ended early.", "Send it again.")
-        part = message.get("body", b"")
-        if len(body) + len(part) > limit:
-            raise too_large(limit)
-        if not message.get("more_body") and not body:
-            return bytes(part)
-        if not body:
-            body = bytearray()
-        body += part
-        if not message.get("more_body"):
-            return body
-
-
-def length_of(scope: Scope) -> int:
-    """The declared length of a request's body; 0 if there is none."""
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value[:20]) if value.isdigit() else 0
-    return 0
-
-
-def too_large(limit: int) -> Problem:
-    return Problem(
-        413,
-        "body_too_large",
-        f"The body exceeds {limit} bytes.",
-        "Send large tables to POST /jobs.",
-        # The rest of the body is not read.
-        headers={"Connection": "close"},
-    )
 
 
 async def respond(

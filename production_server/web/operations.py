@@ -15,9 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import StackserveError
 from production_server.web.endpoints import JSON, json_answer, operation, responses, text_answer
+from production_server.web.recent import Recent
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
+ALIVE_SECONDS = 1.0
 NOT_CHECKED = {"ok": False, "reason": "not checked: the broker is not connected"}
 LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
@@ -28,6 +30,8 @@ def as_json(body: object, status: int = 200, headers: dict[str, str] | None = No
 
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("operations", __name__)
+    # Every worker answers this question, so anonymous clients must not ask it at will.
+    versions_loaded = Recent(ALIVE_SECONDS, lambda: services.models.loaded_by_workers(0.3))
 
     @routes.get("/ping")
     def ping() -> Response:
@@ -35,7 +39,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/alive")
     def alive() -> Response:
-        return as_json(alive_body(services))
+        return as_json(alive_body(services, versions_loaded()))
 
     @routes.get("/ready")
     def ready() -> Response:
@@ -111,7 +115,7 @@ def openapi_paths() -> dict[str, Any]:
     }
 
 
-def alive_body(services: Services) -> dict[str, Any]:
+def alive_body(services: Services, loaded: list[list[str]]) -> dict[str, Any]:
     process = psutil.Process()
     return {
         "alive": True,
@@ -120,7 +124,7 @@ def alive_body(services: Services) -> dict[str, Any]:
         "memory_mb": round(process.memory_info().rss / 1e6, 1),
         "uptime_seconds": round(time.time() - services.started, 1),
         **services.summary(),
-        "workers": [{"models": versions} for versions in services.models.loaded_by_workers(0.3)],
+        "workers": [{"models": versions} for versions in loaded],
         "versions": {
             "python": platform.python_version(),
             **{name: library_version(name) for name in LIBRARIES},

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from typing import Any
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.web.processes import Processes, listeners
+from production_server.web.protocol import guarded
+
+if TYPE_CHECKING:
+    from production_server.web.front import Front
 
 
 def run_web(settings: Settings) -> None:
@@ -47,13 +51,13 @@ class Server(uvicorn.Server):
         return os.getppid() != self._parent or await super().on_tick(counter)
 
 
-def server_config(app: Any, settings: Settings) -> uvicorn.Config:
+def server_config(app: Front, settings: Settings) -> uvicorn.Config:
     """The configuration of Uvicorn, also for a server that runs everything in one process."""
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=guarded(app.guard),
         ws="none",
         lifespan="on",
         access_log=False,

@@ -88,6 +88,16 @@ def test_json_and_csv_give_the_same_predictions(client: httpx.Client) -> None:
     assert results[0] == results[1] == results[2]
 
 
+def test_no_cache_keeps_a_job_or_its_result(embedded_client: httpx.Client) -> None:
+    _, card = shipped()
+    job = submit(embedded_client, csv_body(card, table(card, 5)))
+    follow(embedded_client, job["id"])
+    for url in ("/jobs", f"/jobs/{job['id']}", f"/jobs/{job['id']}/result", "/jobs/none"):
+        answer = embedded_client.get(url)
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_accept_header_selects_the_format(embedded_client: httpx.Client) -> None:
     _, card = shipped()
     job = submit(embedded_client, csv_body(card, table(card, 5)))

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+import uvicorn
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
+from production_server.local.rabbitmq import free_port
 from production_server.messaging.batches import Answer, Ask
 from production_server.settings import Settings
 from production_server.web.front import Front
+from production_server.web.guard import HttpLimits
 from production_server.web.metrics import Metrics
 from production_server.web.rows import RowSchema
+from production_server.web.run import server_config
 from production_server.web.services import Pinned, Services
 from tests.unit.production_server.web.cards import BINARY
 
@@ -32,7 +39,9 @@ class Lane:
         asyncio.get_running_loop().call_soon(ask.done, Answer(ask.version, outputs, 1, 0.0))
 
 
-def make_front(flask: Flask | None = None, **settings: Any) -> Front:
+def make_front(
+    flask: Flask | None = None, limits: HttpLimits | None = None, **settings: Any
+) -> Front:
     chosen = Settings(**settings)
     services: Any = SimpleNamespace(
         settings=chosen,
@@ -42,7 +51,24 @@ def make_front(flask: Flask | None = None, **settings: Any) -> Front:
         start=lambda: None,
         stop=lambda: None,
     )
-    return Front(cast(Services, services), flask or Flask("front"))
+    return Front(cast(Services, services), flask or Flask("front"), limits)
+
+
+@contextmanager
+def serving(front: Front) -> Iterator[int]:
+    """Serve it on a free port, which this gives."""
+    config = server_config(front, Settings(port=free_port()))
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield config.port
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(10)
 
 
 class Exchange:

@@ -1,0 +1,157 @@
+"""The limits of connections and requests, and the watch over all connections of one process.
+
+The watch looks at every connection twice a second. A timer for each request would cost more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from production_server.web.problems import Problem
+
+# Files that a process needs besides its connections.
+OTHER_FILES = 256
+# The share of the idle connections that is closed at once when a new one finds no room.
+CLEARED = 10
+
+
+def most_connections() -> int:
+    """1,000, or fewer if the process may not open as many files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1000 if soft == resource.RLIM_INFINITY else max(100, min(1000, soft - OTHER_FILES))
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """What one client may take."""
+
+    connections: int = field(default_factory=most_connections)
+    url_bytes: int = 16 << 10
+    head_bytes: int = 32 << 10
+    headers: int = 100
+    head_seconds: float = 10.0
+    # A body may take this long, plus a second for each `body_rate` bytes; slower clients stall.
+    body_grace: float = 10.0
+    body_rate: int = 16 << 10
+    body_seconds: float = 1800.0
+    # How long the rest of a body is discarded after an early answer, so that the client gets it.
+    discard_seconds: float = 5.0
+    # A client that takes no more of its answer for so long is disconnected.
+    write_seconds: float = 10.0
+    pipelined: int = 16
+    # Bytes of all unfinished bodies for /predict.
+    held_bytes: int = 64 << 20
+    tick: float = 0.5
+
+
+class Connection(Protocol):
+    """What the guard knows about a connection."""
+
+    since: float
+
+    @property
+    def idle(self) -> bool: ...
+
+    def check(self, now: float) -> None: ...
+
+    def refuse(self, problem: Problem) -> None: ...
+
+    def leave(self) -> None: ...
+
+
+class Guard:
+    """The connections of one process, and the bytes that their unfinished requests hold."""
+
+    def __init__(self, limits: HttpLimits, count: Callable[[str], None]) -> None:
+        self.limits = limits
+        self.now = 0.0
+        self.count = count
+        self._connections: set[Connection] = set()
+        self._room = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._holders: dict[Holder, None] = {}
+        self._held = 0
+
+    def enter(self, connection: Connection) -> None:
+        """Watch a new connection; without room for it, an idle one or the new one is closed."""
+        if self._timer is None:
+            self._watch()
+        connection.since = self.now
+        self._connections.add(connection)
+        if len(self._connections) > self.limits.connections and not self._make_room(connection):
+            connection.refuse(too_many(self.limits.connections))
+
+    def exit(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    def _make_room(self, new: Connection) -> bool:
+        """Close the connections that have been idle for longest."""
+        if self._room == 0:
+            idle = [one for one in self._connections if one.idle and one is not new]
+            most = max(1, self.limits.connections // CLEARED)
+            for one in heapq.nsmallest(most, idle, key=lambda one: one.since):
+                one.leave()
+                self._room += 1
+        if self._room == 0:
+            return False
+        self._room -= 1
+        return True
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        self._room = 0
+        for connection in list(self._connections):
+            connection.check(self.now)
+        again = bool(self._connections) or self._timer is None
+        self._timer = loop.call_later(self.limits.tick, self._watch) if again else None
+
+    def hold(self, holder: Holder, size: int) -> None:
+        """Count bytes of an unfinished request; over the limit, the oldest one is refused."""
+        self._holders.setdefault(holder)
+        holder.size += size
+        self._held += size
+        while self._held > self.limits.held_bytes:
+            oldest = next(iter(self._holders))
+            self.release(oldest)
+            if oldest is holder or oldest.connection is None:
+                raise busy()
+            oldest.connection.refuse(busy())
+
+    def release(self, holder: Holder) -> None:
+        if self._holders.pop(holder, holder) is None:
+            self._held -= holder.size
+            holder.size = 0
+
+
+@dataclass(eq=False)
+class Holder:
+    """An unfinished request, and how many bytes of it are in memory."""
+
+    connection: Connection | None
+    size: int = 0
+
+
+def too_many(limit: int) -> Problem:
+    return Problem(
+        503,
+        "too_many_connections",
+        f"{limit} connections are in use.",
+        "Try again later, and reuse connections.",
+        headers={"Retry-After": "1"},
+    )
+
+
+def busy() -> Problem:
+    return Problem(
+        503,
+        "too_many_bodies",
+        "Too many large requests are incomplete.",
+        "Try again later, or use POST /jobs for large tables.",
+        headers={"Retry-After": "2"},
+    )

@@ -1,0 +1,255 @@
+"""HTTP on one connection: Uvicorn's protocol, with limits on what a client sends and how slowly."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from production_server.web.guard import Guard
+from production_server.web.problems import MEDIA_TYPE, Problem
+from production_server.web.uploads import DISCONNECTED
+
+# The connection of a request, in its ASGI scope.
+CONNECTION = "stackserve.connection"
+
+
+class Phase(Enum):
+    """How far the client is with its request."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    SENT = "sent"
+
+
+class _Refused(Exception):
+    """Leaves the parser; the client gets the connection's refusal."""
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    guard: Guard
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.since = 0.0
+        self._phase = Phase.IDLE
+        self._head_size = 0
+        self._data_size = 0
+        self._received = 0
+        self._refusal: Problem | None = None
+        self._checked = 0.0
+        self._answered_at: float | None = None
+        self._unsent = 0
+        self._unsent_since = 0.0
+        self._paused_since: float | None = None
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.guard.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guard.exit(self)
+        self._tell_disconnected()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        before = self._phase
+        self._data_size = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return
+        except httptools.HttpParserError:
+            self.refuse(self._refusal or _malformed())
+            return
+        if before is Phase.HEAD and self._phase is Phase.HEAD:
+            self._head_size += len(data)
+            if self._head_size > self.guard.limits.head_bytes:
+                self.refuse(_head_too_large(self.guard.limits.head_bytes))
+
+    def pause_writing(self) -> None:
+        self._paused_since = self.guard.now
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._paused_since = None
+        super().resume_writing()
+
+    # Called by the parser
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = Phase.HEAD
+        self.since = self.guard.now
+        self._head_size = 0
+
+    def on_headers_complete(self) -> None:
+        limits = self.guard.limits
+        if len(self.url) > limits.url_bytes:
+            self._stop(_url_too_long(limits.url_bytes))
+        if len(self.headers) > limits.headers:
+            self._stop(_too_many_headers(limits.headers))
+        if self._head_size + self._data_size > limits.head_bytes:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > limits.head_bytes:
+                self._stop(_head_too_large(limits.head_bytes))
+        if len(self.pipeline) >= limits.pipelined:
+            self._stop(_too_many_at_once(limits.pipelined))
+        self._phase = Phase.BODY
+        self.since = self.guard.now
+        self._received = 0
+        self._answered_at = None
+        self.scope[CONNECTION] = self  # type: ignore[literal-required]
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._received += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._phase = Phase.IDLE if self.cycle.response_complete else Phase.SENT
+        self.since = self.guard.now
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if self._phase is Phase.SENT:
+            self._phase = Phase.IDLE
+            self.since = self.guard.now
+        super().on_response_complete()
+
+    # Called by the guard
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request has been read, nor is being answered."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and self._phase in (Phase.IDLE, Phase.HEAD)
+
+    def leave(self) -> None:
+        self._phase = Phase.SENT
+        self.transport.close()
+
+    def check(self, now: float) -> None:
+        """Disconnect a client that is too slow."""
+        elapsed, self._checked = now - self._checked, now
+        if self._reads_too_slowly(now):
+            self.transport.abort()
+        elif self.transport.is_closing():
+            return
+        elif self._phase is Phase.IDLE:
+            if self.idle and now - self.since > self.guard.limits.head_seconds:
+                self.transport.close()
+        elif self._phase is Phase.HEAD:
+            if now - self.since > self.guard.limits.head_seconds:
+                self.refuse(_slow_head(self.guard.limits.head_seconds))
+        elif self._phase is Phase.BODY:
+            self._check_body(now, elapsed)
+
+    def _check_body(self, now: float, elapsed: float) -> None:
+        limits = self.guard.limits
+        if self.cycle.response_complete:
+            self._answered_at = self._answered_at or now
+            if now - self._answered_at > limits.discard_seconds:
+                self.transport.close()
+        elif self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            self.since += elapsed  # the client waits for the server
+        elif now - self.since > min(
+            limits.body_seconds, limits.body_grace + self._received / limits.body_rate
+        ):
+            self.refuse(_slow_body(limits.body_rate))
+
+    def _reads_too_slowly(self, now: float) -> bool:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now
+        since = self._unsent_since if self._paused_since is None else self._paused_since
+        return unsent > 0 and now - since > self.guard.limits.write_seconds
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer at once and close; just close if an earlier answer is under way."""
+        if self.transport.is_closing():
+            return
+        self.guard.count(problem.code)
+        self._tell_disconnected()
+        waiting = self.cycle is not None and not self.cycle.response_complete
+        reading = self._phase is Phase.BODY and not self.pipeline
+        if waiting and (self.cycle.response_started or not reading):
+            self.transport.abort()
+            return
+        if waiting:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._phase = Phase.SENT
+        self.transport.write(_response(problem, self.server_state.default_headers))
+        self.transport.close()
+
+    def _tell_disconnected(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.scope[DISCONNECTED] = True  # type: ignore[literal-required]
+
+    def _stop(self, problem: Problem) -> None:
+        self._refusal = problem
+        raise _Refused
+
+
+def guarded(guard: Guard) -> type[GuardedProtocol]:
+    """The protocol for one process."""
+    return type("Guarded", (GuardedProtocol,), {"guard": guard})
+
+
+def _response(problem: Problem, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    body = problem.body()
+    headers = [
+        *default_headers,
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    lines = [name + b": " + value + b"\r\n" for name, value in headers]
+    return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", body])
+
+
+def _malformed() -> Problem:
+    return Problem(400, "malformed_request", "The request is not valid HTTP.", "Use HTTP/1.1.")
+
+
+def _url_too_long(limit: int) -> Problem:
+    detail = f"The URL has more than {limit} bytes."
+    return Problem(414, "url_too_long", detail, "POST the row as JSON.")
+
+
+def _too_many_headers(limit: int) -> Problem:
+    detail = f"The request has more than {limit} headers."
+    return Problem(431, "headers_too_large", detail, "Send fewer headers.")
+
+
+def _head_too_large(limit: int) -> Problem:
+    detail = f"The URL and the headers have more than {limit} bytes."
+    return Problem(431, "headers_too_large", detail, "Send fewer or shorter headers.")
+
+
+def _too_many_at_once(limit: int) -> Problem:
+    detail = f"More than {limit} requests wait on this connection."
+    remedy = "Read the answers first, or use more connections."
+    return Problem(429, "too_many_pipelined", detail, remedy, headers={"Retry-After": "1"})
+
+
+def _slow_head(seconds: float) -> Problem:
+    detail = f"The request's headers took more than {seconds:g} seconds."
+    return Problem(408, "request_timeout", detail, "Send the request again.")
+
+
+def _slow_body(rate: int) -> Problem:
+    detail = f"The request's body arrives too slowly: at less than {rate} bytes per second."
+    return Problem(408, "request_timeout", detail, "Send it again over a faster connection.")

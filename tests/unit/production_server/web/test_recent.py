@@ -1,0 +1,60 @@
+"""A value is made once for many callers, and again after its time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, cast
+
+from flask import Flask
+
+from production_server.settings import Settings
+from production_server.web import operations
+from production_server.web.recent import Recent
+from production_server.web.services import Services
+
+
+def test_many_callers_at_once_get_one_value() -> None:
+    made: list[int] = []
+
+    def make() -> int:
+        time.sleep(0.05)
+        made.append(1)
+        return len(made)
+
+    recent = Recent(10, make)
+    start = threading.Barrier(8)
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(lambda _: (start.wait(), recent())[1], range(8)))
+    assert values == [1] * 8
+
+
+def test_a_value_is_made_again_after_its_time() -> None:
+    made: list[int] = []
+    recent = Recent(0.02, lambda: made.append(1) or len(made))
+    assert (recent(), recent()) == (1, 1)
+    time.sleep(0.03)
+    assert recent() == 2
+
+
+def test_alive_asks_the_workers_once_for_many_calls() -> None:
+    asked: list[float] = []
+
+    def loaded_by_workers(timeout: float) -> list[list[str]]:
+        asked.append(timeout)
+        return [["demo-1"]]
+
+    services: Any = SimpleNamespace(
+        settings=Settings(),
+        started=time.time(),
+        summary=lambda: {"model": "demo"},
+        models=SimpleNamespace(loaded_by_workers=loaded_by_workers),
+    )
+    app = Flask("operations")
+    app.register_blueprint(operations.blueprint(cast(Services, services)))
+    client = app.test_client()
+    answers = [client.get("/alive").get_json() for _ in range(20)]
+    assert all(answer["workers"] == [{"models": ["demo-1"]}] for answer in answers)
+    assert len(asked) == 1
