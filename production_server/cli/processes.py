@@ -36,6 +36,6 @@ def worker(number: int) -> None:
 def recorder() -> None:
     """Run the recorder, which sends the jobs' chunks and stores their results."""
     settings = _prepare()
-    from production_server.jobs.recorder import run_recorder
+    from production_server.jobs.process import run_recorder
 
     run_recorder(settings)

@@ -1,9 +1,10 @@
-"""CSV, block by block, to checked numbers.
+"""Reads CSV block by block and checks the numbers.
 
-A block of whole lines is parsed at once by numpy; a block that numpy refuses (or that holds
-quotes) is read line by line; a line that is wrong is looked at cell by cell, to name the line,
-the column and the cause.
-A cell never spans lines; the separator is a comma, semicolon or tab, found from the header.
+NumPy parses a block of lines at once. A block that NumPy refuses, or that contains quotes, is
+parsed line by line. A line with a problem is parsed cell by cell, to report the line, the column
+and the cause.
+
+A cell cannot span lines. The delimiter is a comma, semicolon or tab, recognized from the header.
 """
 
 from __future__ import annotations
@@ -19,35 +20,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from production_server.errors import UploadMalformed
-from production_server.jobs.ledger import Bounds, Ledger, Values, judge
+from production_server.jobs.ledger import Bounds, Ledger, Values, check_value
 from production_server.model.card import Card
 
 # numpy holds the interpreter for the whole of a block: small ones keep the web process responsive.
 BLOCK = 1 << 17
-LONGEST_LINE = 1 << 20  # a "line" beyond this is not a table; it bounds the memory
+LONGEST_LINE = 1 << 20  # bytes; limits the memory
 MOST_COLUMNS = 10_000
-# Blank lines that a file may have beyond one for each row.
+# Blank lines allowed in a file, besides one for each row.
 MOST_BLANK_LINES = 10_000
-_ABSENT = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
+_MISSING = frozenset(("", "na", "n/a", "null", "none", "?", "-"))
 
 
 @dataclass(frozen=True)
 class Header:
-    """How the columns of this file map to the card's features."""
+    """How the columns of a file map to the card's features."""
 
     delimiter: str
     width: int
-    columns: list[int]  # for each feature, its column
-    start: int  # number of the first line after the header
+    columns: list[int]  # the column of each feature
+    start: int  # the number of the first line after the header
 
 
 def csv_tables(
     pieces: Iterator[bytes], card: Card, ledger: Ledger, *, ignore_unknown: bool
 ) -> Iterator[Values]:
-    """Float64 tables in the order of the card's features; what is wrong goes to the ledger.
+    """Float64 tables, in the order of the card's features. Problems go to the ledger.
 
-    After the first problem the numbers no longer matter, but the rest is read to count problems:
-    then each table has the right number of rows and nothing else.
+    After the first problem, the rest is read only to count problems. The tables then have the right
+    number of rows, but their values are meaningless.
     """
     bounds = Bounds(card)
     blocks = whole_lines(pieces)
@@ -67,7 +68,7 @@ def csv_tables(
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of about a megabyte that end at the end of a line."""
+    """The same bytes in blocks of complete lines, of about a megabyte each."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -84,14 +85,14 @@ def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             raise UploadMalformed(
                 "malformed_csv",
                 f"a line is longer than {LONGEST_LINE} bytes",
-                "Send a CSV file: a header with the names, then one line a row.",
+                "Send a CSV file: a header with the names, then one line per row.",
             )
     if size:
         yield b"".join(held)
 
 
 def _header_line(blocks: Iterator[bytes]) -> tuple[bytes, bytes, int]:
-    """First line that is not blank, what follows it in its block, and its number."""
+    """The first line that is not blank, the rest of its block, and its number."""
     number = 1
     block = next(blocks, b"").removeprefix(b"\xef\xbb\xbf")
     while block:
@@ -111,16 +112,16 @@ def _too_blank(number: int) -> UploadMalformed:
     return UploadMalformed(
         "malformed_csv",
         f"most of the first {number} lines are blank",
-        "Send a CSV file: a header with the names, then one line a row.",
+        "Send a CSV file: a header with the names, then one line per row.",
     )
 
 
 def read_header(
     line: bytes, number: int, card: Card, ledger: Ledger, *, ignore_unknown: bool
 ) -> Header | None:
-    """The mapping of columns; None after telling the ledger why there is none."""
+    """Map the columns to features; None if there are problems, which go to the ledger."""
     names = card.feature_names
-    wanted = f"the header must name these columns, in any order: {', '.join(names)}"
+    required = f"the header must name these columns, in any order: {', '.join(names)}"
     try:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -135,15 +136,15 @@ def read_header(
     try:
         cells = [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter), [])]
     except csv.Error as error:
-        raise UploadMalformed("malformed_csv", f"line {number}: {error}", wanted) from None
+        raise UploadMalformed("malformed_csv", f"line {number}: {error}", required) from None
     if len(cells) > MOST_COLUMNS:
         raise UploadMalformed(
-            "malformed_csv", f"the header has more than {MOST_COLUMNS} columns", wanted
+            "malformed_csv", f"the header has more than {MOST_COLUMNS} columns", required
         )
-    meaning = _meanings(card)
-    features = [meaning(cell) for cell in cells]
+    find = _feature_finder(card)
+    features = [find(cell) for cell in cells]
     if not any(features):
-        ledger.problem("missing_header", number, None, wanted)
+        ledger.problem("missing_header", number, None, required)
         return None
     columns = _columns(cells, features, number, card, ledger, ignore_unknown)
     if ledger.count:
@@ -163,14 +164,14 @@ def _columns(
     unknown: list[str] = []
     for position, (cell, name) in enumerate(zip(cells, features, strict=True)):
         if name is None:
-            unknown.append(cell[:80] or f"(column {position + 1}, without a name)")
+            unknown.append(cell[:80] or f"(unnamed column {position + 1})")
         elif name in columns:
-            ledger.problem("duplicate_column", number, name, f"two columns are {name}")
+            ledger.problem("duplicate_column", number, name, f"two columns are named {name}")
         else:
             columns[name] = position
     for name in card.feature_names:
         if name not in columns:
-            ledger.problem("missing_column", number, name, f"no column is called {name}")
+            ledger.problem("missing_column", number, name, f"no column is named {name}")
     if ignore_unknown:
         ledger.ignore(unknown)
     else:
@@ -184,43 +185,43 @@ def _plain(name: str) -> str:
 
 
 def feature_of(cell: str, card: Card) -> str | None:
-    """The feature that a column's name means: its name, or one alike but for case and signs."""
-    return _meanings(card)(cell)
+    """The feature with this name. If none has, compare letters and digits only, without case."""
+    return _feature_finder(card)(cell)
 
 
-def _meanings(card: Card) -> Callable[[str], str | None]:
-    """`feature_of` for many columns: the card's names are simplified once."""
+def _feature_finder(card: Card) -> Callable[[str], str | None]:
+    """`feature_of` for many columns, which simplifies the card's names only once."""
     exact = set(card.feature_names)
-    alike: dict[str, set[str]] = {}
+    similar: dict[str, set[str]] = {}
     for feature in card.features:
         for name in (feature.name, feature.title):
-            alike.setdefault(_plain(name), set()).add(feature.name)
+            similar.setdefault(_plain(name), set()).add(feature.name)
 
-    def meaning(cell: str) -> str | None:
+    def find(cell: str) -> str | None:
         if cell in exact:
             return cell
-        found = alike.get(_plain(cell), set())
+        found = similar.get(_plain(cell), set())
         return next(iter(found)) if len(found) == 1 else None
 
-    return meaning
+    return find
 
 
 def _table(block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger) -> Values:
     if block.isspace():
         return np.empty((0, len(header.columns)))
-    values = None if b'"' in block else fast(block, header)
+    values = None if b'"' in block else parse_fast(block, header)
     if values is None or bounds.refused(values).any():
-        values, where = slow(block, number, header, bounds, ledger)
+        values, where = parse_lines(block, number, header, bounds, ledger)
     else:
-        where = _where(block, number, len(values))
+        where = _line_numbers(block, number, len(values))
     if not ledger.count:
-        bounds.count_odd(values, where, ledger)
+        bounds.count_implausible(values, where, ledger)
     return values
 
 
-def fast(block: bytes, header: Header) -> Values | None:
-    """All lines at once, or None if anything is unusual."""
-    # Latin-1 never fails, and a cell that matters is ASCII anyway.
+def parse_fast(block: bytes, header: Header) -> Values | None:
+    """Parse all lines at once; None if anything is unusual."""
+    # Decoding Latin-1 never fails, and numbers are ASCII anyway.
     lines = block.decode("latin-1").split("\n")
     if not lines[-1]:
         lines.pop()
@@ -229,7 +230,7 @@ def fast(block: bytes, header: Header) -> Values | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # "no data" in a block of blank lines
+            warnings.simplefilter("ignore", UserWarning)  # a block of blank lines has no data
             values = np.loadtxt(
                 lines,
                 dtype=np.float64,
@@ -249,7 +250,8 @@ def fast(block: bytes, header: Header) -> Values | None:
     return values
 
 
-def _where(block: bytes, number: int, rows: int) -> NDArray[np.int64]:
+def _line_numbers(block: bytes, number: int, rows: int) -> NDArray[np.int64]:
+    """The number of each line that is not blank."""
     lines = block.count(b"\n") + (not block.endswith(b"\n"))
     if lines == rows:
         return np.arange(number, number + rows)
@@ -257,29 +259,29 @@ def _where(block: bytes, number: int, rows: int) -> NDArray[np.int64]:
     return np.array([at for at, line in numbered if line.strip()], dtype=np.int64)
 
 
-def slow(
+def parse_lines(
     block: bytes, number: int, header: Header, bounds: Bounds, ledger: Ledger
 ) -> tuple[Values, NDArray[np.int64]]:
-    """Line by line; whatever is wrong or doubtful is looked at closely, and told to the ledger."""
+    """Parse line by line; problems go to the ledger. Returns the values and the line numbers."""
     text = block.decode("utf-8", "replace")
     lines = [
         (at, line.rstrip("\r")) for at, line in enumerate(text.split("\n"), number) if line.strip()
     ]
-    rows = [_quick(line, header) for _, line in lines]
+    rows = [_parse_line(line, header) for _, line in lines]
     blank = [0.0] * len(header.columns)
     values = np.array([row or blank for row in rows], dtype=np.float64).reshape(-1, len(blank))
-    doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
-    for index in np.flatnonzero(doubtful):
+    suspect = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
+    for index in np.flatnonzero(suspect):
         if ledger.full:
             break
         at, line = lines[index]
-        values[index] = _row(line, at, header, bounds, ledger)
+        values[index] = _check_line(line, at, header, bounds, ledger)
     return values, np.array([at for at, _ in lines], dtype=np.int64)
 
 
-def _quick(line: str, header: Header) -> list[float] | None:
-    """The numbers of an ordinary line; None for one that has to be looked at closely."""
-    # Python reads 1_000 and digits of other scripts as numbers; a table that holds them is wrong.
+def _parse_line(line: str, header: Header) -> list[float] | None:
+    """The numbers of an ordinary line; None for one that must be checked cell by cell."""
+    # float() also accepts 1_000 and digits of other scripts, which are errors in a table.
     if "_" in line or not line.isascii():
         return None
     try:
@@ -293,35 +295,36 @@ def _quick(line: str, header: Header) -> list[float] | None:
         return None
 
 
-def _row(line: str, at: int, header: Header, bounds: Bounds, ledger: Ledger) -> list[float]:
+def _check_line(line: str, at: int, header: Header, bounds: Bounds, ledger: Ledger) -> list[float]:
+    """The numbers of a line; its problems go to the ledger."""
     values = [0.0] * len(header.columns)
     try:
         cells = next(csv.reader([line], delimiter=header.delimiter, strict=True))
     except csv.Error as error:
-        ledger.problem("malformed_line", at, None, f"{error} (a cell must not span lines)")
+        ledger.problem("malformed_line", at, None, f"{error} (a cell cannot span lines)")
         return values
     if len(cells) != header.width:
-        told = f"{len(cells)} columns, but the header has {header.width}"
-        ledger.problem("wrong_column_count", at, None, told)
+        detail = f"the line has {len(cells)} columns, but the header has {header.width}"
+        ledger.problem("wrong_column_count", at, None, detail)
         return values
     for index, feature in enumerate(bounds.features):
         text = cells[header.columns[index]].strip()
-        wrong: tuple[str, str] | None
-        if text.lower() in _ABSENT:
-            wrong = ("missing_value", f"{feature.name} has no value")
+        problem: tuple[str, str] | None
+        if text.lower() in _MISSING:
+            problem = ("missing_value", f"{feature.name} has no value")
         else:
-            number = _number(text)
+            number = _parse_number(text)
             if number is None:
-                wrong = ("not_a_number", f"{feature.name} is {text[:40]!r}, not a number")
+                problem = ("not_a_number", f"{feature.name} is not a number: {text[:40]!r}")
             else:
                 values[index] = number
-                wrong = judge(feature, number)
-        if wrong:
-            ledger.problem(wrong[0], at, feature.name, wrong[1])
+                problem = check_value(feature, number)
+        if problem:
+            ledger.problem(problem[0], at, feature.name, problem[1])
     return values
 
 
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     if "_" in text or not text.isascii():
         return None
     try:

@@ -1,7 +1,7 @@
-"""The dispatcher: sends the chunks of accepted jobs to the workers, a bounded number at a time.
+"""The dispatcher: sends the chunks of accepted jobs to the workers, a limited number at a time.
 
-Which chunks are on their way is kept in memory only. After a restart of this process everything
-that is not recorded is sent again; the store counts each chunk once, so that is harmless.
+It remembers in memory which chunks are in flight. After a restart, it sends all chunks without an
+outcome again. That is harmless, because the store counts each chunk once.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
-from production_server.jobs.records import Outcome, Payload, verdict
+from production_server.jobs.records import Outcome, Payload, delivery_limit_error
 from production_server.jobs.store import Store
 
 log = logging.getLogger(__name__)
 
-# Enough to keep 16 workers busy between two looks at the store, few enough to cancel quickly and
-# to be sent twice after a crash without harm.
+# Enough to keep 16 workers busy between two polls of the store, and few enough to cancel a job
+# quickly and to repeat them after a crash.
 IN_FLIGHT = 32
-POLL = 0.2  # seconds until a new job of another process is seen
-# A chunk that has not come back after this long, with nothing waiting in the queue, is lost
-# (the broker's data was wiped). Doubled each time, for models that are really that slow.
+POLL = 0.2  # seconds; how soon a job from another process is noticed
+# A chunk that has no outcome after this many seconds, while the queue is empty, is lost: somebody
+# deleted the broker's data. The time doubles with each attempt, in case the model is that slow.
 PATIENCE = 60.0
 RECHECK = 5.0
 RETRY = 1.0
 PRUNE_EVERY = 3600.0
-ABANDONED = 900.0  # an upload shows life with each chunk
+ABANDONED = 900.0  # seconds without a new chunk until an upload counts as abandoned
 
 Chunk = tuple[str, int]
 
 
 @dataclass
 class Flight:
-    """A chunk on its way: when it was sent last, and how often."""
+    """A chunk in flight: when it was last sent, and how often."""
 
     sent: float
     times: int = 1
@@ -47,10 +47,10 @@ class Flight:
         return now - self.sent > PATIENCE * (1 << self.times - 1)
 
 
-def share(waiting: Iterable[str], flying: Counter[str], slots: int) -> dict[str, int]:
-    """How many more chunks each job may send: those with the fewest on their way come first.
+def share_slots(waiting: Iterable[str], flying: Counter[str], slots: int) -> dict[str, int]:
+    """How many more chunks each job may send. Jobs with the fewest chunks in flight come first.
 
-    So a small job behind a large one need not wait until the large one is through.
+    So a small job does not have to wait until a large one is done.
     """
     count = {job: flying[job] for job in waiting}
     before = dict(count)
@@ -60,7 +60,7 @@ def share(waiting: Iterable[str], flying: Counter[str], slots: int) -> dict[str,
 
 
 class Dispatcher:
-    """One thread; `publish` sends a chunk, `queued` tells how many wait in the queue."""
+    """Runs in one thread. `publish` sends a chunk, and `queued` counts those in the queue."""
 
     def __init__(
         self,
@@ -72,10 +72,10 @@ class Dispatcher:
         in_flight: int = IN_FLIGHT,
         one_process: bool = False,
     ) -> None:
-        """`one_process`: the worker lives in this process, and takes it along when it dies.
+        """With `one_process`, the worker runs in this process, so a chunk that kills it kills both.
 
-        Then no broker counts deliveries; the store does, and what was on its way when the process
-        died is tried alone first, so that the chunk that kills is told from its neighbours.
+        Without a broker, the store counts the attempts. After a crash, the chunks that were in
+        flight are sent one at a time, to find the one that kills the process.
         """
         self._store = store
         self._publish = publish
@@ -102,24 +102,24 @@ class Dispatcher:
                 self._store.attempt(job, [number], -1)
 
     def wake(self) -> None:
-        """Something was recorded or accepted: look at once."""
+        """Check the store now: an outcome was recorded or a job accepted."""
         self._wake.set()
 
     def _run(self) -> None:
-        well = True
+        healthy = True
         while not self._stopping.is_set():
             try:
                 self.tick(time.monotonic())
-                well = True
-                self._rest()
-            except Exception as error:  # a dispatcher that ends leaves every job waiting for ever
-                if well or not isinstance(error, (QueueError, SQLAlchemyError)):
-                    log.exception("chunks cannot be sent now; trying again every %g s", RETRY)
-                well = False
+                healthy = True
+                self._wait()
+            except Exception as error:  # if this thread ended, every job would wait for ever
+                if healthy or not isinstance(error, (QueueError, SQLAlchemyError)):
+                    log.exception("cannot send chunks; retrying every %g s", RETRY)
+                healthy = False
                 self._stopping.wait(RETRY)
 
-    def _rest(self) -> None:
-        """Wait until there may be something to do; an idle service must cost next to nothing."""
+    def _wait(self) -> None:
+        """Wait until there may be something to do, with almost no load on an idle machine."""
         until = time.monotonic() + RECHECK
         while not self._wake.wait(POLL):
             if time.monotonic() > until or self._store.changed():
@@ -127,31 +127,32 @@ class Dispatcher:
         self._wake.clear()
 
     def tick(self, now: float) -> None:
-        """One look at the store: who is waiting, what came back, what can be sent."""
+        """Compare the store with the chunks in flight, and send what there is room for."""
         if now - self._pruned > PRUNE_EVERY or not self._pruned:
             self._pruned = now
             self.prune(time.time())
         waiting = self._store.waiting()
-        self._land(waiting)
+        self._remove_recorded(waiting)
         if self._flying and now - self._checked > RECHECK:
             self._checked = now
-            self._forget_lost(now)
-        if not self._suspects_settled(now):
+            self._resend_lost(now)
+        if not self._try_suspects(now):
             return
         flying = Counter(job for job, _ in self._flying)
         more = waiting
-        # A job with few chunks leaves its share to the others: deal again until all is dealt.
+        # A job with few chunks leaves slots unused. Share those among the others.
         while more and (slots := self._in_flight - len(self._flying)) > 0:
-            shares = share(more, flying, slots)
+            shares = share_slots(more, flying, slots)
             more = [job for job, count in shares.items() if self._send(job, count, now) == count]
             flying = Counter(job for job, _ in self._flying)
 
     def prune(self, now: float) -> None:
-        gone = self._store.prune(now - self._retention * 86400, now - ABANDONED)
-        if gone:
-            log.info("%d old jobs were removed", gone)
+        """Delete old jobs and abandoned uploads."""
+        deleted = self._store.prune(now - self._retention * 86400, now - ABANDONED)
+        if deleted:
+            log.info("deleted %d old jobs", deleted)
 
-    def _land(self, waiting: list[str]) -> None:
+    def _remove_recorded(self, waiting: list[str]) -> None:
         numbers: dict[str, list[int]] = {}
         for job, number in self._flying:
             numbers.setdefault(job, []).append(number)
@@ -160,21 +161,22 @@ class Dispatcher:
             for number in set(sent) - still:
                 del self._flying[job, number]
 
-    def _forget_lost(self, now: float) -> None:
+    def _resend_lost(self, now: float) -> None:
         overdue = [flight for flight in self._flying.values() if flight.overdue(now)]
         if overdue and not self._queued():
-            log.warning("%d chunks did not come back and are sent again", len(overdue))
+            log.warning("sending %d chunks again, which got no outcome in time", len(overdue))
             for (job, number), flight in list(self._flying.items()):
                 if flight in overdue:
                     self._publish_one(job, number)
                     flight.sent, flight.times = now, flight.times + 1
 
-    def _suspects_settled(self, now: float) -> bool:
+    def _try_suspects(self, now: float) -> bool:
+        """Send one suspect at a time; True when none is left."""
         if self._suspects is None:
             self._suspects = deque(self._store.suspects())
         while self._suspects and not self._flying:
             job, number, attempts = self._suspects.popleft()
-            if error := verdict(attempts):
+            if error := delivery_limit_error(attempts):
                 self._store.record(job, number, Outcome(**error))
                 continue
             self._store.attempt(job, [number])

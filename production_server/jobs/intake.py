@@ -1,6 +1,6 @@
-"""An uploaded body, read once as it arrives, to float32 chunks of equal size.
+"""Reads an uploaded body as it arrives and splits it into float32 chunks of equal size.
 
-Memory holds a block of text and a chunk or two of numbers, whatever the size of the body.
+It holds one block of text and one or two chunks in memory, whatever the size of the body.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from production_server.jobs.ledger import Ledger
 from production_server.model.card import Card
 
 PIECE = 1 << 16
-# RabbitMQ refuses messages over 16 MiB (4.x), and small ones keep it and the workers nimble.
+# RabbitMQ 4 refuses messages over 16 MiB. Smaller ones also keep it and the workers responsive.
 CHUNK_BYTES = 4 << 20
 
 Media = Literal["csv", "json"]
@@ -28,19 +28,19 @@ Media = Literal["csv", "json"]
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one upload may hold, and how it is cut."""
+    """The most rows and bytes of one upload, and the rows of a chunk."""
 
     rows: int
     body: int
     chunk_rows: int
 
     def chunk_of(self, card: Card) -> int:
-        """Rows in a chunk: the setting, or fewer for a model with very many features."""
+        """Rows per chunk: the setting, or fewer if the model has very many features."""
         return max(1, min(self.chunk_rows, CHUNK_BYTES // (4 * len(card.features))))
 
 
 class Body:
-    """The bytes of a request: counted, limited and hashed on the way."""
+    """The bytes of a request, which are counted, limited and hashed while they are read."""
 
     def __init__(self, stream: BinaryIO, limit: int, *salt: str) -> None:
         self._stream = stream
@@ -55,20 +55,20 @@ class Body:
                 raise UploadTooLarge(
                     "body_too_large",
                     f"the body is larger than {self._limit} bytes",
-                    "Split the file, or have STACKSERVE_MAX_BODY_BYTES raised.",
+                    "Split the file, or ask the operator to raise STACKSERVE_MAX_BODY_BYTES.",
                 )
             self._hash.update(piece)
             yield piece
 
     def digest(self) -> str:
-        """Of all that was read; the salt tells apart the same bytes meant otherwise."""
+        """The hash of the bytes that were read, and of the salt, such as the media type."""
         return self._hash.hexdigest()
 
 
 def chunks(
     body: Body, media: Media, card: Card, limits: Limits, ledger: Ledger, *, ignore_unknown: bool
 ) -> Iterator[NDArray[np.float32]]:
-    """Chunks of checked rows; ends with RowsRefused when anything was found wrong."""
+    """Chunks of checked rows. Raises RowsRefused at the end if there were problems."""
     read = csv_tables if media == "csv" else json_tables
     size = limits.chunk_of(card)
     held: list[NDArray[np.float32]] = []
@@ -78,8 +78,8 @@ def chunks(
         if rows > limits.rows:
             raise UploadTooLarge(
                 "too_many_rows",
-                f"more than {limits.rows} rows",
-                "Split the file, or have STACKSERVE_MAX_JOB_ROWS raised.",
+                f"the upload has more than {limits.rows} rows",
+                "Split the file, or ask the operator to raise STACKSERVE_MAX_JOB_ROWS.",
             )
         if ledger.full:
             break
@@ -95,7 +95,7 @@ def chunks(
                 yield joined[start : start + size]
             held, waiting = [joined[whole:].copy()], waiting - whole
     if not rows and not ledger.count:
-        ledger.problem("no_rows", 1, None, "there is no row of numbers")
+        ledger.problem("no_rows", 1, None, "the upload has no rows")
     if ledger.count:
         raise RowsRefused(ledger.count, ledger.errors(), ledger.unit)
     if waiting:

@@ -1,7 +1,7 @@
-"""A JSON list of rows, read as it arrives, to checked numbers.
+"""Reads a JSON list of rows, as it arrives, and checks the numbers.
 
-A row is an object (feature names to numbers) or a list of numbers in the order of the card's
-features. Only one row's text has to be complete at a time.
+A row is an object that maps feature names to numbers, or a list of numbers in the order of the
+card's features. Only one row's text is held in memory at a time.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ import numpy as np
 
 from production_server.batch_sizes import LARGEST_BATCH
 from production_server.errors import UploadMalformed
-from production_server.jobs.ledger import Bounds, Ledger, Values, judge
+from production_server.jobs.ledger import Bounds, Ledger, Values, check_value
 from production_server.model.card import Card, Feature
 
-# Characters of one row, and of the rows that are parsed at once: both bound the memory, because
-# hostile JSON takes up to 60 times its size when parsed.
+# Characters of one row, and of the rows that are parsed at once. Both limit the memory, because
+# parsed JSON can take up to 60 times its size.
 LONGEST_ROW = 1 << 17
 BATCH_CHARACTERS = 1 << 20
 _SPACE = re.compile(r"[ \t\r\n]*")
-_LIST = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
+_REMEDY = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
+_INVALID = "the body is not valid JSON, or it is incomplete"
 
 
 def json_tables(
     pieces: Iterator[bytes], card: Card, ledger: Ledger, *, ignore_unknown: bool
 ) -> Iterator[Values]:
-    """Float64 tables in the order of the card's features; what is wrong goes to the ledger."""
+    """Float64 tables, in the order of the card's features. Problems go to the ledger."""
     bounds = Bounds(card)
     number = 0
     batch: list[Any] = []
@@ -48,46 +49,46 @@ def json_tables(
 
 
 def elements(pieces: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
-    """The elements of the one list that the bytes hold, one by one, each with its length."""
+    """The elements of the list in the body, one by one, each with its length."""
     decode = json.JSONDecoder().raw_decode
     texts = _texts(pieces)
-    text, at = _next_sign("", 0, texts)
+    text, at = _skip_space("", 0, texts)
     if text[at : at + 1] != "[":
         raise _malformed("the body is not a JSON list", 0)
     count = 0
-    text, at = _next_sign(text, at + 1, texts)
+    text, at = _skip_space(text, at + 1, texts)
     while text[at : at + 1] != "]":
         while True:
             try:
                 element, end = decode(text, at)
             except (json.JSONDecodeError, RecursionError):
                 text, at, end = text[at:], 0, -1
-            except ValueError:  # Python reads no whole number of more than 4,300 digits
+            except ValueError:  # Python parses integers of at most 4,300 digits
                 raise _malformed("a number has too many digits", count) from None
-            # A number at the end of the text may go on in the next piece.
+            # A number at the end of the text may continue in the next piece.
             if 0 <= end < len(text) and text[end] not in ".eE":
                 break
             more = next(texts, "") if len(text) - at <= LONGEST_ROW else ""
             if not more:
-                raise _malformed("not valid JSON, or it ends too early", count)
+                raise _malformed(_INVALID, count)
             text, at = text[at:] + more, 0
         count += 1
         yield element, end - at
-        text, at = _next_sign(text, end, texts)
-        sign = text[at : at + 1]
-        if sign == ",":
-            text, at = _next_sign(text, at + 1, texts)
+        text, at = _skip_space(text, end, texts)
+        following = text[at : at + 1]
+        if following == ",":
+            text, at = _skip_space(text, at + 1, texts)
             if text[at : at + 1] != "]":
                 continue
-        if sign != "]":
-            raise _malformed("not valid JSON, or it ends too early", count)
-    text, at = _next_sign(text, at + 1, texts)
+        if following != "]":
+            raise _malformed(_INVALID, count)
+    text, at = _skip_space(text, at + 1, texts)
     if text[at:]:
-        raise _malformed("something follows the list", count)
+        raise _malformed("the body continues after the list", count)
 
 
-def _next_sign(text: str, at: int, texts: Iterator[str]) -> tuple[str, int]:
-    """Skip white space, reading on where the text ends; text[at:] is empty at the end of all."""
+def _skip_space(text: str, at: int, texts: Iterator[str]) -> tuple[str, int]:
+    """Skip white space, reading more text as needed. text[at:] is empty at the end of the body."""
     while True:
         if space := _SPACE.match(text, at):
             at = space.end()
@@ -106,34 +107,35 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
                 yield text
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise UploadMalformed("malformed_json", "the body is not UTF-8 text", _LIST) from None
+        raise UploadMalformed("malformed_json", "the body is not UTF-8 text", _REMEDY) from None
 
 
 def _malformed(what: str, row: int) -> UploadMalformed:
-    return UploadMalformed("malformed_json", f"{what} (at row {row})", _LIST)
+    return UploadMalformed("malformed_json", f"{what} (at row {row})", _REMEDY)
 
 
 def _table(
     batch: list[Any], number: int, bounds: Bounds, ledger: Ledger, ignore_unknown: bool
 ) -> Values:
-    values = fast(batch, bounds.features)
+    values = parse_fast(batch, bounds.features)
     if values is None or bounds.refused(values).any():
         names = [feature.name for feature in bounds.features]
-        rows = [_quick(element, names) for element in batch]
+        rows = [_parse_row(element, names) for element in batch]
         blank = [0.0] * len(names)
         values = np.array([row or blank for row in rows], dtype=np.float64)
-        doubtful = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
-        for index in np.flatnonzero(doubtful):
+        suspect = bounds.refused(values) | np.array([row is None for row in rows], dtype=np.bool_)
+        for index in np.flatnonzero(suspect):
             if ledger.full:
                 break
-            values[index] = _row(batch[index], number + int(index), bounds, ledger, ignore_unknown)
+            at = number + int(index)
+            values[index] = _check_row(batch[index], at, bounds, ledger, ignore_unknown)
     if not ledger.count:
-        bounds.count_odd(values, np.arange(number, number + len(batch)), ledger)
+        bounds.count_implausible(values, np.arange(number, number + len(batch)), ledger)
     return values
 
 
-def fast(batch: list[Any], features: list[Feature]) -> Values | None:
-    """All rows at once, or None if anything is unusual."""
+def parse_fast(batch: list[Any], features: list[Feature]) -> Values | None:
+    """Parse all rows at once; None if anything is unusual."""
     width = len(features)
     kinds = set(map(type, batch))
     if not kinds <= {dict, list} or set(map(len, batch)) != {width}:
@@ -154,8 +156,8 @@ def fast(batch: list[Any], features: list[Feature]) -> Values | None:
         return None
 
 
-def _quick(element: Any, names: list[str]) -> list[float] | None:
-    """The numbers of an ordinary row; None for one that has to be looked at closely."""
+def _parse_row(element: Any, names: list[str]) -> list[float] | None:
+    """The numbers of an ordinary row; None for one that must be checked value by value."""
     if type(element) is dict:
         if len(element) != len(names):
             return None
@@ -170,19 +172,22 @@ def _quick(element: Any, names: list[str]) -> list[float] | None:
         return None
 
 
-def _row(
+def _check_row(
     element: Any, at: int, bounds: Bounds, ledger: Ledger, ignore_unknown: bool
 ) -> list[float]:
+    """The numbers of a row; its problems go to the ledger."""
     features = bounds.features
     values = [0.0] * len(features)
     if isinstance(element, list):
         if len(element) != len(features):
-            told = f"{len(element)} values, but the model has {len(features)} features"
-            ledger.problem("wrong_column_count", at, None, told)
+            detail = (
+                f"the row has {len(element)} values, but the model has {len(features)} features"
+            )
+            ledger.problem("wrong_column_count", at, None, detail)
             return values
         element = {feature.name: value for feature, value in zip(features, element, strict=True)}
     if not isinstance(element, dict):
-        ledger.problem("not_a_row", at, None, "neither an object nor a list of numbers")
+        ledger.problem("not_a_row", at, None, "the row is neither an object nor a list of numbers")
         return values
     unknown = element.keys() - {feature.name for feature in features}
     if ignore_unknown:
@@ -193,20 +198,20 @@ def _row(
                 "unknown_field", at, name[:80], f"{name[:80]} is not a feature of this model"
             )
     for index, feature in enumerate(features):
-        wrong, values[index] = _value(feature, element.get(feature.name))
-        if wrong:
-            ledger.problem(wrong[0], at, feature.name, wrong[1])
+        problem, values[index] = _parse_value(feature, element.get(feature.name))
+        if problem:
+            ledger.problem(problem[0], at, feature.name, problem[1])
     return values
 
 
-def _value(feature: Feature, value: Any) -> tuple[tuple[str, str] | None, float]:
+def _parse_value(feature: Feature, value: Any) -> tuple[tuple[str, str] | None, float]:
     if value is None:
         return ("missing_value", f"{feature.name} has no value"), 0.0
-    if type(value) not in (int, float):  # true and false are no numbers here
+    if type(value) not in (int, float):  # bool is a subclass of int
         shown = json.dumps(value)[:40]
-        return ("not_a_number", f"{feature.name} is {shown}, not a number"), 0.0
+        return ("not_a_number", f"{feature.name} is not a number: {shown}"), 0.0
     try:
         number = float(value)
     except OverflowError:
         return ("infinite", f"{feature.name} is too large"), 0.0
-    return judge(feature, number), number
+    return check_value(feature, number), number

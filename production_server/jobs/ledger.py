@@ -1,6 +1,7 @@
-"""What is wrong (problems: the upload is refused) or odd (warnings: counted) in uploaded rows.
+"""Collects the problems and warnings of an upload.
 
-The checks run on whole blocks of numbers; only a row that fails them is looked at one by one.
+A problem refuses the upload; a warning only counts implausible values. The checks run on whole
+blocks of numbers, and only rows that fail them are checked value by value.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from numpy.typing import NDArray
 from production_server.model.card import Card, Feature
 
 Unit = Literal["line", "row"]
-SHOWN = 20  # problems told in full: enough to see a pattern, and the answer stays small
+SHOWN = 20  # problems that are listed in the answer
 
-# Describing a wrong row takes a hundred times as long as reading a right one: then it is enough.
+# Counting stops here: describing a problem takes a hundred times as long as reading a valid row.
 MOST_COUNTED = 10_000
 
-FLOAT32_LIMIT = 2.0**128 - 2.0**103  # from here on a number rounds to infinity as float32
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # numbers from here on become infinite as float32
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Found:
-    """One problem: where is a line of the file (CSV, from 1) or a row (JSON, from 0)."""
+class RowProblem:
+    """One problem. `where` is a line of a CSV file (from 1) or a row of a JSON list (from 0)."""
 
     code: str
     where: int
@@ -35,8 +36,8 @@ class Found:
 
 
 @dataclass
-class Odd:
-    """How many values of a feature are out of its plausible range, and where the first one is."""
+class Implausible:
+    """How many values of a feature are outside its plausible range, and where the first one is."""
 
     count: int
     first: int
@@ -44,23 +45,23 @@ class Odd:
 
 @dataclass
 class Ledger:
-    """Everything found so far in one upload."""
+    """All problems and warnings of one upload so far."""
 
     unit: Unit
     card: Card
-    found: list[Found] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     count: int = 0
-    odd: dict[str, Odd] = field(default_factory=dict)
+    implausible: dict[str, Implausible] = field(default_factory=dict)
     ignored: list[str] = field(default_factory=list)
 
     def problem(self, code: str, where: int, name: str | None, detail: str) -> None:
         self.count += 1
-        if len(self.found) < SHOWN:
-            self.found.append(Found(code, where, name, detail))
+        if len(self.problems) < SHOWN:
+            self.problems.append(RowProblem(code, where, name, detail))
 
     @property
     def full(self) -> bool:
-        """Whether so much is wrong that the rest of the upload need not be read."""
+        """Whether there are so many problems that the rest of the upload is not read."""
         return self.count >= MOST_COUNTED
 
     def ignore(self, names: list[str]) -> None:
@@ -69,42 +70,42 @@ class Ledger:
                 self.ignored.append(name)
 
     def warnings(self) -> list[dict[str, Any]]:
-        """As the API tells them, in the order of the card's features."""
-        told = []
+        """The warnings in the API's format, in the order of the features."""
+        warnings = []
         for feature in self.card.features:
-            if odd := self.odd.get(feature.name):
-                told.append(
+            if found := self.implausible.get(feature.name):
+                warnings.append(
                     {
                         "code": "implausible",
                         "field": feature.name,
-                        "count": odd.count,
-                        f"first_{self.unit}": odd.first,
-                        "detail": f"{odd.count} values of {feature.name} lie outside "
+                        "count": found.count,
+                        f"first_{self.unit}": found.first,
+                        "detail": f"{found.count} values of {feature.name} are outside "
                         f"{feature.low:g} to {feature.high:g}",
                     }
                 )
-        return told
+        return warnings
 
     def errors(self) -> list[dict[str, Any]]:
-        """The problems as the API tells them."""
+        """The problems in the API's format."""
         return [
             {
-                self.unit: found.where,
-                "field": found.field or "",
-                "code": found.code,
-                "detail": found.detail,
-                "remedy": self._remedy(found),
+                self.unit: problem.where,
+                "field": problem.field or "",
+                "code": problem.code,
+                "detail": problem.detail,
+                "remedy": self._remedy(problem),
             }
-            for found in self.found
+            for problem in self.problems
         ]
 
-    def _remedy(self, found: Found) -> str:
-        if found.code == "unknown_field":
-            return "Leave it out, or send the file with ?ignore_unknown=true."
+    def _remedy(self, problem: RowProblem) -> str:
+        if problem.code == "unknown_field":
+            return "Remove it, or send the file with ?ignore_unknown=true."
         for feature in self.card.features:
-            if feature.name == found.field and found.code not in ("missing_column",):
+            if feature.name == problem.field and problem.code != "missing_column":
                 return remedy(feature)
-        return f"The model takes, in any order: {', '.join(self.card.feature_names)}."
+        return f"The model's features, in any order: {', '.join(self.card.feature_names)}."
 
 
 class Bounds:
@@ -120,43 +121,43 @@ class Bounds:
         self.zero_is_missing = np.array([f.zero_is_missing for f in features])
 
     def refused(self, values: Values) -> NDArray[np.bool_]:
-        """Which rows hold a value that is no number, infinite (as float32) or impossible."""
+        """Mask of the rows with a value that is NaN, impossible, or infinite as float32."""
         with np.errstate(over="ignore", invalid="ignore"):
             wrong = ~np.isfinite(values.astype(np.float32))
             wrong |= ((values < self.minimum) | (values > self.maximum)) & ~self._zero(values)
         return np.array(wrong.any(axis=1), dtype=np.bool_)
 
-    def count_odd(self, values: Values, where: NDArray[np.int64], ledger: Ledger) -> None:
-        """Add the implausible values of good rows to the ledger."""
-        odd = ((values < self.low) | (values > self.high)) & ~self._zero(values)
-        for column in np.flatnonzero(odd.any(axis=0)):
-            rows = np.flatnonzero(odd[:, column])
+    def count_implausible(self, values: Values, where: NDArray[np.int64], ledger: Ledger) -> None:
+        """Add the implausible values of valid rows to the ledger."""
+        outside = ((values < self.low) | (values > self.high)) & ~self._zero(values)
+        for column in np.flatnonzero(outside.any(axis=0)):
+            rows = np.flatnonzero(outside[:, column])
             name = self.features[column].name
-            entry = ledger.odd.setdefault(name, Odd(0, int(where[rows[0]])))
+            entry = ledger.implausible.setdefault(name, Implausible(0, int(where[rows[0]])))
             entry.count += len(rows)
 
     def _zero(self, values: Values) -> NDArray[np.bool_]:
         return np.array((values == 0) & self.zero_is_missing, dtype=np.bool_)
 
 
-def judge(feature: Feature, value: float) -> tuple[str, str] | None:
-    """Code and words for one number that Bounds refuses; None if it is good."""
+def check_value(feature: Feature, value: float) -> tuple[str, str] | None:
+    """The code and detail of the problem with a number that Bounds refuses; None for others."""
     shown = f"{value:g}"
-    if value != value:  # noqa: PLR0124 - the one number that differs from itself
-        return "nan", f"{feature.name} is NaN"
+    if value != value:  # noqa: PLR0124 - only NaN differs from itself
+        return "nan", f"{feature.name} is not a number (NaN)"
     if abs(value) >= FLOAT32_LIMIT:
-        return "infinite", f"{feature.name} is {shown}: infinite or too large"
+        return "infinite", f"{feature.name} is {shown}, which is infinite or too large"
     if value == 0 and feature.zero_is_missing:
         return None
     if feature.minimum is not None and value < feature.minimum:
-        return "impossible", f"{feature.name} is {shown}, below {feature.minimum:g}"
+        return "impossible", f"{feature.name} is {shown}, below the minimum of {feature.minimum:g}"
     if feature.maximum is not None and value > feature.maximum:
-        return "impossible", f"{feature.name} is {shown}, above {feature.maximum:g}"
+        return "impossible", f"{feature.name} is {shown}, above the maximum of {feature.maximum:g}"
     return None
 
 
 def remedy(feature: Feature) -> str:
-    """What to write instead of a wrong value."""
+    """What to send instead of an invalid value."""
     unit = f" {feature.unit}" if feature.unit else ""
     missing = ", or 0 where it was not measured" if feature.zero_is_missing else ""
     return f"Give a number, usually {feature.low:g} to {feature.high:g}{unit}{missing}."

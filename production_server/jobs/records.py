@@ -1,4 +1,4 @@
-"""What the store gives and takes: jobs, chunks, outcomes; and what it refuses."""
+"""The data that goes in and out of the store: jobs, chunks and outcomes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ ACTIVE = ("queued", "running")
 FINISHED = ("done", "failed", "cancelled")
 STATES = ("receiving", *ACTIVE, *FINISHED)
 
-# A chunk that was handed out this often and never finished is taken to kill its worker.
-# RabbitMQ counts in a quorum queue's messages (absent at first): 3.8 to 4.2 every return of the
-# message, from 4.3 on only those by a lost channel or a reject, which is what is meant here.
+# A chunk that was delivered this often without an outcome is assumed to kill its worker. RabbitMQ
+# counts the redeliveries of a quorum queue: every requeue up to 4.2, and from 4.3 only those after
+# a lost channel or a reject, which are the ones that matter here.
 MOST_DELIVERIES = 3
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the store knows it."""
+    """A job's row in the store."""
 
     id: str
     state: str
@@ -48,7 +48,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of an upload when its last byte has arrived; named as the job's columns."""
+    """The columns of a job that are known once its whole upload has arrived."""
 
     rows: int
     chunks: int
@@ -61,7 +61,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back for a chunk: outputs, or the reason why there are none."""
+    """What a worker returned for a chunk: outputs or an error."""
 
     outputs: bytes | None = None
     error: str | None = None
@@ -69,7 +69,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Payload:
-    """A chunk as it travels to a worker."""
+    """A chunk as it is sent to a worker."""
 
     job: str
     number: int
@@ -80,7 +80,7 @@ class Payload:
 
 @dataclass(frozen=True)
 class Part:
-    """A chunk of a job's result."""
+    """The result of one chunk."""
 
     number: int
     count: int
@@ -89,26 +89,26 @@ class Part:
 
 
 def same_body(job: Job, body_hash: str) -> Job:
-    """The job, if it was made from this very body; else KeyReused."""
+    """Return the job if it was made from this body; otherwise raise KeyReused."""
     if job.body_hash != body_hash:
         raise KeyReused(
             "idempotency_key_reused",
-            f"this Idempotency-Key belongs to job {job.id}, made from another body",
+            f"this Idempotency-Key was used for job {job.id}, with another body",
             "Send the same body again, or use a new key for a new job.",
         )
     return job
 
 
-def too_many(found: int) -> QueueFull:
+def queue_full(count: int) -> QueueFull:
     return QueueFull(
         "too_many_jobs",
-        f"{found} jobs are queued or running, and that is the limit",
-        "Wait until some are done (Retry-After says when to look), or cancel one: DELETE /jobs/ID",
+        f"{count} jobs are queued or running, which is the limit",
+        "Wait for some to finish (see Retry-After), or cancel one: DELETE /jobs/ID",
     )
 
 
-def verdict(deliveries: int) -> dict[str, Any] | None:
-    """The outcome of a chunk that is not to be tried again."""
+def delivery_limit_error(deliveries: int) -> dict[str, Any] | None:
+    """The outcome of a chunk that reached the delivery limit; None below it."""
     if deliveries < MOST_DELIVERIES:
         return None
-    return {"error": f"it was given to a worker {deliveries} times and each time the worker died"}
+    return {"error": f"the worker died each of the {deliveries} times that it got these rows"}

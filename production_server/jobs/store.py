@@ -1,9 +1,10 @@
-"""The store: what was accepted, what is done, what is answered. Every method is one transaction.
+"""The store: the database of jobs. Every method is one transaction.
 
-States of a job: receiving (its body still arrives; invisible) -> queued -> running -> done, or
-failed (some chunk failed: the result holds the rest and the reasons), or cancelled.
-States of a chunk: pending -> done | failed. That a chunk is on its way is known only to the
-dispatcher: after any crash, what is pending is sent again, and is counted once when it returns.
+States of a job: receiving (the body is still arriving, and the job is hidden) -> queued -> running
+-> done, failed (some chunks failed; the result has the rest and the reasons) or cancelled.
+
+States of a chunk: pending -> done or failed. Only the dispatcher knows which chunks are in flight.
+After a crash, it sends all pending chunks again, and the store counts each outcome once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from production_server.jobs.records import (
     Part,
     Payload,
     Receipt,
+    queue_full,
     same_body,
-    too_many,
 )
 from production_server.jobs.tables import chunks, jobs, open_engine
 
@@ -46,9 +47,10 @@ class Store:
         self._engine.dispose()
 
     def changed(self) -> bool:
-        """Whether anything was written since the last call; True where that cannot be told.
+        """Whether anything was written since the last call. Always True if it cannot be known.
 
-        For one thread, that asks often: it costs a hundredth of the smallest query.
+        It costs a hundredth of the smallest query, so it can be called often, but only by one
+        thread.
         """
         if self._engine.dialect.name != "sqlite":
             return True
@@ -63,7 +65,7 @@ class Store:
     # Receiving
 
     def begin(self, version: str, answer: dict[str, Any]) -> str:
-        """A new job whose chunks will be staged; invisible until it is accepted."""
+        """Create a job to stage chunks in. It is hidden until it is accepted."""
         job = secrets.token_hex(8)
         now = time.time()
         with self._write() as connection:
@@ -89,17 +91,17 @@ class Store:
             connection.execute(jobs.update().where(jobs.c.id == job).values(touched=time.time()))
 
     def discard(self, job: str) -> None:
-        """Forget a job that was never accepted."""
+        """Delete a job that was not accepted."""
         with self._write() as connection:
             connection.execute(jobs.delete().where(jobs.c.id == job, jobs.c.state == "receiving"))
 
     def accept(self, job: str, receipt: Receipt, most: int) -> Job:
-        """Make a staged job real. With a key that is taken, answer the job that took it."""
+        """Accept a staged job, or return the job that already has its Idempotency-Key."""
         try:
             with self._write() as connection:
-                # Not counted while bodies arrive: what counts is who is complete first.
-                if (found := self._count_active(connection)) >= most:
-                    raise too_many(found)
+                # Uploads that are still arriving do not count: the first to finish gets the place.
+                if (count := self._count_active(connection)) >= most:
+                    raise queue_full(count)
                 connection.execute(
                     jobs.update()
                     .where(jobs.c.id == job)
@@ -114,22 +116,22 @@ class Store:
             return same_body(winner, receipt.body_hash)
 
     def with_key(self, key: str | None) -> Job | None:
-        """The accepted job that holds an Idempotency-Key."""
+        """The accepted job with an Idempotency-Key."""
         return self._find(select(jobs).where(jobs.c.idempotency_key == key)) if key else None
 
     def check_room(self, most: int) -> None:
         """Raise QueueFull if a new job could not be accepted now."""
         with self._read() as connection:
-            if (found := self._count_active(connection)) >= most:
-                raise too_many(found)
+            if (count := self._count_active(connection)) >= most:
+                raise queue_full(count)
 
-    # Looking
+    # Reading
 
     def get(self, job: str) -> Job | None:
         return self._find(select(jobs).where(jobs.c.id == job, jobs.c.state != "receiving"))
 
     def page(self, limit: int, before: str | None = None) -> list[Job]:
-        """Jobs, newest first; `before` is the id of the last job of the page before."""
+        """Jobs, newest first. `before` is the id of the last job of the previous page."""
         query = select(jobs).where(jobs.c.state != "receiving")
         with self._read() as connection:
             if before:
@@ -142,13 +144,13 @@ class Store:
             return [Job(**row) for row in connection.execute(query).mappings()]
 
     def counts(self) -> dict[str, int]:
-        """How many jobs are in each state."""
+        """The number of jobs in each state."""
         query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
         with self._read() as connection:
             return {row.state: row[1] for row in connection.execute(query)}
 
     def parts(self, job: str, after: int, limit: int) -> list[Part]:
-        """Recorded chunks in order, from number `after` on."""
+        """Recorded chunks in order, starting with number `after`."""
         query = (
             select(chunks.c.number, chunks.c.count, chunks.c.outputs, chunks.c.reason)
             .where(chunks.c.job == job, chunks.c.number >= after)
@@ -167,7 +169,7 @@ class Store:
             return list(connection.execute(query).scalars())
 
     def pending(self, job: str, skip: Sequence[int], limit: int) -> list[int]:
-        """Numbers of chunks that are not recorded, without those in `skip`."""
+        """The numbers of chunks that are not recorded, except those in `skip`."""
         query = select(chunks.c.number).where(_pending(job), chunks.c.number.not_in(skip))
         with self._read() as connection:
             return list(connection.execute(query.order_by(chunks.c.number).limit(limit)).scalars())
@@ -179,7 +181,7 @@ class Store:
             return set(connection.execute(query).scalars())
 
     def payload(self, job: str, number: int) -> Payload | None:
-        """A pending chunk with its rows; None if it is recorded or its job is over."""
+        """A pending chunk with its rows; None if it is recorded or its job has ended."""
         query = (
             select(jobs.c.version, chunks.c.rows, chunks.c["count"])
             .join_from(chunks, jobs)
@@ -190,7 +192,7 @@ class Store:
         return Payload(job, number, *row) if row else None
 
     def suspects(self) -> list[tuple[str, int, int]]:
-        """Pending chunks that were tried before: job, number, how often."""
+        """Pending chunks that were tried before: job, number, number of attempts."""
         query = (
             select(chunks.c.job, chunks.c.number, chunks.c.attempts)
             .join_from(chunks, jobs)
@@ -201,7 +203,7 @@ class Store:
             return [(row.job, row.number, row.attempts) for row in connection.execute(query)]
 
     def attempt(self, job: str, numbers: Sequence[int], change: int = 1) -> None:
-        """Count that these chunks are tried, or (with -1) that they were not after all."""
+        """Count an attempt for these chunks; with `change` -1, take it back."""
         query = (
             chunks.update()
             .where(_pending(job), chunks.c.number.in_(numbers))
@@ -211,7 +213,7 @@ class Store:
             connection.execute(query)
 
     def start(self, job: str, when: float) -> None:
-        """Its first chunk is on its way."""
+        """Mark a job as running."""
         with self._write() as connection:
             connection.execute(
                 jobs.update()
@@ -220,18 +222,18 @@ class Store:
             )
 
     def record(self, job: str, number: int, outcome: Outcome) -> bool:
-        """Count a chunk's outcome, once; False if it was counted or its job is over."""
+        """Record a chunk's outcome; False if it was recorded before or its job has ended."""
         good = outcome.error is None
         now = time.time()
         with self._write() as connection:
-            # The job's row first, always: two transactions never wait for each other crosswise.
-            alive = connection.execute(
+            # Always lock the job's row first, so that two transactions cannot deadlock.
+            active = connection.execute(
                 jobs.update()
                 .where(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
-                # A small job can be back before the dispatcher has noted that it was sent.
+                # A small job can finish before the dispatcher has marked it as running.
                 .values(touched=now, started=func.coalesce(jobs.c.started, jobs.c.created))
             )
-            if not alive.rowcount:
+            if not active.rowcount:
                 return False
             changed = connection.execute(
                 chunks.update()
@@ -269,7 +271,7 @@ class Store:
     # Ending
 
     def cancel(self, job: str) -> bool:
-        """Stop an unfinished job and drop its rows; False if it was not unfinished."""
+        """Cancel an unfinished job and delete its rows; False if it has ended."""
         with self._write() as connection:
             stopped = connection.execute(
                 jobs.update()
@@ -281,19 +283,19 @@ class Store:
             return bool(stopped.rowcount)
 
     def remove(self, job: str) -> bool:
-        """Forget a finished job and its result."""
+        """Delete a finished job and its result."""
         query = jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(FINISHED))
         with self._write() as connection:
             return bool(connection.execute(query).rowcount)
 
     def prune(self, finished_before: float, abandoned_before: float) -> int:
-        """Forget old finished jobs, and uploads whose web process died on the way."""
+        """Delete old finished jobs, and uploads whose web process died."""
         old = and_(jobs.c.state.in_(FINISHED), jobs.c.finished < finished_before)
-        left = and_(jobs.c.state == "receiving", jobs.c.touched < abandoned_before)
+        abandoned = and_(jobs.c.state == "receiving", jobs.c.touched < abandoned_before)
         with self._write() as connection:
-            return connection.execute(jobs.delete().where(or_(old, left))).rowcount
+            return connection.execute(jobs.delete().where(or_(old, abandoned))).rowcount
 
-    # Within
+    # Helpers
 
     def _find(self, query: Select[Any]) -> Job | None:
         with self._read() as connection:

@@ -1,4 +1,4 @@
-"""The store's tables, and how a database is opened: SQLite by default, PostgreSQL by URL."""
+"""The store's tables, and opening its database: SQLite by default, PostgreSQL by URL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from production_server.errors import StoreError
 
 SCHEMA = 1
-BUSY_SECONDS = 30  # transactions are short: whoever waits longer than this meets a hung disk
+BUSY_SECONDS = 30  # transactions are short, so a longer wait means that the disk hangs
 
 metadata = MetaData()
 
@@ -43,7 +43,7 @@ jobs = Table(
     Column("id", String(32), primary_key=True),
     Column("state", String(12), nullable=False),
     Column("version", String(80), nullable=False),
-    Column("answer", JSON, nullable=False),  # what the card says of the outputs; cards can go
+    Column("answer", JSON, nullable=False),  # the card's description of outputs; kept with the job
     Column("idempotency_key", String(255), unique=True),
     Column("body_hash", String(64)),
     Column("body_bytes", Integer, nullable=False, default=0),
@@ -70,8 +70,8 @@ chunks = Table(
     Column("number", Integer, primary_key=True),
     Column("state", String(8), nullable=False),
     Column("count", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False, default=0),  # counted only in one process
-    Column("rows", LargeBinary),  # float32, row-major; emptied when the chunk is recorded
+    Column("attempts", Integer, nullable=False, default=0),  # counted only without a broker
+    Column("rows", LargeBinary),  # float32, row-major; cleared when the chunk is recorded
     Column("outputs", LargeBinary),
     Column("reason", Text),
 )
@@ -79,7 +79,7 @@ Index("chunks_by_state", chunks.c.job, chunks.c.state, chunks.c.number)
 
 
 def open_engine(url: str) -> Engine:
-    """An engine whose tables exist and fit this code."""
+    """Open a database; create its tables, or check that they have this release's schema."""
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
@@ -87,9 +87,9 @@ def open_engine(url: str) -> Engine:
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, OSError, ModuleNotFoundError) as error:
         raise StoreError(
-            f"the store cannot be opened: {error}",
-            "STACKSERVE_STORE_URL takes sqlite:////PATH/jobs.sqlite3 or "
-            "postgresql+psycopg://USER:PASSWORD@HOST/NAME (with: uv pip install psycopg[binary]).",
+            f"cannot open the jobs database: {error}",
+            "Set STACKSERVE_STORE_URL to sqlite:////PATH/jobs.sqlite3 or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME (needs: uv pip install psycopg[binary]).",
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
@@ -99,15 +99,15 @@ def open_engine(url: str) -> Engine:
             _create(connection)
     except SQLAlchemyError as error:
         raise StoreError(
-            f"the store {parsed.render_as_string()} cannot be opened: {error}",
-            "Is the database there, and may this user write to it?",
+            f"cannot open the jobs database {parsed.render_as_string()}: {error}",
+            "Check that the database exists and that this user can write to it.",
         ) from error
     return engine
 
 
 def _create(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
-        # Web and recorder start together, and CREATE IF NOT EXISTS is not safe against itself.
+        # Web tier and recorder start together, and concurrent CREATE IF NOT EXISTS can fail.
         connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table, if_not_exists=True))
@@ -118,23 +118,23 @@ def _create(connection: Connection) -> None:
         connection.execute(versions.insert().values(version=SCHEMA))
     elif found != SCHEMA:
         raise StoreError(
-            f"the store has the tables of another release (schema {found}, not {SCHEMA})",
-            "Finish its jobs with that release, or set STACKSERVE_STORE_URL to a new file.",
+            f"the jobs database belongs to another release (schema {found}, not {SCHEMA})",
+            "Finish its jobs with that release, or set STACKSERVE_STORE_URL to a new database.",
         )
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # this module begins transactions itself: _begin_sqlite
+    connection.isolation_level = None  # _begin_sqlite begins transactions instead
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA journal_mode=WAL")
-    # What was accepted with 202 must survive a power cut, not only a kill.
+    # Accepted jobs must survive even a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail at once, without waiting its turn.
+    # A transaction that reads first and writes later can fail at once instead of waiting.
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -15,7 +15,7 @@ import uvicorn
 from celery import Celery
 from celery.worker import state
 
-from production_server.jobs.recorder import Recorder
+from production_server.jobs.process import Recorder
 from production_server.local.console import Console
 from production_server.local.readiness import report_ready
 from production_server.local.signals import stop_signals

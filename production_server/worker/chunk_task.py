@@ -10,7 +10,7 @@ from celery import Celery, Task
 from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
-from production_server.jobs.records import verdict
+from production_server.jobs.records import delivery_limit_error
 from production_server.messaging.app import PREDICT_CHUNK, RECORD_CHUNK
 from production_server.worker.model_cache import ModelCache
 
@@ -28,7 +28,7 @@ def register_chunk_task(app: Celery, cache: ModelCache) -> None:
         task: Task, *, job: str, number: int, version: str, rows: bytes, count: int
     ) -> None:
         deliveries = int(task.request.get(DELIVERY_COUNT) or 0)
-        outcome = verdict(deliveries) or predict(cache, version, rows, count)
+        outcome = delivery_limit_error(deliveries) or predict(cache, version, rows, count)
         try:
             app.send_task(
                 RECORD_CHUNK,

@@ -171,7 +171,7 @@ def test_only_the_chunk_that_kills_its_worker_fails(parts: Parts, client: httpx.
     ended = follow(client, job, timeout=100)
     assert ended["state"] == "failed"
     assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
-    check_failed(client, job, values, 5, "given to a worker 3 times and each time the worker died")
+    check_failed(client, job, values, 5, "the worker died each of the 3 times")
     assert client.get("/ready").status_code == 200 or wait_until_ready(parts.url, 60)
     healthy = submit(client, csv_body(card, table(card, 500)))["id"]
     assert follow(client, healthy)["state"] == "done"
@@ -287,7 +287,7 @@ def test_only_the_deadly_chunk_fails_in_one_process(tmp_path: Path) -> None:
                 deaths += restart(service)
         assert deaths == 3
         assert (ended["chunks_done"], ended["chunks_failed"]) == (11, 1)
-        check_failed(client, job, values, 5, "each time the worker died")
+        check_failed(client, job, values, 5, "the worker died each of the 3 times")
 
 
 def kill(service: Service) -> None:

@@ -20,7 +20,7 @@ PROCESSES = (
     "production_server.web.run",
     "production_server.web.app",
     "production_server.worker.process",
-    "production_server.jobs.recorder",
+    "production_server.jobs.process",
 )
 
 delivered = Registry(SHIPPED)

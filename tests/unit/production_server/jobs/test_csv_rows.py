@@ -1,4 +1,4 @@
-"""CSV to numbers: what is read, what is refused and in which words, and how fast."""
+"""Reading CSV: what is accepted, which problems are reported, and how fast it is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read(
     return np.concatenate(tables) if tables else np.empty((0, len(card.features)))
 
 
-def told(ledger: Ledger) -> list[tuple[str, int, str]]:
+def reported(ledger: Ledger) -> list[tuple[str, int, str]]:
     return [(error["code"], error["line"], error["field"]) for error in ledger.errors()]
 
 
@@ -44,13 +44,13 @@ def told(ledger: Ledger) -> list[tuple[str, int, str]]:
     ],
     ids=["plain", "any order", "windows", "blank lines", "semicolon", "tab", "quoted", "spaces"],
 )
-def test_every_usual_form_is_read(text: str, card: Card, lines: Ledger) -> None:
+def test_all_usual_forms_are_read(text: str, card: Card, lines: Ledger) -> None:
     values = read(text.encode(), card, lines)
     assert lines.errors() == []
     assert values.tolist() == [[30, 70, 0.5], [40, 80, -1]]
 
 
-def test_lines_and_blocks_may_be_cut_anywhere(
+def test_lines_and_blocks_can_be_split_anywhere(
     card: Card, lines: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = b"age,blood_pressure,score\n" + b"".join(b"%d,70,0\n" % (20 + n % 50) for n in range(99))
@@ -61,7 +61,7 @@ def test_lines_and_blocks_may_be_cut_anywhere(
             assert values[:, 0].tolist() == [20 + n % 50 for n in range(99)]
 
 
-def test_each_wrong_value_is_told_with_line_field_and_cause(card: Card, lines: Ledger) -> None:
+def test_each_problem_has_its_line_field_and_cause(card: Card, lines: Ledger) -> None:
     bad = [
         "30,70,x",
         "30,,1",
@@ -79,7 +79,7 @@ def test_each_wrong_value_is_told_with_line_field_and_cause(card: Card, lines: L
     ]
     text = "age,blood_pressure,score\n30,70,0\n" + "\n".join(bad) + "\n30,70,1\n"
     read(text.encode(), card, lines)
-    assert told(lines) == [
+    assert reported(lines) == [
         ("not_a_number", 3, "score"),
         ("missing_value", 4, "blood_pressure"),
         ("nan", 5, "age"),
@@ -99,7 +99,7 @@ def test_each_wrong_value_is_told_with_line_field_and_cause(card: Card, lines: L
     )
 
 
-def test_all_problems_are_counted_and_the_first_are_told(card: Card, lines: Ledger) -> None:
+def test_all_problems_are_counted_and_the_first_are_listed(card: Card, lines: Ledger) -> None:
     text = "age,blood_pressure,score\n" + "30,x,y\n" * 500
     read(text.encode(), card, lines)
     assert lines.count == 1000
@@ -112,10 +112,10 @@ def test_line_numbers_are_right_in_later_blocks(
     monkeypatch.setattr(csv_rows, "BLOCK", 100)
     text = "\nage,blood_pressure,score\n" + "30,70,0\n\n" * 50 + "30,oops,0\n"
     read(text.encode(), card, lines, 50)
-    assert told(lines) == [("not_a_number", 103, "blood_pressure")]
+    assert reported(lines) == [("not_a_number", 103, "blood_pressure")]
 
 
-def test_implausible_values_are_counted_not_refused(card: Card, lines: Ledger) -> None:
+def test_implausible_values_are_counted_but_not_refused(card: Card, lines: Ledger) -> None:
     text = "age,blood_pressure,score\n30,70,0\n\n10,0,0\n15,200,2\n30,70,0\n"
     values = read(text.encode(), card, lines)
     assert len(values) == 4
@@ -137,14 +137,14 @@ def test_implausible_values_are_counted_not_refused(card: Card, lines: Ledger) -
         ("", [("missing_header", 2, "")]),
     ],
 )
-def test_a_wrong_header_says_what_is_wrong(
+def test_problems_of_the_header(
     header: str, expected: list[tuple[str, int, str]], card: Card, lines: Ledger
 ) -> None:
     read(f"{header}\n30,70,0\n".encode(), card, lines)
-    assert told(lines) == expected
+    assert reported(lines) == expected
 
 
-def test_unknown_columns_can_be_left_out_and_are_named(card: Card, lines: Ledger) -> None:
+def test_unknown_columns_can_be_ignored_and_are_listed(card: Card, lines: Ledger) -> None:
     text = 'id,score,age,Outcome,blood_pressure\nA-1,0.5,30,yes,70\n"B,2",-1,40,no,80\n'
     values = read(text.encode(), card, lines, ignore=True)
     assert lines.errors() == []
@@ -152,37 +152,37 @@ def test_unknown_columns_can_be_left_out_and_are_named(card: Card, lines: Ledger
     assert lines.ignored == ["id", "Outcome"]
 
 
-def test_a_line_too_long_among_unknown_columns_is_found(card: Card, lines: Ledger) -> None:
+def test_an_extra_cell_beside_ignored_columns_is_a_problem(card: Card, lines: Ledger) -> None:
     text = "age,blood_pressure,score,note\n30,70,0,a\n30,70,0,a,b\n"
     read(text.encode(), card, lines, ignore=True)
-    assert told(lines) == [("wrong_column_count", 3, "")]
+    assert reported(lines) == [("wrong_column_count", 3, "")]
 
 
 @pytest.mark.parametrize("data", ["age,score\n1,2\n".encode("utf-16"), b"\xff\xfe\xfa\n1\n"])
-def test_what_is_not_text_is_told_so(data: bytes, card: Card, lines: Ledger) -> None:
+def test_a_body_that_is_not_text_is_refused(data: bytes, card: Card, lines: Ledger) -> None:
     with pytest.raises(UploadMalformed, match="UTF-8"):
         read(data, card, lines)
 
 
-def test_a_line_without_end_does_not_fill_the_memory() -> None:
+def test_an_endless_line_does_not_fill_the_memory() -> None:
     endless = (b"x" * 65536 for _ in range(1_000_000))
     with pytest.raises(UploadMalformed, match="longer than"):
         list(whole_lines(endless))
 
 
-def test_a_header_without_end_is_refused(card: Card, lines: Ledger) -> None:
+def test_an_endless_header_is_refused(card: Card, lines: Ledger) -> None:
     with pytest.raises(UploadMalformed, match="columns"):
         read(b"x," * 20_000 + b"\n1\n", card, lines)
 
 
-def test_names_that_could_mean_two_features_must_be_exact(card: Card) -> None:
+def test_an_ambiguous_name_must_be_exact(card: Card) -> None:
     pair = [Feature(name=name, low=0, high=1, default=0) for name in ("a_1", "a1")]
     ambiguous = card.model_copy(update={"features": pair})
     assert feature_of("a_1", ambiguous) == "a_1"
     assert feature_of("A 1", ambiguous) is None
 
 
-def test_the_fast_and_the_slow_way_agree(card: Card, lines: Ledger) -> None:
+def test_the_fast_and_the_slow_parser_agree(card: Card, lines: Ledger) -> None:
     random.seed(5)
     cells = [
         f"{random.uniform(20, 80):.{n % 9}g},{random.randint(40, 120)},{random.random()}"
@@ -204,7 +204,7 @@ def test_100_000_rows_take_well_under_a_second(card: Card, lines: Ledger) -> Non
     assert time.process_time() - started < 0.8
 
 
-def test_quoted_cells_cost_little_more(card: Card, lines: Ledger) -> None:
+def test_quoted_cells_take_little_longer(card: Card, lines: Ledger) -> None:
     data = b"id,age,blood_pressure,score\n" + b'"patient",33.6,72,0.627\n' * 50_000
     started = time.process_time()
     values = read(data, card, lines, 65536, ignore=True)
@@ -232,20 +232,20 @@ def test_blank_lines_are_refused_early(
     assert time.process_time() - started < 0.5
 
 
-def test_a_blank_line_after_each_row_is_usual(card: Card, lines: Ledger) -> None:
+def test_a_blank_line_after_each_row_is_accepted(card: Card, lines: Ledger) -> None:
     values = read(b"age,blood_pressure,score\n" + b"30,70,0\n\n" * 50_000, card, lines, 65536)
     assert (len(values), lines.count) == (50_000, 0)
 
 
-def test_only_blank_lines_before_the_header_cost_little(card: Card, lines: Ledger) -> None:
+def test_blank_lines_before_the_header_take_little_time(card: Card, lines: Ledger) -> None:
     text = b"\n" * 9_000 + b"age,blood_pressure,score\n30,70,x\n"
     started = time.process_time()
     read(text, card, lines)
-    assert told(lines) == [("not_a_number", 9_002, "score")]
+    assert reported(lines) == [("not_a_number", 9_002, "score")]
     assert time.process_time() - started < 0.05
 
 
-def test_the_check_ends_when_very_much_is_wrong(card: Card, lines: Ledger) -> None:
+def test_the_check_stops_after_very_many_problems(card: Card, lines: Ledger) -> None:
     body = Body(io.BytesIO(b"age,blood_pressure,score\n" + b"x\n" * 2_000_000), 10**9)
     limits = Limits(rows=10**7, body=10**9, chunk_rows=1000)
     with pytest.raises(RowsRefused) as caught:

@@ -1,4 +1,4 @@
-"""The dispatcher's decisions: how many chunks, of which jobs, and when again."""
+"""The dispatcher: how many chunks of which jobs it sends, and when it sends them again."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import pytest
 
 from production_server.errors import QueueError
 from production_server.jobs import dispatcher as dispatcher_module
-from production_server.jobs.dispatcher import PATIENCE, Dispatcher, share
+from production_server.jobs.dispatcher import PATIENCE, Dispatcher, share_slots
 from production_server.jobs.records import Outcome, Payload, Receipt
 from production_server.jobs.store import Store
 
 GOOD = Outcome(outputs=b"out")
 
 
-def test_slots_go_to_those_with_the_fewest_on_their_way() -> None:
-    assert share(["a"], Counter(), 4) == {"a": 4}
-    assert share(["a", "b"], Counter(), 4) == {"a": 2, "b": 2}
-    assert share(["a", "b"], Counter(a=6), 4) == {"b": 4}
-    assert share(["a", "b", "c"], Counter(a=2), 5) == {"a": 1, "b": 2, "c": 2}
-    assert share([], Counter(), 4) == {}
-    assert share(["a"], Counter(a=4), 0) == {}
+def test_slots_go_to_jobs_with_the_fewest_chunks_in_flight() -> None:
+    assert share_slots(["a"], Counter(), 4) == {"a": 4}
+    assert share_slots(["a", "b"], Counter(), 4) == {"a": 2, "b": 2}
+    assert share_slots(["a", "b"], Counter(a=6), 4) == {"b": 4}
+    assert share_slots(["a", "b", "c"], Counter(a=2), 5) == {"a": 1, "b": 2, "c": 2}
+    assert share_slots([], Counter(), 4) == {}
+    assert share_slots(["a"], Counter(a=4), 0) == {}
 
 
 class Queue:
-    """Stands where the broker is: what was sent, in order."""
+    """Replaces the broker, and keeps what was sent, in order."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int]] = []
@@ -86,7 +86,7 @@ def test_chunks_are_sent_in_order_a_few_at_a_time(
     assert queue.take() == [(job, 4), (job, 5)]
 
 
-def test_a_small_job_need_not_wait_for_a_large_one(
+def test_a_small_job_does_not_wait_for_a_large_one(
     store: Store, queue: Queue, dispatcher: Dispatcher
 ) -> None:
     large = made(store, 100)
@@ -98,7 +98,7 @@ def test_a_small_job_need_not_wait_for_a_large_one(
     assert queue.take() == [(small, 0)]
 
 
-def test_what_small_jobs_leave_goes_to_the_large_one(
+def test_slots_that_small_jobs_leave_go_to_the_large_one(
     store: Store, queue: Queue, dispatcher: Dispatcher
 ) -> None:
     small, large = made(store, 1), made(store, 100)
@@ -115,7 +115,7 @@ def test_a_cancelled_job_makes_room(store: Store, queue: Queue, dispatcher: Disp
     assert queue.take() == [(second, 2), (second, 3)]
 
 
-def test_after_a_restart_what_is_not_recorded_is_sent_again(store: Store, queue: Queue) -> None:
+def test_after_a_restart_pending_chunks_are_sent_again(store: Store, queue: Queue) -> None:
     job = made(store, 3)
     for expected in ([0, 1, 2], [0, 2]):
         Dispatcher(store, queue.publish, lambda: 0, retention=30).tick(1)
@@ -123,7 +123,7 @@ def test_after_a_restart_what_is_not_recorded_is_sent_again(store: Store, queue:
         store.record(job, 1, GOOD)
 
 
-def test_a_lost_chunk_is_sent_again_later_and_later(
+def test_a_lost_chunk_is_sent_again_at_growing_intervals(
     store: Store, queue: Queue, dispatcher: Dispatcher
 ) -> None:
     job = made(store, 1)
@@ -162,7 +162,7 @@ def test_a_broken_broker_loses_nothing(store: Store, queue: Queue, dispatcher: D
     assert queue.take() == [(job, 0), (job, 1)]
 
 
-def test_in_one_process_the_chunk_that_kills_is_found_and_fails(store: Store, queue: Queue) -> None:
+def test_in_one_process_a_deadly_chunk_is_found_and_fails(store: Store, queue: Queue) -> None:
     job = made(store, 6)
     poison = (job, 2)
     deaths = 0
@@ -186,7 +186,7 @@ def test_in_one_process_the_chunk_that_kills_is_found_and_fails(store: Store, qu
     assert (found.state, found.chunks_done, found.chunks_failed, deaths) == ("failed", 5, 1, 3)
 
 
-def test_in_one_process_a_clean_stop_counts_against_nobody(store: Store, queue: Queue) -> None:
+def test_in_one_process_a_clean_stop_makes_no_suspects(store: Store, queue: Queue) -> None:
     made(store, 3)
     life = Dispatcher(store, queue.publish, lambda: 0, retention=30, one_process=True)
     life.start()
@@ -196,7 +196,7 @@ def test_in_one_process_a_clean_stop_counts_against_nobody(store: Store, queue: 
     assert store.suspects() == []
 
 
-def test_nothing_ends_the_dispatcher(
+def test_no_error_ends_the_dispatcher(
     store: Store, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher_module, "RETRY", 0.01)

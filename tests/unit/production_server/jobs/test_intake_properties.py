@@ -1,4 +1,4 @@
-"""For any upload: the fast and the slow way agree, and it does not matter how it is cut."""
+"""For any upload, the fast and the slow parser agree, however the body is split."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_csv(lines: list[str], end: str, card: Card) -> None:
     usual = read_csv(data, card, 10_000)
     assert read_csv(data, card, 1) == usual
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(csv_rows, "fast", lambda *_: None)
+        patch.setattr(csv_rows, "parse_fast", lambda *_: None)
         assert read_csv(data, card, 10_000) == usual
 
 
@@ -114,5 +114,5 @@ def test_json(rows: list[list[Any]], named: bool, at: int, put: str, card: Card)
         good = False
     assert good == (len(usual) > 1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_rows, "fast", lambda *_: None)
+        patch.setattr(json_rows, "parse_fast", lambda *_: None)
         assert read_json(text.encode(), card, 10_000) == usual

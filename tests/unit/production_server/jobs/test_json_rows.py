@@ -1,4 +1,4 @@
-"""JSON to numbers, as the body arrives."""
+"""Reading JSON as the body arrives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ GOOD: list[dict[str, Any]] = [
     [GOOD, [[30, 70, 0.5], [40, 80, -1]], [GOOD[0], [40, 80, -1]]],
     ids=["objects", "lists", "both"],
 )
-def test_rows_are_read_however_they_are_cut(
+def test_rows_are_read_however_the_body_is_split(
     given: list[Any], piece: int, card: Card, rows: Ledger
 ) -> None:
     for indent in (None, 2):
@@ -46,7 +46,7 @@ def test_rows_are_read_however_they_are_cut(
         assert values.tolist() == [[30, 70, 0.5], [40, 80, -1]]
 
 
-def test_each_wrong_value_is_told_with_row_field_and_cause(card: Card, rows: Ledger) -> None:
+def test_each_problem_has_its_row_field_and_cause(card: Card, rows: Ledger) -> None:
     text = """[[30,70,0], {"age":30,"score":0}, {"age":null,"blood_pressure":70,"score":0},
       ["30",70,0], [true,70,0], [NaN,70,0], [30,Infinity,0], [-1,70,0], [30,70], 7, "x", null,
       [30,70,1e39], [%s,70,0], {"age":30,"blood_pressure":70,"score":0,"id":1}]""" % ("9" * 400)
@@ -69,7 +69,7 @@ def test_each_wrong_value_is_told_with_row_field_and_cause(card: Card, rows: Led
     ]
 
 
-def test_unknown_names_can_be_left_out(card: Card, rows: Ledger) -> None:
+def test_unknown_names_can_be_ignored(card: Card, rows: Ledger) -> None:
     text = json.dumps([{**GOOD[0], "id": 1, "name": "x"}, GOOD[1]])
     assert len(read(text.encode(), card, rows, ignore=True)) == 2
     assert rows.count == 0
@@ -107,7 +107,7 @@ def test_implausible_values_are_counted(card: Card, rows: Ledger) -> None:
     ],
 )
 @pytest.mark.parametrize("piece", [1, 100_000])
-def test_what_is_no_list_is_refused(text: str, piece: int) -> None:
+def test_a_body_that_is_not_a_list_is_refused(text: str, piece: int) -> None:
     if piece == 1 and len(text) > 1000:
         piece = 1000
     pieces = iter([text[at : at + piece].encode() for at in range(0, len(text), piece)])
@@ -116,17 +116,17 @@ def test_what_is_no_list_is_refused(text: str, piece: int) -> None:
     assert caught.value.code == "malformed_json"
 
 
-def test_numbers_are_not_cut_where_the_pieces_are() -> None:
+def test_numbers_can_span_pieces() -> None:
     read = list(elements(iter([b"[1", b"23, 4.", b"5e", b"1]"])))
     assert read == [(123, 3), (45.0, 5)]
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
+def test_a_body_that_is_not_text_is_refused() -> None:
     with pytest.raises(UploadMalformed, match="UTF-8"):
         list(elements(iter([b'["\xff\xfe"]'])))
 
 
-def test_a_row_without_end_does_not_fill_the_memory() -> None:
+def test_an_endless_row_does_not_fill_the_memory() -> None:
     endless = (
         b'["' + b"x" * (LONGEST_ROW // 4) if n == 0 else b"x" * (LONGEST_ROW // 4)
         for n in range(1_000_000)
@@ -153,7 +153,7 @@ def test_white_space_takes_no_time(card: Card, rows: Ledger) -> None:
     assert time.process_time() - started < 0.2
 
 
-def test_the_check_ends_when_very_much_is_wrong(card: Card, rows: Ledger) -> None:
+def test_the_check_stops_after_very_many_problems(card: Card, rows: Ledger) -> None:
     text = b"[" + b"0," * 100_000 + b"0]"
     with pytest.raises(RowsRefused):
         list(chunks(body_of(text), "json", card, Limits(10**6, 10**9, 1000), rows, **STRICT))

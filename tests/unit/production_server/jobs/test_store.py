@@ -1,4 +1,4 @@
-"""The store's promises: each chunk counts once, and a job's state follows its chunks."""
+"""The store counts each chunk once, and a job's state follows its chunks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_chunk_counts_once(store: Store) -> None:
     assert found is not None
     assert (found.chunks_done, found.chunks_failed, found.rows_done) == (1, 0, 10)
     assert store.pending(job, [], 10) == [0, 2]
-    assert store.payload(job, 1) is None, "its rows are not needed any more"
+    assert store.payload(job, 1) is None, "its rows are deleted"
 
 
 @pytest.mark.parametrize(("last", "state"), [(GOOD, "done"), (BAD, "failed")])
@@ -68,7 +68,7 @@ def test_a_job_ends_with_its_last_chunk(last: Outcome, state: str, store: Store)
     assert [part.reason for part in store.parts(job, 0, 10)] == [None, last.error, None]
 
 
-def test_many_threads_count_right(store: Store) -> None:
+def test_many_threads_count_correctly(store: Store) -> None:
     job = made(store, parts=40)
 
     def record_all() -> None:
@@ -85,7 +85,7 @@ def test_many_threads_count_right(store: Store) -> None:
     assert (found.state, found.chunks_done, found.rows_done) == ("done", 40, 400)
 
 
-def test_a_cancelled_job_takes_no_more_outcomes(store: Store) -> None:
+def test_a_cancelled_job_records_no_more_outcomes(store: Store) -> None:
     job = made(store)
     store.record(job, 0, GOOD)
     assert store.cancel(job)
@@ -105,7 +105,7 @@ def test_only_finished_jobs_are_removed(store: Store) -> None:
     assert made(store, key="k") != job, "the key is free again"
 
 
-def test_a_job_in_receipt_is_invisible(store: Store) -> None:
+def test_a_job_is_hidden_until_it_is_accepted(store: Store) -> None:
     job = store.begin("tiny-1", ANSWER)
     store.stage(job, 0, 10, b"rows")
     assert store.get(job) is None
@@ -144,7 +144,7 @@ def test_a_second_process_sees_what_the_first_wrote(store: Store, url: str) -> N
     other.close()
 
 
-def test_a_write_of_anybody_is_noticed(store: Store, url: str) -> None:
+def test_a_write_by_any_process_is_noticed(store: Store, url: str) -> None:
     store.changed()
     assert not store.changed()
     other = Store(url)
@@ -166,13 +166,13 @@ def test_a_store_of_another_release_is_refused(store: Store, url: str) -> None:
 
 
 @pytest.mark.parametrize("bad", ["nonsense", "oracle://x/y", "sqlite:////proc/none/jobs.sqlite3"])
-def test_a_store_that_cannot_be_opened_says_so(bad: str) -> None:
+def test_the_error_of_a_store_that_cannot_be_opened_has_a_remedy(bad: str) -> None:
     with pytest.raises(StoreError) as caught:
         Store(bad)
     assert caught.value.remedy
 
 
-def test_an_outcome_that_is_faster_than_the_note_of_its_start(store: Store) -> None:
+def test_an_outcome_can_arrive_before_the_job_is_marked_as_running(store: Store) -> None:
     job = made(store, parts=1)
     store.record(job, 0, Outcome(outputs=b"\0" * 4))
     ended = store.get(job)

@@ -1,4 +1,4 @@
-"""The recorder and the queue: its task that writes outcomes, and what the dispatcher asks."""
+"""The recorder's side of the queue: sends chunks, counts waiting ones and records outcomes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ STORE_RETRY = 1.0
 STORE_PATIENCE = 600.0
 
 
-def register_recording(app: Celery, store: Store, recorded: Callable[[], None]) -> None:
-    """Teach the recorder to write outcomes; `recorded` is called after each."""
+def register_record_task(app: Celery, store: Store, on_record: Callable[[], None]) -> None:
+    """Register the task that records outcomes. It calls `on_record` after each."""
 
     @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
     def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:
@@ -35,26 +35,26 @@ def register_recording(app: Celery, store: Store, recorded: Callable[[], None]) 
             try:
                 store.record(job, number, found)
             except SQLAlchemyError as error:
-                # The message stays unacknowledged meanwhile. If this process dies or gives up,
-                # the dispatcher sends the chunk again.
+                # The message stays unacknowledged while this retries. If the process dies or gives
+                # up, the dispatcher sends the chunk again.
                 if time.monotonic() > give_up:
                     raise
-                log.warning("an outcome cannot be written now, trying again: %s", error)
+                log.warning("cannot record an outcome, retrying: %s", error)
                 time.sleep(STORE_RETRY)
             else:
-                recorded()
+                on_record()
                 return
 
 
-def publisher(app: Celery) -> Callable[[Payload], None]:
-    """How the dispatcher sends a chunk: durable, confirmed by the broker."""
+def chunk_publisher(app: Celery) -> Callable[[Payload], None]:
+    """A function that sends a chunk in a durable message and waits for the broker's confirm."""
 
     def publish(payload: Payload) -> None:
         try:
             app.send_task(
                 PREDICT_CHUNK,
                 kwargs=vars(payload),
-                # Else Celery writes 160 kB of numbers as text, only to cut it off.
+                # By default, Celery formats all 160 kB of numbers and then truncates the text.
                 kwargsrepr=f"({payload.job}, {payload.number})",
                 ignore_result=True,
                 delivery_mode="persistent",
@@ -67,16 +67,16 @@ def publisher(app: Celery) -> Callable[[Payload], None]:
 
 
 def queue_length(app: Celery) -> Callable[[], int]:
-    """How the dispatcher learns how many chunks wait in the queue."""
+    """A function that counts the chunks that wait in the queue."""
 
-    def queued() -> int:
+    def count() -> int:
         try:
             with app.connection_for_write() as connection:
                 queue = app.amqp.queues[JOBS_QUEUE](connection.default_channel)
                 return int(queue.queue_declare(passive=True).message_count)
         except NotFound:
-            return 0  # the broker has lost its data, and no worker was back yet
+            return 0  # the broker lost its data, and no worker has declared the queue again
         except CONNECTION_ERRORS as error:
             raise QueueError(NO_BROKER, CHECK_BROKER) from error
 
-    return queued
+    return count

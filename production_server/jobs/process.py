@@ -1,11 +1,11 @@
-"""The recorder: writes the outcomes of chunks to the store, and holds the dispatcher."""
+"""The recorder process: runs the dispatcher, and writes the outcomes of chunks to the store."""
 
 from __future__ import annotations
 
 from celery import Celery
 
+from production_server.jobs.chunk_queue import chunk_publisher, queue_length, register_record_task
 from production_server.jobs.dispatcher import Dispatcher
-from production_server.jobs.recording import publisher, queue_length, register_recording
 from production_server.jobs.store import Store
 from production_server.messaging.app import RESULTS_QUEUE, create_app
 from production_server.messaging.celery_worker import run_celery_worker
@@ -13,9 +13,9 @@ from production_server.settings import Settings
 
 
 class Recorder:
-    """What a process needs to record: its tasks in `app`, and the dispatcher's thread.
+    """The recorder's task on `app`, and the dispatcher in a thread.
 
-    In a service of separate processes it has one of its own; embedded, it is in the one process.
+    With --services and on servers it has its own process. Otherwise it runs in the single process.
     """
 
     def __init__(self, settings: Settings, app: Celery) -> None:
@@ -23,14 +23,14 @@ class Recorder:
         self._store = Store(settings.store)
         self._dispatcher = Dispatcher(
             self._store,
-            publisher(app),
+            chunk_publisher(app),
             queue_length(app),
             retention=settings.job_retention,
             one_process=settings.embedded,
         )
 
     def register_tasks(self) -> None:
-        register_recording(self._app, self._store, self._dispatcher.wake)
+        register_record_task(self._app, self._store, self._dispatcher.wake)
 
     def start(self) -> None:
         self._dispatcher.start()
@@ -41,7 +41,7 @@ class Recorder:
 
 
 def run_recorder(settings: Settings) -> None:
-    """Record until told to stop."""
+    """Run the recorder until a signal stops it."""
     app = create_app(settings)
     recorder = Recorder(settings, app)
     recorder.register_tasks()
