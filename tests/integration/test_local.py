@@ -20,9 +20,9 @@ from tests.support.service import ROOT, Service
 
 
 def wait_for_output(service: Service, text: str) -> None:
-    give_up = time.monotonic() + 20
+    deadline = time.monotonic() + 20
     while text not in service.logs():
-        assert time.monotonic() < give_up, service.logs()
+        assert time.monotonic() < deadline, service.logs()
         time.sleep(0.1)
 
 
