@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from benchmarks.cli import json_option
 from benchmarks.deploy import guests, timelines
 from benchmarks.deploy.timelines import BAKED, BARE, STOCK, USUAL, Timeline
 
@@ -31,9 +32,7 @@ SHORT = {"bare": BARE, "baked": BAKED, "stock": STOCK, "usual": USUAL}
     show_default=True,
     help="Timeout of each case, in seconds.",
 )
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the results to this file."
-)
+@json_option
 def deploy(only: tuple[str, ...], timeout: int, json_file: Path | None) -> None:
     """Time from the command to the first prediction, on the sourced cloud.
 
