@@ -23,7 +23,9 @@ NAME = "uv-1.2.3-py3-none-manylinux_2_17_x86_64.whl"
 def wheel() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("uv-1.2.3.data/scripts/uv", "#!/bin/sh\necho uv 1.2.3\n")
+        # A ZipInfo has a fixed time, so that every call returns the same bytes.
+        program = zipfile.ZipInfo("uv-1.2.3.data/scripts/uv")
+        archive.writestr(program, "#!/bin/sh\necho uv 1.2.3\n")
     return buffer.getvalue()
 
 
