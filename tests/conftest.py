@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
+from tests.support.disks import SmallDisk, can_mount, small_disk
 from tests.support.service import Service
 
 # A shell starts background jobs with SIGINT ignored, and child processes would inherit that.
@@ -61,6 +63,14 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
         # Other tests stop their service with SIGINT; SIGTERM must work as well.
         assert service.stop(signal.SIGTERM) == 0
+
+
+@pytest.fixture
+def disk(needs: Callable[[object, str], None], tmp_path: Path) -> Iterator[SmallDisk]:
+    """A file system of 64 MB, for tests that fill it."""
+    needs(can_mount(), "only root can mount a file system")
+    with small_disk(tmp_path / "disk", 64) as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ python -m production_server.model.compiler REGISTRY VERSION FILE
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
-import os
 import pickle
 import sys
 from pathlib import Path
@@ -17,20 +17,21 @@ import numpy as np
 from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import StackserveError
 from production_server.model import kerasfiles
+from production_server.model.durable import read_sealed, write_sealed
+from production_server.model.machine_code import CANNOT_WRITE
 from production_server.model.predictor import Predictor, jitted
 from production_server.model.registry import Registry
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def compile_to(file: Path, registry: Registry, version: str) -> None:
     """Write the version's machine code to `file`, unless another process has just done so."""
     with (file.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if file.exists():
-            return
-        fresh = file.with_name(f".fresh-{os.getpid()}")
-        fresh.write_bytes(compile_version(registry, version))
-        fresh.replace(file)
-        remove_stale(registry, file)
+        if read_sealed(file) is None:
+            write_sealed(file, compile_version(registry, version))
+            remove_stale(registry, file)
 
 
 def compile_version(registry: Registry, version: str) -> bytes:
@@ -72,3 +73,8 @@ if __name__ == "__main__":
     except StackserveError as error:
         print(json.dumps([str(error), error.remedy]))
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(error, file=sys.stderr)
+        sys.exit(CANNOT_WRITE)

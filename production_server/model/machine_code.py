@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import pickle
 import platform
@@ -25,6 +26,7 @@ import numpy as np
 from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import ModelError
 from production_server.model import kerasfiles
+from production_server.model.durable import read_sealed
 from production_server.model.predictor import Forward, Predictor
 from production_server.places import IMPORT_FOLDER
 
@@ -32,7 +34,11 @@ if TYPE_CHECKING:
     from production_server.model.card import Card
     from production_server.model.registry import Registry
 
+log = logging.getLogger(__name__)
+
 FOLDER = ".compiled"
+# The compiler's exit code if the disk does not take the machine code.
+CANNOT_WRITE = 3
 CPU_TRAITS = (
     "vendor_id",
     "cpu family",
@@ -52,10 +58,14 @@ def load(registry: Registry, version: str) -> Predictor:
     card = registry.card(version)
     registry.checked_model_path(version)
     folder = private_folder(registry.path / FOLDER)
-    if folder is not None:
-        return Predictor(card, _load_forward(registry, card, folder))
-    with tempfile.TemporaryDirectory() as scratch:
-        return Predictor(card, _load_forward(registry, card, Path(scratch)))
+    try:
+        if folder is not None:
+            return Predictor(card, _load_forward(registry, card, folder))
+        with tempfile.TemporaryDirectory() as scratch:
+            return Predictor(card, _load_forward(registry, card, Path(scratch)))
+    except OSError as error:
+        log.warning("cannot store the machine code of %s: %s", version, error)
+        return Predictor.load(registry, version)
 
 
 def private_folder(path: Path) -> Path | None:
@@ -96,30 +106,38 @@ def _processor() -> str:
 
 def _load_forward(registry: Registry, card: Card, folder: Path) -> Forward:
     file = folder / file_name(card)
-    if file.exists():
-        kerasfiles.jax_module()
-    else:
-        command = [
-            sys.executable,
-            "-m",
-            "production_server.model.compiler",
-            str(registry.path.absolute()),
-            card.version,
-            str(file.absolute()),
-        ]
-        with subprocess.Popen(
-            command,
-            cwd=IMPORT_FOLDER,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as compiler:
-            kerasfiles.jax_module()  # import jax meanwhile
-            output, errors = compiler.communicate()
-        if compiler.returncode != 0:
-            raise _compiler_error(card, compiler.returncode, output, errors)
-    return _read(file)
+    code = read_sealed(file)
+    if code is None:
+        _run_compiler(registry, card, file)
+        code = read_sealed(file)
+    if code is None:
+        raise OSError(f"{file} is damaged right after it was written")
+    return _forward(code)
+
+
+def _run_compiler(registry: Registry, card: Card, file: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "production_server.model.compiler",
+        str(registry.path.absolute()),
+        card.version,
+        str(file.absolute()),
+    ]
+    with subprocess.Popen(
+        command,
+        cwd=IMPORT_FOLDER,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as compiler:
+        kerasfiles.jax_module()  # import jax meanwhile
+        output, errors = compiler.communicate()
+    if compiler.returncode == CANNOT_WRITE:
+        raise OSError(errors.strip())
+    if compiler.returncode != 0:
+        raise _compiler_error(card, compiler.returncode, output, errors)
 
 
 def _compiler_error(card: Card, code: int, output: str, errors: str) -> ModelError:
@@ -134,10 +152,10 @@ def _compiler_error(card: Card, code: int, output: str, errors: str) -> ModelErr
     )
 
 
-def _read(file: Path) -> Forward:
+def _forward(code: bytes) -> Forward:
+    kerasfiles.jax_module()
     from jax.experimental.serialize_executable import deserialize_and_load
 
     # Safe to unpickle: only this account can write to the folder.
-    parts = pickle.loads(file.read_bytes())
-    by_count = {count: deserialize_and_load(*part) for count, part in parts.items()}
+    by_count = {count: deserialize_and_load(*part) for count, part in pickle.loads(code).items()}
     return lambda rows: np.asarray(by_count[len(rows)](rows))

@@ -28,6 +28,7 @@ from production_server.model.card import (
     version_name,
     version_number,
 )
+from production_server.model.durable import sync
 from production_server.places import COMMAND
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
@@ -157,6 +158,7 @@ class Registry:
                 )
             with self._scratch() as scratch:
                 folder.rename(scratch / version)
+                sync(self.path)  # or a crash could leave half of the version
 
     def seed(self, shipped: Path = SHIPPED) -> None:
         """Add the shipped versions to an empty registry, and activate one if none is active."""
@@ -196,19 +198,19 @@ class Registry:
             folder.mkdir()
             shutil.copyfile(model_file, folder / MODEL_FILE)
             (folder / CARD_FILE).write_text(card_text(kept), encoding="utf-8")
-            for name in (MODEL_FILE, CARD_FILE):
-                _sync(folder / name)
+            for path in (folder / MODEL_FILE, folder / CARD_FILE, folder):
+                sync(path)
             folder.rename(self.path / version)
-        _sync(self.path)
+        sync(self.path)
         return kept
 
     def _write_active(self, version: str) -> None:
         with self._scratch() as scratch:
             fresh = scratch / _ACTIVE
             fresh.write_text(version + "\n", encoding="utf-8")
-            _sync(fresh)
+            sync(fresh)
             fresh.replace(self.path / _ACTIVE)
-        _sync(self.path)
+        sync(self.path)
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -235,13 +237,10 @@ class Registry:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        except OSError as error:
+            raise RegistryError(
+                f"cannot change the registry {self.path}: {error.strerror}",
+                "Check that the disk has free space and no errors, and try again.",
+            ) from error
         finally:
             os.close(lock)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

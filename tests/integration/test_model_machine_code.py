@@ -14,8 +14,10 @@ import pytest
 from production_server.batch_sizes import BATCH_SIZES
 from production_server.errors import ModelError
 from production_server.model import kerasfiles, machine_code
+from production_server.model.durable import read_sealed
 from production_server.model.predictor import Predictor
 from production_server.model.registry import Registry
+from tests.support.disks import SmallDisk
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LOAD = """
@@ -63,6 +65,44 @@ def test_workers_compile_a_version_once_and_load_no_keras(registry: Registry) ->
     written = kept[0].stat().st_mtime_ns
     assert start_loading(registry).wait(60) == 0
     assert kept[0].stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("damage", ["truncated", "changed", "empty", "of an older release"])
+def test_damaged_code_is_compiled_again(damage: str, registry: Registry) -> None:
+    version = registry.active()
+    rows = np.zeros((1, 8), np.float32)
+    expected = machine_code.load(registry, version).predict(rows)
+    file = registry.path / ".compiled" / machine_code.file_name(registry.card(version))
+    good = file.read_bytes()
+    changed = bytearray(good)
+    changed[len(changed) // 2] ^= 1
+    file.write_bytes(
+        {
+            "truncated": good[: len(good) // 2],
+            "changed": bytes(changed),
+            "empty": b"",
+            "of an older release": good[32:],
+        }[damage]
+    )
+    np.testing.assert_array_equal(machine_code.load(registry, version).predict(rows), expected)
+    assert read_sealed(file) is not None
+    written = file.stat().st_mtime_ns
+    machine_code.load(registry, version)
+    assert file.stat().st_mtime_ns == written, "the new file is used"
+
+
+def test_a_full_disk_does_not_keep_a_model_from_loading(
+    disk: SmallDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry = Registry(disk.path / "models")
+    registry.seed()
+    disk.fill()
+    predictor = machine_code.load(registry, registry.active())
+    assert predictor.predict(np.zeros((1, 8), np.float32)).shape == (1, 1)
+    assert "No space left on device" in caplog.text
+    disk.empty()
+    machine_code.load(registry, registry.active())
+    assert list((registry.path / ".compiled").glob(f"{registry.active()}.*"))
 
 
 def test_code_in_a_folder_that_others_can_write_to_never_runs(
