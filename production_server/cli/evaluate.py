@@ -18,7 +18,7 @@ from production_server.cli.registries import (
 
 @click.command()
 @click.option("--data", required=True, metavar="PATH_OR_URL", help="CSV with known outcomes.")
-@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256 hash.")
 @model_option
 @registry_option
 @json_option

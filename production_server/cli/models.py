@@ -137,8 +137,8 @@ def export(version: str | None, output: Path | None, registry_path: Path | None)
 @click.argument("weights", type=_FILE, required=False)
 @click.option("--features", type=_FILE, help="TOML or JSON file that describes the model.")
 @click.option("--data", metavar="PATH_OR_URL", help="CSV to measure the model on, for its card.")
-@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
-@click.option("--activate", is_flag=True, help="Serve it from now on.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256 hash.")
+@click.option("--activate", is_flag=True, help="Serve the model from now on.")
 @registry_option
 def import_(
     *,

@@ -13,15 +13,21 @@ from production_server.places import COMMAND
 
 @click.command()
 @click.option("--data", required=True, metavar="PATH_OR_URL", help="CSV with known outcomes.")
-@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256.")
+@click.option("--sha256", default="", metavar="HASH", help="Refuse data with another SHA-256 hash.")
 @click.option(
     "--features",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Features file of the data.  [default: that of the Pima data]",
 )
 @click.option("--search", is_flag=True, help="Try a small grid of networks and keep the best.")
-@click.option("--folds", default=5, show_default=True, type=click.IntRange(2, 20))
-@click.option("--seed", default=7, show_default=True, type=int)
+@click.option(
+    "--folds",
+    default=5,
+    show_default=True,
+    type=click.IntRange(2, 20),
+    help="Folds of the cross-validation.",
+)
+@click.option("--seed", default=7, show_default=True, type=int, help="Seed of all random numbers.")
 @click.option(
     "--min-auc",
     default=0.75,

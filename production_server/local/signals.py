@@ -6,6 +6,6 @@ import signal
 
 
 def stop_signals() -> list[signal.Signals]:
-    """Those of Ctrl-C, kill and a closed terminal; not the last one under `nohup`."""
+    """The signals of Ctrl-C, kill and, unless `nohup` ignores it, a closed terminal."""
     hangup = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]
     return [signal.SIGINT, signal.SIGTERM, *hangup]

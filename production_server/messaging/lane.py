@@ -42,7 +42,7 @@ class Observer(Protocol):
         """A batch was answered."""
 
     def waiting(self, requests: int) -> None:
-        """So many requests have no answer yet."""
+        """This many requests are waiting for an answer."""
 
 
 class Lane:
