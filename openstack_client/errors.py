@@ -65,7 +65,7 @@ class LauncherError(Exception):
 
 
 class SettingsError(LauncherError, ValueError, exit_code=2, code="settings"):
-    """A flag, environment variable or line in deployment.toml is not valid."""
+    """A flag, environment variable, line in deployment.toml or given file is not valid."""
 
 
 class CredentialsError(LauncherError, exit_code=3, code="credentials"):

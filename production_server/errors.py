@@ -47,6 +47,10 @@ class StoreError(StackserveError):
     """The database of jobs cannot be opened, read or written."""
 
 
+class BackupError(StackserveError):
+    """A backup cannot be made, or an archive cannot be restored."""
+
+
 class JobError(StackserveError):
     """A job, or the upload for one, was refused. `code` identifies the cause."""
 

@@ -104,8 +104,9 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options, yes
         raise OldCode(
             f"Deployment {result.name!r} {state}, but its code is {result.code_deployed}, not "
             f"{result.code_on_disk} as on this machine. This deploy did not change it.",
-            f"`deploy --recreate {result.name}` replaces the server; its address stays, its jobs "
-            "do not.",
+            f"`deploy --recreate {result.name}` replaces the server and keeps its address. To keep "
+            f"its jobs and models too, run `backup {result.name} FILE` before it and `restore "
+            f"{result.name} FILE` after it.",
         )
 
 

@@ -42,6 +42,14 @@ VERBS = {
         "openstack_client.cli.bake:bake",
         "Create an image, called NAME, that later deploys use automatically.",
     ),
+    "backup": (
+        "openstack_client.cli.backup:backup",
+        "Save all jobs and models of a deployment in the archive FILE.",
+    ),
+    "restore": (
+        "openstack_client.cli.backup:restore",
+        "Replace all jobs and models of a deployment by those of the archive FILE.",
+    ),
     "delete": (
         "openstack_client.cli.delete:delete",
         "Delete a deployment: server, floating IP, port, security group, volume, keypair.",

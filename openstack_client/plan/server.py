@@ -10,6 +10,7 @@ from openstack_client.cloud.resources import (
 )
 from openstack_client.errors import Problem
 from openstack_client.names import resolve, resource_name
+from openstack_client.places import COMMAND
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Parcel, Plan
@@ -106,9 +107,11 @@ def loss(plan: Plan) -> str:
     server = plan.server
     if plan.server_action is not Action.REPLACE or server is None or server.never_ran:
         return ""
+    saving = f" To save them first, run: {COMMAND} backup {plan.name} FILE."
     return (
         f"Replacing server {server.name!r} deletes all jobs of deployment {plan.name!r} with their "
         "results, and every model that was added to it after it was created."
+        f"{saving if server.status == 'ACTIVE' else ''}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The stages of a deploy and of a bake, in order."""
+"""The stages of the verbs that take long, in order."""
 
 from __future__ import annotations
 
@@ -12,3 +12,6 @@ PREPARE = ("model", CLEAN)
 
 DEPLOY = (*CREATE, *INSTALL, *SERVE)
 BAKE = (*CREATE, *INSTALL, *PREPARE, "stopped", "image")
+BACKUP = ("saved", "received", "checked")
+# The middle ones are printed by the script in deploy/transfer.py.
+RESTORE = ("checked", "sent", "verified", "stopped", "restored", "ready")

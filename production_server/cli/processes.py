@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from production_server.backup.restore import finish_interrupted
 from production_server.settings import Settings, load_settings, set_up_logging
 
 
 def _prepare() -> Settings:
     settings = load_settings()
     set_up_logging(settings.log_level)
+    finish_interrupted(settings)
     return settings
 
 

@@ -6,6 +6,7 @@ import socket
 
 import click
 
+from production_server.backup.restore import finish_interrupted
 from production_server.errors import ServiceError
 from production_server.local.console import Console
 from production_server.settings import load_settings
@@ -29,6 +30,7 @@ def serve(host: str | None, port: int | None, services: bool, workers: int | Non
         raise click.UsageError("--workers requires --services: one process has one worker.")
     settings = load_settings(host=host, port=port, workers=workers)
     check_port(settings.host, settings.port)
+    finish_interrupted(settings)
     console = Console()
     if services:
         from production_server.local.services import serve_services

@@ -32,7 +32,7 @@ from production_server.model.durable import sync
 from production_server.places import COMMAND
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
-_ACTIVE = "active"
+ACTIVE_FILE = "active"
 _LOCK = ".lock"
 _SCRATCH = ".scratch-"
 
@@ -80,7 +80,7 @@ class Registry:
     def active(self) -> str:
         """The active version. This reads one small file, so it can be called often."""
         try:
-            version = (self.path / _ACTIVE).read_text(encoding="utf-8").strip()
+            version = (self.path / ACTIVE_FILE).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             version = ""
         if not is_version(version):
@@ -206,11 +206,17 @@ class Registry:
 
     def _write_active(self, version: str) -> None:
         with self._scratch() as scratch:
-            fresh = scratch / _ACTIVE
+            fresh = scratch / ACTIVE_FILE
             fresh.write_text(version + "\n", encoding="utf-8")
             sync(fresh)
-            fresh.replace(self.path / _ACTIVE)
+            fresh.replace(self.path / ACTIVE_FILE)
         sync(self.path)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep every writer out while the block runs."""
+        with self._writing():
+            yield
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

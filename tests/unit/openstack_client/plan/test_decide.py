@@ -134,6 +134,7 @@ def test_replacing_a_server_names_what_is_lost(status: str, recreate: bool) -> N
     plan = make(whole(servers=(server(status),)), recreate=recreate)
     assert plan.server_action is Action.REPLACE
     assert "deletes all jobs of deployment 'stackserve'" in plan.loss
+    assert ("backup stackserve FILE" in plan.loss) is (status == "ACTIVE")
     assert plan_json(plan, "test")["loss"] == plan.loss
     console = Console(width=1000)
     with console.capture() as shown:

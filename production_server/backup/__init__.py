@@ -1,0 +1,1 @@
+"""Backups: the jobs and models of a service in one archive."""

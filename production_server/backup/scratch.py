@@ -1,0 +1,87 @@
+"""Folders of a backup's own, one backup or restore at a time, and writes that survive a crash."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from production_server.errors import BackupError
+from production_server.local.signals import stop_signals
+
+LOCK = ".backup.lock"
+
+
+@contextmanager
+def alone(home: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep other backups and restores of the same service out while the block runs."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        handle = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BackupError(
+            f"the folder {home} cannot be written: {error.strerror}",
+            "Run this as the user who runs the service.",
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    except BlockingIOError as error:
+        raise BackupError(
+            "another backup or restore of this service is running", "Wait until it has finished."
+        ) from error
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def scratch(parent: Path, prefix: str) -> Iterator[Path]:
+    """A private folder in `parent`, deleted afterwards. Only for a block in `alone`."""
+    for left in parent.glob(f"{prefix}*"):
+        shutil.rmtree(left)  # from a process that was killed
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn every stop signal into KeyboardInterrupt, so that the block cleans up."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, stop) for number in stop_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ignore stop signals during the block: it is short, and then nothing is left to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait(stop_signals(), 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def sync(path: Path) -> None:
+    """Make sure that a file, or the list of a folder's files, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
