@@ -69,6 +69,7 @@ class Running(NamedTuple):
 
 
 def steps(role: str, ready_timeout: int) -> list[Step]:
+    # cloud-init/parts.yaml.j2 puts the programs in files/steps/ on the server.
     base = ("code", "packages") if PYTHON_IS_OLD else ("code",)
     # A launcher that was interrupted may come back days later.
     patience = 7 * 24 * 3600

@@ -2,7 +2,7 @@
 
 Servers carry the mark in their metadata; security groups, ports and floating IPs in their
 description, which is set by the request that creates them, so that no resource is ever
-unmarked. The keypair is found by its name.
+unmarked. The keypair is found by its name. `cloud/queries.py:gather` lists the resources.
 """
 
 from __future__ import annotations

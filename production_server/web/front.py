@@ -29,15 +29,15 @@ from production_server.web.bodies import (
     query_values,
     read_body,
 )
-from production_server.web.endpoints import (
+from production_server.web.flask_pools import FlaskPools
+from production_server.web.guard import Guard, HttpLimits
+from production_server.web.openapi_parts import (
     UNAVAILABLE,
     json_answer,
     json_content,
     operation,
     responses,
 )
-from production_server.web.flask_pools import FlaskPools
-from production_server.web.guard import Guard, HttpLimits
 from production_server.web.problems import Problem
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.rows import Rows

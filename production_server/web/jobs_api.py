@@ -16,7 +16,8 @@ from production_server.jobs.acceptance import accept
 from production_server.jobs.intake import Limits
 from production_server.jobs.records import Job
 from production_server.jobs.store import Store
-from production_server.web.endpoints import (
+from production_server.web.jobs_schema import JobBody, JobList, job_body
+from production_server.web.openapi_parts import (
     ANY_OBJECT,
     JSON,
     Schema,
@@ -27,7 +28,6 @@ from production_server.web.endpoints import (
     responses,
     text_content,
 )
-from production_server.web.jobs_schema import JobBody, JobList, job_body
 from production_server.web.parameters import flag, invalid_parameter, whole_number
 from production_server.web.problems import RETRY_SECONDS, Problem
 from production_server.web.services import Services

@@ -14,7 +14,7 @@ from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import StackserveError
-from production_server.web.endpoints import JSON, json_answer, operation, responses, text_answer
+from production_server.web.openapi_parts import JSON, json_answer, operation, responses, text_answer
 from production_server.web.recent import Recent
 from production_server.web.services import Services
 

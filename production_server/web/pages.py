@@ -23,7 +23,8 @@ from production_server.figures import number
 from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
-from production_server.web.endpoints import (
+from production_server.web.filling import Filling
+from production_server.web.openapi_parts import (
     ANY_OBJECT,
     UNAVAILABLE,
     json_content,
@@ -32,7 +33,6 @@ from production_server.web.endpoints import (
     text_answer,
     text_content,
 )
-from production_server.web.filling import Filling
 from production_server.web.problems import Problem
 from production_server.web.rows import Warnings
 from production_server.web.services import Pinned, Services

@@ -13,7 +13,7 @@ from werkzeug.exceptions import ClientDisconnected
 from production_server.errors import UploadMalformed, UploadTooLarge
 from production_server.jobs.acceptance import Upload
 from production_server.jobs.intake import Body, Media
-from production_server.web.endpoints import JSON
+from production_server.web.openapi_parts import JSON
 from production_server.web.parameters import flag
 from production_server.web.problems import RETRY_SECONDS, Problem
 
