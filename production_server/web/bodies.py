@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,8 +13,9 @@ from production_server.web.problems import Problem
 from production_server.web.protocol import CONNECTION
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 # A row of a card with very many features fits in a body, not in a query.
 MOST_QUERY_BYTES = 8192
@@ -48,7 +50,7 @@ def query_values(query: bytes) -> dict[str, str]:
 
 @contextmanager
 def held(guard: Guard, scope: Scope) -> Iterator[Holder]:
-    """Count the bytes of a request's body until it is done with."""
+    """Count the bytes of a body that comes in parts, until its rows are checked."""
     holder = Holder(scope.get(CONNECTION))
     try:
         yield holder
@@ -56,29 +58,34 @@ def held(guard: Guard, scope: Scope) -> Iterator[Holder]:
         guard.release(holder)
 
 
-async def read_body(
-    scope: Scope, receive: Receive, limit: int, guard: Guard, holder: Holder
-) -> bytes | bytearray:
-    """The whole body. One that comes in one piece is not counted: Uvicorn holds it already."""
-    if length_of(scope) > limit:
-        raise too_large(limit)
-    body: bytes | bytearray = b""
+async def read_rest(
+    scope: Scope, receive: Receive, limits: BodyLimits, holder: Holder, body: bytearray
+) -> bytearray:
+    """A body that comes in parts, of which this is the first."""
+    if length_of(scope) > limits.size:
+        raise too_large(limits.size)
+    limits.guard.hold(holder, len(body))
     while True:
+        limits.check_start(body)
+        if len(body) > limits.size:
+            raise too_large(limits.size)
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem(400, "incomplete_body", "The body is incomplete.", "Send it again.")
         part = message.get("body", b"")
-        if len(body) + len(part) > limit:
-            raise too_large(limit)
-        more = message.get("more_body", False)
-        if not more and not body:
-            return bytes(part)
-        guard.hold(holder, len(part))
-        if not body:
-            body = bytearray()
+        limits.guard.hold(holder, len(part))
         body += part
-        if not more:
+        if not message.get("more_body"):
             return body
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """How much a body may hold, in bytes; what its beginning must be; and who counts it."""
+
+    size: int
+    check_start: Callable[[bytearray], None]
+    guard: Guard
 
 
 def length_of(scope: Scope) -> int:

@@ -21,13 +21,16 @@ from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer, pieces
 from production_server.web.bodies import (
+    BodyLimits,
+    Message,
     Receive,
     Scope,
     Send,
     check_content_type,
     held,
     query_values,
-    read_body,
+    read_rest,
+    too_large,
 )
 from production_server.web.flask_pools import FlaskPools
 from production_server.web.guard import Guard, HttpLimits
@@ -125,11 +128,15 @@ class Front:
         method = scope["method"]
         if method == "POST":
             check_content_type(scope)
-            with held(self.guard, scope) as holder:
-                body = await read_body(scope, receive, self._max_body, self.guard, holder)
-                if len(body) <= SLICE_BYTES:
-                    return pinned.schema.from_json(body)[0]
-                return await self._checked(pinned.schema.steps(body))
+            message = await receive()
+            body = message.get("body", b"")
+            if message.get("more_body") or message["type"] == "http.disconnect":
+                return await self._rows_in_parts(pinned, scope, receive, message)
+            if len(body) <= SLICE_BYTES:
+                return pinned.schema.from_json(body)[0]
+            if len(body) > self._max_body:
+                raise too_large(self._max_body)
+            return await self._checked(pinned.schema.steps(body))
         if method in ("GET", "HEAD"):
             return pinned.schema.from_texts(query_values(scope["query_string"]))
         raise Problem(
@@ -139,6 +146,16 @@ class Front:
             "GET one row as a query, or POST one or many as JSON.",
             headers={"Allow": "GET, HEAD, POST"},
         )
+
+    async def _rows_in_parts(
+        self, pinned: Pinned, scope: Scope, receive: Receive, message: Message
+    ) -> Rows:
+        """The rows of a body that is not complete yet, or never will be."""
+        limits = BodyLimits(self._max_body, pinned.schema.limits.check_start, self.guard)
+        with held(self.guard, scope) as holder:
+            start = bytearray(message.get("body", b""))
+            body = await read_rest(scope, receive, limits, holder, start)
+            return await self._checked(pinned.schema.steps(body))
 
     async def _checked(self, steps: Generator[None, None, Rows]) -> Rows:
         """Check a large body in slices. Only one request at a time has its turn on the loop."""

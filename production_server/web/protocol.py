@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
 from typing import Any
 
 import httptools
@@ -17,28 +16,21 @@ from production_server.web.uploads import DISCONNECTED
 CONNECTION = "stackserve.connection"
 
 
-class Phase(Enum):
-    """How far the client is with its request."""
-
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    SENT = "sent"
-
-
 class _Refused(Exception):
     """Leaves the parser; the client gets the connection's refusal."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. What runs for every request is short; the rest is left to `check`."""
 
     guard: Guard
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # When the current part of a request began, or the time without one.
         self.since = 0.0
-        self._phase = Phase.IDLE
+        self._requests = 0
+        self._idle_requests = -1
         self._head_size = 0
         self._data_size = 0
         self._received = 0
@@ -62,7 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        before = self._phase
+        before = self._requests
         self._data_size = len(data)
         try:
             self.parser.feed_data(data)
@@ -71,10 +63,21 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.refuse(self._refusal or _malformed())
             return
-        if before is Phase.HEAD and self._phase is Phase.HEAD:
-            self._head_size += len(data)
-            if self._head_size > self.guard.limits.head_bytes:
-                self.refuse(_head_too_large(self.guard.limits.head_bytes))
+        if self._requests == before:
+            self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        """Bytes that completed no head belong to a body, or to an incomplete head."""
+        if self.cycle is not None and self.cycle.more_body:
+            self._received += size
+            return
+        if self._head_size == 0:
+            self.since = self.guard.now
+        self._head_size += size
+        limit = self.guard.limits.head_bytes
+        # The first of these bytes may have been the end of the request before.
+        if self._head_size - self._data_size > limit:
+            self.refuse(_head_too_large(limit))
 
     def pause_writing(self) -> None:
         self._paused_since = self.guard.now
@@ -86,56 +89,38 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Called by the parser
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._phase = Phase.HEAD
-        self.since = self.guard.now
-        self._head_size = 0
-
     def on_headers_complete(self) -> None:
         limits = self.guard.limits
-        if len(self.url) > limits.url_bytes:
-            self._stop(_url_too_long(limits.url_bytes))
+        if self._head_size + self._data_size > limits.url_bytes:
+            self._check_head()
         if len(self.headers) > limits.headers:
             self._stop(_too_many_headers(limits.headers))
-        if self._head_size + self._data_size > limits.head_bytes:
-            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > limits.head_bytes:
-                self._stop(_head_too_large(limits.head_bytes))
         if len(self.pipeline) >= limits.pipelined:
             self._stop(_too_many_at_once(limits.pipelined))
-        self._phase = Phase.BODY
-        self.since = self.guard.now
-        self._received = 0
+        self._requests += 1
+        self._head_size = self._received = 0
         self._answered_at = None
+        self.since = self.guard.now
         self.scope[CONNECTION] = self  # type: ignore[literal-required]
         super().on_headers_complete()
 
-    def on_body(self, body: bytes) -> None:
-        self._received += len(body)
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._phase = Phase.IDLE if self.cycle.response_complete else Phase.SENT
-        self.since = self.guard.now
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        if self._phase is Phase.SENT:
-            self._phase = Phase.IDLE
-            self.since = self.guard.now
-        super().on_response_complete()
+    def _check_head(self) -> None:
+        limits = self.guard.limits
+        if len(self.url) > limits.url_bytes:
+            self._stop(_url_too_long(limits.url_bytes))
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > limits.head_bytes:
+            self._stop(_head_too_large(limits.head_bytes))
 
     # Called by the guard
 
     @property
     def idle(self) -> bool:
         """Whether no request has been read, nor is being answered."""
-        answered = self.cycle is None or self.cycle.response_complete
-        return answered and self._phase in (Phase.IDLE, Phase.HEAD)
+        cycle = self.cycle
+        return cycle is None or (cycle.response_complete and not cycle.more_body)
 
     def leave(self) -> None:
-        self._phase = Phase.SENT
         self.transport.close()
 
     def check(self, now: float) -> None:
@@ -145,14 +130,16 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.transport.is_closing():
             return
-        elif self._phase is Phase.IDLE:
-            if self.idle and now - self.since > self.guard.limits.head_seconds:
-                self.transport.close()
-        elif self._phase is Phase.HEAD:
+        elif not self.idle:
+            if self.cycle.more_body:
+                self._check_body(now, elapsed)
+        elif self._head_size:
             if now - self.since > self.guard.limits.head_seconds:
                 self.refuse(_slow_head(self.guard.limits.head_seconds))
-        elif self._phase is Phase.BODY:
-            self._check_body(now, elapsed)
+        elif self._requests != self._idle_requests:
+            self._idle_requests, self.since = self._requests, now
+        elif now - self.since > self.guard.limits.head_seconds:
+            self.transport.close()
 
     def _check_body(self, now: float, elapsed: float) -> None:
         limits = self.guard.limits
@@ -181,14 +168,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard.count(problem.code)
         self._tell_disconnected()
         waiting = self.cycle is not None and not self.cycle.response_complete
-        reading = self._phase is Phase.BODY and not self.pipeline
+        reading = waiting and self.cycle.more_body and not self.pipeline
         if waiting and (self.cycle.response_started or not reading):
             self.transport.abort()
             return
         if waiting:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self._phase = Phase.SENT
         self.transport.write(_response(problem, self.server_state.default_headers))
         self.transport.close()
 

@@ -67,6 +67,11 @@ class RowLimits:
     def is_list(self, body: Bytes) -> bool:
         return body[: self.row_bytes].lstrip()[:1] == b"["
 
+    def check_start(self, body: Bytes) -> None:
+        """Refuse the beginning of a body that is no list, but larger than a row."""
+        if len(body) > self.row_bytes and not self.is_list(body):
+            raise self.too_large(None)
+
     def check_row(self, row: Bytes, number: int | None = None) -> None:
         """Refuse a row that is too large to be described."""
         size = len(row)

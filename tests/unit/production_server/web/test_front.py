@@ -56,11 +56,24 @@ def test_a_body_over_the_limit_is_refused_and_the_rest_not_read(declared: bool) 
 
     async def receive() -> dict[str, object]:
         taken.append(1)
-        return {"type": "http.request", "body": b" " * 65536, "more_body": True}
+        return {"type": "http.request", "body": b"[" + b" " * 65535, "more_body": True}
 
     asyncio.run(exchange.run(make_front(max_rows=1000), receive))
     assert (exchange.status, json.loads(exchange.body)["code"]) == (413, "body_too_large")
-    assert len(taken) == (0 if declared else 16)
+    assert len(taken) == (1 if declared else 16)
+
+
+def test_a_row_that_is_too_large_is_refused_at_its_beginning() -> None:
+    exchange = Exchange()
+    taken = []
+
+    async def receive() -> dict[str, object]:
+        taken.append(1)
+        return {"type": "http.request", "body": b'{"a": 1, ' + b" " * 1000, "more_body": True}
+
+    asyncio.run(exchange.run(make_front(), receive))
+    assert (exchange.status, json.loads(exchange.body)["code"]) == (413, "row_too_large")
+    assert len(taken) == 5
 
 
 def test_a_query_has_a_limit() -> None:
