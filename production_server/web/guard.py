@@ -53,6 +53,7 @@ class Connection(Protocol):
     """What the guard knows about a connection."""
 
     since: float
+    requests: int
 
     @property
     def idle(self) -> bool: ...
@@ -90,11 +91,11 @@ class Guard:
         self._connections.discard(connection)
 
     def _make_room(self, new: Connection) -> bool:
-        """Close the connections that have been idle for longest."""
+        """Close the idle connections that sent no request, then those idle for longest."""
         if self._room == 0:
             idle = [one for one in self._connections if one.idle and one is not new]
             most = max(1, self.limits.connections // CLEARED)
-            for one in heapq.nsmallest(most, idle, key=lambda one: one.since):
+            for one in heapq.nsmallest(most, idle, key=_age):
                 one.leave()
                 self._room += 1
         if self._room == 0:
@@ -127,6 +128,10 @@ class Guard:
         if self._holders.pop(holder, holder) is None:
             self._held -= holder.size
             holder.size = 0
+
+
+def _age(connection: Connection) -> tuple[bool, float]:
+    return connection.requests > 0, connection.since
 
 
 @dataclass(eq=False)

@@ -29,7 +29,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         # When the current part of a request began, or the time without one.
         self.since = 0.0
-        self._requests = 0
+        self.requests = 0
         self._idle_requests = -1
         self._head_size = 0
         self._data_size = 0
@@ -54,7 +54,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        before = self._requests
+        before = self.requests
         self._data_size = len(data)
         try:
             self.parser.feed_data(data)
@@ -63,7 +63,7 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.refuse(self._refusal or _malformed())
             return
-        if self._requests == before:
+        if self.requests == before:
             self._count(len(data))
 
     def _count(self, size: int) -> None:
@@ -97,7 +97,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop(_too_many_headers(limits.headers))
         if len(self.pipeline) >= limits.pipelined:
             self._stop(_too_many_at_once(limits.pipelined))
-        self._requests += 1
+        self.requests += 1
         self._head_size = self._received = 0
         self._answered_at = None
         self.since = self.guard.now
@@ -136,8 +136,8 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self._head_size:
             if now - self.since > self.guard.limits.head_seconds:
                 self.refuse(_slow_head(self.guard.limits.head_seconds))
-        elif self._requests != self._idle_requests:
-            self._idle_requests, self.since = self._requests, now
+        elif self.requests != self._idle_requests:
+            self._idle_requests, self.since = self.requests, now
         elif now - self.since > self.guard.limits.head_seconds:
             self.transport.close()
 

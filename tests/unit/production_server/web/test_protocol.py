@@ -186,6 +186,20 @@ def test_idle_connections_make_room_for_new_ones(port: int) -> None:
         client.close()
 
 
+def test_idle_connections_do_not_displace_a_client_that_sends_requests(port: int) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.get("/ready").status_code == 200
+        opened = client.get("/ready", headers={"X-Count": "2"})
+        stream = opened.extensions["network_stream"]
+        address = stream.get_extra_info("client_addr")
+        idle = [connected(port) for _ in range(60)]
+        time.sleep(0.1)
+        again = client.get("/ready").extensions["network_stream"]
+        assert again.get_extra_info("client_addr") == address
+    for one in idle:
+        one.close()
+
+
 def test_connections_over_the_limit_get_503_with_a_reason(port: int) -> None:
     busy = [connected(port, head(10_000, "/predict")) for _ in range(SMALL.connections)]
     time.sleep(0.1)

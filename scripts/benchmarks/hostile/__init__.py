@@ -1,0 +1,1 @@
+"""Measure a steady load while hostile clients attack the same web process."""
