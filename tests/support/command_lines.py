@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import click
 from benchmarks.cli import main as bench
 from benchmarks.deploy.command import deploy as bench_deploy
+from benchmarks.hostile.command import hostile as bench_hostile
 from openstack_lab.cli import parser as lab
 
 from openstack_client.cli import main as launcher
@@ -15,7 +16,7 @@ from production_server.cli import group as server
 from tests.support.documents import ROOT
 
 # The same group as in benchmarks/__main__.py.
-BENCH = click.Group(commands={**bench.commands, "deploy": bench_deploy})
+BENCH = click.Group(commands={**bench.commands, "deploy": bench_deploy, "hostile": bench_hostile})
 # Programs of others; their arguments are not checked.
 FOREIGN = {"source", "python3", "pip"}
 
