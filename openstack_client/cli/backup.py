@@ -24,7 +24,10 @@ from openstack_client.watch.probe import Probe, Service
 
 PAUSE = 1.0
 
-words_argument = click.argument("words", metavar="[NAME] FILE", nargs=-1, required=True)
+# A path, so that shells complete it.
+words_argument = click.argument(
+    "words", metavar="[NAME] FILE", nargs=-1, required=True, type=click.Path()
+)
 local_flag = click.option(
     "--local", "here", is_flag=True, help="The service on this machine, even with credentials."
 )

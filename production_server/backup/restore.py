@@ -19,6 +19,7 @@ from production_server.backup import archive, database
 from production_server.backup.archive import DATABASE, MODELS, Manifest, Report
 from production_server.backup.scratch import alone, scratch, sync, uninterrupted
 from production_server.model.card import MODEL_FILE
+from production_server.model.machine_code import FOLDER as COMPILED
 from production_server.model.registry import ACTIVE_FILE, Registry, sha256_of
 from production_server.settings import Settings
 
@@ -107,6 +108,9 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _replace(store: Path, registry: Path, folder: Path) -> None:
+    if (registry / COMPILED).is_dir():
+        # Its files name the hash of their model, so the workers need not compile it again.
+        shutil.copytree(registry / COMPILED, folder / MODELS / COMPILED)
     number = secrets.randbelow(LARGEST_NUMBER) + 1
     aside = registry.with_name(f"{registry.name}.before-{number}")
     with database.replacement(store, folder / DATABASE, number) as commit, uninterrupted():

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,24 +58,28 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    previous = {number: signal.signal(number, stop) for number in stop_signals()}
-    try:
+    with _handling(stop):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore stop signals during the block: it is short, and then nothing is left to stop."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+    """Ignore stop signals during the block: it is short, and then nothing is left to stop.
+
+    A signal mask would not do: a thread of a library would get the signal instead.
+    """
+    with _handling(signal.SIG_IGN):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in stop_signals()}
     try:
         yield
     finally:
-        while signal.sigtimedwait(stop_signals(), 0):
-            pass
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, before in previous.items():
+            signal.signal(number, before)
 
 
 def sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,10 @@ def restore(file: str, check: bool, yes: bool) -> None:
                     manifest = restoring.check(settings, stream, display.report)
                 else:
                     manifest = restoring.restore(settings, stream, display.report, confirm)
+        except (OSError, sqlite3.Error) as error:
+            raise BackupError(
+                f"cannot restore {file}: {error}", "Correct this, then restore again."
+            ) from error
         finally:
             display.close()
     click.echo(f"{'intact' if check else 'restored'}: {manifest.summary}")
@@ -131,9 +136,9 @@ def _output(file: str) -> Iterator[IO[bytes]]:
             os.fsync(handle)
         part.rename(target)
         sync(target.absolute().parent)
-    except OSError as error:
+    except (OSError, sqlite3.Error) as error:
         raise BackupError(
-            f"cannot write {target}: {error.strerror}", "Make room for it."
+            f"cannot save {target}: {error}", "Correct this, then try again."
         ) from error
     finally:
         part.unlink(missing_ok=True)

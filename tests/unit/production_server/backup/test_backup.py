@@ -22,6 +22,7 @@ from production_server.cli import command
 from production_server.errors import BackupError
 from production_server.jobs.store import Store
 from production_server.model.card import MODEL_FILE
+from production_server.model.machine_code import FOLDER as COMPILED
 from production_server.model.registry import Registry
 from production_server.settings import Settings, load_settings
 from tests.support.stopped_service import (
@@ -91,6 +92,15 @@ def test_a_wiped_service_is_not_asked_about(settings: Settings) -> None:
     assert rows(settings) == before and tree(settings.registry_path) == models
     restored(settings, kept, refuse)
     assert rows(settings) == before
+
+
+def test_compiled_models_need_not_be_compiled_again(settings: Settings, tmp_path: Path) -> None:
+    other = service(tmp_path / "other")
+    compiled = other.registry_path / COMPILED
+    compiled.mkdir()
+    (compiled / "diabetes-1.hash").write_bytes(b"machine code")
+    restored(other, saved(settings))
+    assert (compiled / "diabetes-1.hash").read_bytes() == b"machine code"
 
 
 def test_no_means_that_nothing_changes(settings: Settings, tmp_path: Path) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from production_server.backup import restore as restoring
 from production_server.backup.restore import finish_interrupted
+from production_server.cli import command
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from tests.support.stopped_service import restored, rows, saved, service, tree
@@ -79,6 +84,22 @@ def test_a_killed_restore_is_undone_or_finished(
     assert not [path for path in other.home.iterdir() if path.name.startswith(".restore-")]
 
 
+def test_a_full_disk_is_an_error_without_a_traceback(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.tar.gz"
+    file.write_bytes(saved(settings))
+
+    def full(path: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(restoring.database, "refuse_if_open", full)
+    environment = {"STACKSERVE_HOME": str(settings.home)}
+    ended = CliRunner().invoke(command, ["restore", str(file)], env=environment)
+    assert ended.exit_code == 1
+    assert f"cannot restore {file}: database or disk is full" in ended.stderr
+
+
 def test_a_failed_rename_is_undone(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +123,9 @@ def test_a_stop_during_the_last_step_comes_too_late(
     kept = saved(settings)
     other = service(tmp_path / "other")
     real = restoring._sync_registry
+
+    # A library's thread: it may get the signal instead of this one.
+    threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
 
     def stop(path: Path) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
