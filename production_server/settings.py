@@ -97,6 +97,11 @@ class Settings(BaseSettings):
         return self.store_url or f"sqlite:///{self.home / 'jobs.sqlite3'}"
 
     @property
+    def store_exists(self) -> bool:
+        """False if the default database has not been created yet."""
+        return self.store_url is not None or (self.home / "jobs.sqlite3").exists()
+
+    @property
     def embedded(self) -> bool:
         """Whether queue, worker and recorder run in the web process."""
         return self.broker_url.startswith("memory://")

@@ -15,10 +15,11 @@ from production_server.cli.registries import (
     registry_option,
     score_lines,
 )
-from production_server.errors import ModelError, RegistryError, StackserveError
+from production_server.errors import ModelError, RegistryError, StackserveError, StoreError
 from production_server.model.card import Card
 from production_server.model.registry import Registry
 from production_server.places import COMMAND
+from production_server.settings import load_settings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -90,11 +91,46 @@ def activate(version: str, registry_path: Path | None) -> None:
 
 @models.command()
 @click.argument("version")
+@click.option("--force", is_flag=True, help="Delete it even if unfinished jobs need it.")
 @registry_option
-def delete(version: str, registry_path: Path | None) -> None:
-    """Delete VERSION. The active version cannot be deleted."""
-    open_registry(registry_path).delete(version)
+def delete(*, version: str, force: bool, registry_path: Path | None) -> None:
+    """Delete VERSION. The active version cannot be deleted, nor one that unfinished jobs need."""
+    registry = open_registry(registry_path)
+    if not force and version in registry.versions():
+        refuse_needed(registry, version)
+    registry.delete(version)
     click.echo(f"{version} is deleted")
+
+
+def refuse_needed(registry: Registry, version: str) -> None:
+    """Raise RegistryError if unfinished jobs of this service need the version."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from production_server.jobs.reader import Reader
+
+    settings = load_settings()
+    if registry.path.resolve() != settings.registry_path.resolve() or not settings.store_exists:
+        return
+    try:
+        store = Reader(settings.store)
+        try:
+            needing = store.unfinished(version)
+        finally:
+            store.close()
+    except (StoreError, SQLAlchemyError) as error:
+        raise RegistryError(
+            f"cannot check whether unfinished jobs need {version}: {error}",
+            f"Start or repair the jobs database, or delete the version without the check: "
+            f"{COMMAND} models delete --force {version}",
+        ) from error
+    if needing:
+        count = f"{len(needing)} unfinished {'job needs' if len(needing) == 1 else 'jobs need'}"
+        raise RegistryError(
+            f"cannot delete {version}, because {count} it: {', '.join(needing[:5])}"
+            f"{', ...' if len(needing) > 5 else ''}",
+            "Wait for them to finish, or cancel them: DELETE /jobs/ID. To delete the version "
+            f"anyway, which makes them fail: {COMMAND} models delete --force {version}",
+        )
 
 
 @models.command()

@@ -24,11 +24,22 @@ STORE_RETRY = 1.0
 STORE_PATIENCE = 600.0
 
 
-def register_record_task(app: Celery, store: Store, on_record: Callable[[], None]) -> None:
-    """Register the task that records outcomes. It calls `on_record` after each."""
+def register_record_task(
+    app: Celery,
+    store: Store,
+    on_record: Callable[[], None],
+    on_retry: Callable[[str, int, str], None],
+) -> None:
+    """Register the task that records outcomes. It calls `on_record` after each.
+
+    It calls `on_retry` instead for a chunk that the worker could not try.
+    """
 
     @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
     def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:
+        if outcome.get("temporary"):
+            on_retry(job, number, str(outcome["error"]))
+            return
         found = Outcome(outputs=outcome.get("outputs"), error=outcome.get("error"))
         give_up = time.monotonic() + STORE_PATIENCE
         while True:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
 from production_server.jobs.records import Outcome, Payload, delivery_limit_error
+from production_server.jobs.retries import Chunk, Retries
 from production_server.jobs.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,6 @@ RECHECK = 5.0
 RETRY = 1.0
 PRUNE_EVERY = 3600.0
 ABANDONED = 900.0  # seconds without a new chunk until an upload counts as abandoned
-
-Chunk = tuple[str, int]
 
 
 @dataclass
@@ -85,6 +84,8 @@ class Dispatcher:
         self._one_process = one_process
         self._suspects: deque[tuple[str, int, int]] | None = None if one_process else deque()
         self._flying: dict[Chunk, Flight] = {}
+        self._retries = Retries()
+        self._failures: deque[tuple[Chunk, str]] = deque()
         self._checked = self._pruned = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -103,6 +104,11 @@ class Dispatcher:
 
     def wake(self) -> None:
         """Check the store now: an outcome was recorded or a job accepted."""
+        self._wake.set()
+
+    def retry(self, job: str, number: int, reason: str) -> None:
+        """A worker could not try this chunk. Send it again later. Call it from any thread."""
+        self._failures.append(((job, number), reason))
         self._wake.set()
 
     def _run(self) -> None:
@@ -133,6 +139,7 @@ class Dispatcher:
             self.prune(time.time())
         waiting = self._store.waiting()
         self._remove_recorded(waiting)
+        self._plan_retries(now)
         if self._flying and now - self._checked > RECHECK:
             self._checked = now
             self._resend_lost(now)
@@ -160,6 +167,20 @@ class Dispatcher:
             still = self._store.still_pending(job, sent) if job in waiting else set()
             for number in set(sent) - still:
                 del self._flying[job, number]
+                self._retries.ended((job, number))
+        self._retries.keep(waiting)
+
+    def _plan_retries(self, now: float) -> None:
+        while self._failures:
+            chunk, reason = self._failures[0]
+            # Otherwise it was sent twice, and the other attempt has an outcome.
+            if chunk in self._flying:
+                if tried := self._retries.failed(chunk, now):
+                    self._store.record(*chunk, Outcome(error=f"{reason} ({tried})"))
+                elif self._one_process:
+                    self._store.attempt(chunk[0], [chunk[1]], -1)
+                del self._flying[chunk]
+            self._failures.popleft()
 
     def _resend_lost(self, now: float) -> None:
         overdue = [flight for flight in self._flying.values() if flight.overdue(now)]
@@ -187,7 +208,7 @@ class Dispatcher:
     def _send(self, job: str, count: int, now: float) -> int:
         skip = [number for other, number in self._flying if other == job]
         began = time.time()
-        numbers = self._store.pending(job, skip, count)
+        numbers = self._next(job, skip, self._retries.slots(job, count, len(skip), now), now)
         if numbers and self._one_process:
             self._store.attempt(job, numbers)
         for number in numbers:
@@ -196,6 +217,18 @@ class Dispatcher:
         if numbers and not skip:
             self._store.start(job, began)
         return len(numbers)
+
+    def _next(self, job: str, skip: list[int], count: int, now: float) -> list[int]:
+        """The chunks to send next: new ones, and those whose retry is due."""
+        if not count:
+            return []
+        due = self._retries.due(job, now)
+        again = sorted(self._store.still_pending(job, due))[:count] if due else []
+        if not self._retries.troubled(job):
+            count -= len(again)
+        new = self._store.pending(job, [*skip, *self._retries.held(job)], count) if count else []
+        # A chunk that has not failed yet shows better whether the workers work again.
+        return (new or again) if self._retries.troubled(job) else [*again, *new]
 
     def _publish_one(self, job: str, number: int) -> None:
         payload = self._store.payload(job, number)

@@ -30,7 +30,7 @@ class Recorder:
         )
 
     def register_tasks(self) -> None:
-        register_record_task(self._app, self._store, self._dispatcher.wake)
+        register_record_task(self._app, self._store, self._dispatcher.wake, self._dispatcher.retry)
 
     def start(self) -> None:
         self._dispatcher.start()

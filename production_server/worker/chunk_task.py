@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 DELIVERY_COUNT = "x-delivery-count"
 REASON_LENGTH = 500
+# The errors of jax's runtime. Importing jax takes too long to compare the classes.
+JAX_ERRORS = ("JaxRuntimeError", "XlaRuntimeError")
 
 
 def register_chunk_task(app: Celery, cache: ModelCache) -> None:
@@ -42,10 +44,21 @@ def register_chunk_task(app: Celery, cache: ModelCache) -> None:
 
 
 def predict(cache: ModelCache, version: str, rows: bytes, count: int) -> dict[str, Any]:
-    """Predict the rows: the outputs, or the error."""
+    """Predict the rows: the outputs, or the error, and whether it is only temporary."""
+    temporary = True
     try:
-        outputs = cache.get(version).predict(np.frombuffer(rows, "<f4").reshape(count, -1))
+        predictor = cache.get(version)
+        temporary = False
+        outputs = predictor.predict(np.frombuffer(rows, "<f4").reshape(count, -1))
+        return {"outputs": np.ascontiguousarray(outputs, "<f4").tobytes()}
     except Exception as error:  # a model can raise anything
         log.exception("model %s failed to predict a chunk", version)
-        return {"error": f"{type(error).__name__}: {error}"[:REASON_LENGTH]}
-    return {"outputs": np.ascontiguousarray(outputs, "<f4").tobytes()}
+        reason = {"error": f"{type(error).__name__}: {error}"[:REASON_LENGTH]}
+        return {**reason, "temporary": True} if temporary or is_temporary(error) else reason
+
+
+def is_temporary(error: Exception) -> bool:
+    """Whether memory, the disk or the runtime failed, and not the model on these rows."""
+    if type(error).__name__ in JAX_ERRORS:
+        return not str(error).startswith("INVALID_ARGUMENT")
+    return isinstance(error, MemoryError | OSError)

@@ -215,3 +215,113 @@ def test_no_error_ends_the_dispatcher(
         time.sleep(0.01)
     life.stop()
     assert queue.take() == [(job, 0)]
+
+
+def fail_all(queue: Queue, dispatcher: Dispatcher) -> list[tuple[str, int]]:
+    """Let a worker fail every chunk that was sent, through no fault of its rows."""
+    taken = queue.take()
+    for job, number in taken:
+        dispatcher.retry(job, number, "MemoryError")
+    return taken
+
+
+def test_a_chunk_that_failed_for_lack_of_memory_is_sent_again_later(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    job = made(store, 1)
+    times = []
+    for tenth in range(10, 3000):
+        dispatcher.tick(tenth / 10)
+        if fail_all(queue, dispatcher):
+            times.append(tenth / 10)
+    pauses = [later - sooner for sooner, later in pairwise(times)]
+    assert pauses == pytest.approx([2, 4, 8, 16, 32, 64, 128], abs=0.3)
+    dispatcher.tick(600)
+    assert queue.take() == [(job, 0)]
+    store.record(job, 0, GOOD)
+    assert store.get(job).state == "done"  # type: ignore[union-attr]
+
+
+def test_retries_end_with_the_reason(store: Store, queue: Queue, dispatcher: Dispatcher) -> None:
+    job = made(store, 40)
+    now, sent = 1.0, Counter[int]()
+    while store.get(job).active:  # type: ignore[union-attr]
+        assert now < 5000
+        dispatcher.tick(now)
+        sent.update(number for _, number in fail_all(queue, dispatcher))
+        now += 1
+    assert 3600 < now < 4200
+    assert sum(sent.values()) < 100, "no hot loop"
+    assert len(sent) == 40
+    reasons = [part.reason or "" for part in store.parts(job, 0, 40)]
+    assert all(reason.startswith("MemoryError (tried ") for reason in reasons)
+    assert any("times in 60 minutes" in reason for reason in reasons)
+
+
+def test_other_jobs_go_on_while_one_waits(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    stuck = made(store, 100)
+    dispatcher.tick(1)
+    assert len(fail_all(queue, dispatcher)) == 4
+    other = made(store, 8)
+    now = 1.0
+    while store.get(other).active:  # type: ignore[union-attr]
+        now += 0.01
+        assert now < 2
+        dispatcher.tick(now)
+        for job, number in queue.take():
+            assert job == other
+            store.record(job, number, GOOD)
+    # Then one chunk shows that the workers work again, and the rest follows.
+    for expected in (1, 4, 4):
+        now += 5
+        dispatcher.tick(now)
+        taken = queue.take()
+        assert len(taken) == expected
+        for job, number in taken:
+            store.record(job, number, GOOD)
+    assert store.get(stuck).chunks_done == 9  # type: ignore[union-attr]
+
+
+def test_one_chunk_that_needs_too_much_memory_does_not_stop_its_job(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    job = made(store, 50)
+    now = 0.0
+    while store.get(job).chunks_done < 49:  # type: ignore[union-attr]
+        now += 1
+        assert now < 60
+        dispatcher.tick(now)
+        for _, number in queue.take():
+            if number == 5:
+                dispatcher.retry(job, 5, "MemoryError")
+            else:
+                store.record(job, number, GOOD)
+    assert store.pending(job, [], 10) == [5]
+
+
+def test_a_late_failure_of_a_chunk_with_an_outcome_is_ignored(
+    store: Store, queue: Queue, dispatcher: Dispatcher
+) -> None:
+    job = made(store, 2)
+    dispatcher.tick(1)
+    store.record(job, 0, GOOD)
+    dispatcher.retry(job, 0, "MemoryError")
+    dispatcher.retry("nobody", 7, "MemoryError")
+    queue.take()
+    dispatcher.tick(2)
+    dispatcher.tick(30)
+    assert queue.take() == []
+    store.record(job, 1, GOOD)
+    assert store.get(job).state == "done"  # type: ignore[union-attr]
+
+
+def test_in_one_process_a_retry_makes_no_suspect(store: Store, queue: Queue) -> None:
+    job = made(store, 1)
+    life = Dispatcher(store, queue.publish, lambda: 0, retention=30, one_process=True)
+    life.tick(1)
+    assert store.suspects() == [(job, 0, 1)]
+    fail_all(queue, life)
+    life.tick(2)
+    assert store.suspects() == []
