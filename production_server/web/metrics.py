@@ -50,6 +50,9 @@ class Metrics:
         self.failures = Counter(
             "stackserve_failures", "Requests that failed, by code", ["code"], registry=into
         )
+        self.loop_failures = Counter(
+            "stackserve_loop_failures", "Failed looks for a new active model", registry=into
+        )
         self.batch_rows = Histogram(
             "stackserve_batch_rows", "Rows in a batch", buckets=SIZES, registry=into
         )
@@ -72,6 +75,9 @@ class Metrics:
             registry=into,
         )
         self._registry = into
+
+    def loop_failed(self) -> None:
+        self.loop_failures.inc()
 
     def waiting(self, requests: int) -> None:
         self._waiting.set(requests)

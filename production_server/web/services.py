@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
 
-from production_server.errors import StackserveError
 from production_server.jobs.store import Store
 from production_server.messaging.app import create_app
 from production_server.messaging.batches import Answer
@@ -25,6 +25,8 @@ from production_server.web.rows import RowSchema
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
+# The pause after a failure doubles up to this.
+LONGEST_PAUSE = 10.0
 # How long to wait for the workers to load a new version before logging a warning.
 LOAD_PATIENCE = 60.0
 # The Celery nodes that have the versions command; the recorder has not.
@@ -43,8 +45,12 @@ class Pinned:
 class CurrentModel:
     """Follows the registry's active version, once the workers have loaded it."""
 
-    def __init__(self, registry: Registry, app: Celery, max_rows: int) -> None:
+    def __init__(
+        self, registry: Registry, app: Celery, max_rows: int, on_failure: Callable[[], None]
+    ) -> None:
+        """`on_failure` is called after each failed look at the registry or the workers."""
         self.registry = registry
+        self._on_failure = on_failure
         self._app = app
         self._max_rows = max_rows
         self._stopping = threading.Event()
@@ -75,14 +81,18 @@ class CurrentModel:
         return Pinned(version, card, RowSchema(card, self._max_rows))
 
     def _watch_loop(self) -> None:
-        while not self._stopping.wait(WATCH_SECONDS):
+        pause = WATCH_SECONDS
+        while not self._stopping.wait(pause):
             try:
                 active = self.registry.active()
                 if active != self.pinned.version and self._workers_have(active):
                     self.pinned = self._pin(active)
                     log.info("now using model %s", active)
-            except StackserveError as error:
-                log.error("the active model cannot be used: %s. %s", error, error.remedy)
+                pause = WATCH_SECONDS
+            except Exception as error:  # if this thread ended, the model would never change
+                log.exception("the active model cannot be used: %s", getattr(error, "remedy", ""))
+                self._on_failure()
+                pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _workers_have(self, version: str) -> bool:
         give_up = time.monotonic() + LOAD_PATIENCE
@@ -107,7 +117,9 @@ class Services:
         self.app = create_app(settings)
         self.metrics = Metrics(settings.metrics_folder)
         self.lane = Lane(self.app, settings.deadline, observer=self.metrics)
-        self.models = CurrentModel(self.registry, self.app, settings.max_rows)
+        self.models = CurrentModel(
+            self.registry, self.app, settings.max_rows, self.metrics.loop_failed
+        )
         self.store = Store(settings.store)
 
     def start(self) -> None:

@@ -6,10 +6,10 @@ import ctypes
 import gc
 import logging
 import threading
+import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from production_server.errors import StackserveError
 from production_server.model.registry import Registry
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # The active version, the one before it (for jobs and requests that started with it), and one more.
 KEPT = 3
 WATCH_SECONDS = 0.5
+# The pause before the next attempt to load a version doubles up to this.
+LONGEST_PAUSE = 60.0
 
 
 def release_memory() -> None:
@@ -70,12 +72,18 @@ class ModelCache:
             return self._loaded[version]
 
     def _watch_loop(self) -> None:
-        failed = ""
+        pause, failed, again = WATCH_SECONDS, "", 0.0
         while not self._stopping.wait(WATCH_SECONDS):
+            active = ""
             try:
                 active = self._registry.active()
-                if active not in self._loaded and active != failed:
-                    self._load(active)
-            except StackserveError as error:
-                failed = active
-                log.error("cannot load the active model: %s. %s", error, error.remedy)
+                if active in self._loaded or (active == failed and time.monotonic() < again):
+                    continue
+                self._load(active)
+                pause, failed = WATCH_SECONDS, ""
+            except Exception as error:  # if this thread ended, no new version would be loaded
+                log.exception("cannot load the active model: %s", getattr(error, "remedy", ""))
+                pause = min(LONGEST_PAUSE, 2 * pause)
+                failed, again = active, time.monotonic() + pause
+                if not active:
+                    self._stopping.wait(pause)
