@@ -75,6 +75,10 @@ class QueueFull(JobError):
     """There are too many unfinished jobs."""
 
 
+class StoreFull(JobError):
+    """The disk has no room for another job."""
+
+
 class RowsRefused(JobError, ValueError):
     """Rows have missing, impossible or unreadable values. `errors` lists the first ones."""
 

@@ -34,6 +34,7 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
             pass
         return same_body(known, upload.body.digest())
     store.check_room(most)
+    store.check_space()
     ledger = Ledger("line" if upload.media == "csv" else "row", card)
     job = ""
     accepted = False
@@ -43,6 +44,7 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
             upload.body, upload.media, card, limits, ledger, ignore_unknown=upload.ignore_unknown
         ):
             job = job or store.begin(card.version, answer_of(card))
+            store.check_space()
             store.stage(job, number, len(chunk), chunk.tobytes())
             number += 1
             rows += len(chunk)

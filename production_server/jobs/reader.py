@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
 from sqlalchemy.pool import PoolProxiedConnection
 
 from production_server.jobs.records import ACTIVE, Job, Part, Payload, queue_full
+from production_server.jobs.space import check_space
 from production_server.jobs.tables import chunks, jobs, open_engine
 
 
@@ -51,6 +52,10 @@ class Reader:
         with self._read() as connection:
             if (count := self._count_active(connection)) >= most:
                 raise queue_full(count)
+
+    def check_space(self) -> None:
+        """Raise StoreFull if the disk has no room for a job."""
+        check_space(self._engine)
 
     def get(self, job: str) -> Job | None:
         return self._find(select(jobs).where(jobs.c.id == job, jobs.c.state != "receiving"))

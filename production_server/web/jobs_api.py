@@ -126,6 +126,7 @@ def openapi_paths() -> dict[str, Any]:
                         415: "The body is neither CSV nor JSON",
                         422: "Invalid rows: the number of problems, and the first 20",
                         429: "Too many jobs or uploads; try again after Retry-After",
+                        507: "The server's disk is full; delete jobs or try again later",
                         **store_down,
                     },
                 ),

@@ -18,15 +18,23 @@ from production_server.errors import (
     QueueFull,
     RowsRefused,
     StackserveError,
+    StoreFull,
     UploadMalformed,
     UploadTooLarge,
 )
+from production_server.jobs.space import is_full, store_full
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 # The Retry-After of errors about jobs and their store.
 RETRY_SECONDS = 10
-JOB_STATUS = {UploadMalformed: 400, UploadTooLarge: 413, KeyReused: 409, QueueFull: 429}
+JOB_STATUS = {
+    UploadMalformed: 400,
+    UploadTooLarge: 413,
+    KeyReused: 409,
+    QueueFull: 429,
+    StoreFull: 507,
+}
 
 
 class FieldProblem(BaseModel):
@@ -113,12 +121,17 @@ def of_job(error: JobError) -> Problem:
     if isinstance(error, RowsRefused):
         more: dict[str, object] = {"errors": error.errors, "error_count": error.count}
         return Problem(422, error.code, detail, error.remedy, more=more)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, QueueFull) else {}
+    headers = (
+        {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, QueueFull | StoreFull) else {}
+    )
     return Problem(JOB_STATUS[type(error)], error.code, detail, error.remedy, headers=headers)
 
 
 def of_store(error: SQLAlchemyError) -> Problem:
     """The database is locked, full or down."""
+    if is_full(error):
+        log.error("the disk of the job store is full: %s", error.args[0])
+        return of_job(store_full("the disk of the jobs' database is full"))
     log.error("the job store failed", exc_info=error)
     return Problem(
         503,
