@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -33,11 +34,16 @@ class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
             end.close()
 
 
+def node_name(name: str) -> str:
+    """A name that no other process has, on this machine or on another with the same host name."""
+    return f"{name}.{os.getpid()}.{secrets.token_hex(4)}@{socket.gethostname() or 'unknown'}"
+
+
 def run_celery_worker(app: Celery, name: str, queues: list[str]) -> None:
     """Consume `queues` in this thread until the worker is stopped."""
     app.steps["consumer"].add(WakeOnSignal)
     app.Worker(
-        hostname=f"{name}.{os.getpid()}@stackserve",
+        hostname=node_name(name),
         queues=queues,
         pool="solo",
         concurrency=1,

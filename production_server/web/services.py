@@ -30,7 +30,7 @@ LONGEST_PAUSE = 10.0
 # How long to wait for the workers to load a new version before logging a warning.
 LOAD_PATIENCE = 60.0
 # The Celery nodes that have the versions command; the recorder has not.
-MODEL_NODES = "worker|embedded"
+MODEL_NODES = "^(worker|embedded)"
 
 
 @dataclass(frozen=True)
