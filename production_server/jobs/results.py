@@ -26,6 +26,7 @@ from production_server.model.outputs.output import NUMBER
 PARTS_AT_ONCE = 4
 # A float32 has about 7 digits; the 17 of its float64 would double the size of the file.
 NUMBER_FORMAT = "%.8g"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def output_of(answer: dict[str, Any]) -> Output:
@@ -62,7 +63,8 @@ def csv_lines(output: Output, outputs: NDArray[np.float32], first: int, end: str
 
 
 def _cell(text: str) -> str:
-    return _literal(csv_line([text]))
+    """A text that no spreadsheet takes for a formula."""
+    return _literal(csv_line([f"'{text}" if text.startswith(FORMULA) else text]))
 
 
 def csv_line(cells: list[Any]) -> str:

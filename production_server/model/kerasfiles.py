@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from itertools import accumulate
@@ -33,6 +34,15 @@ UNREADABLE = (
     zipfile.BadZipFile,
 )
 _CODE_LAYERS = ("Lambda", "TFOpLambda", "SlicingOpLambda")
+# What a model of ours is made of. Other parts of Keras read files and open URLs.
+_MODEL_PACKAGES = re.compile(
+    r"(tf_)?keras"
+    r"(\.src)?"
+    r"(\.(activations|constraints|dtype_policies|engine|initializers|layers|models|ops|quantizers"
+    r"|regularizers|saving|mixed_precision)(\..+)?)?"
+)
+_MOST_UNPACKED = 2_000_000_000
+_MOST_CONFIG = 16_000_000
 
 
 def backend() -> str:
@@ -81,6 +91,7 @@ def load(path: Path) -> keras.Model:
     keras = keras_module()
     try:
         with zipfile.ZipFile(path) as archive:
+            refuse_bomb(archive, path)
             config = json.loads(archive.read("config.json"))
         refuse_code(config, path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -95,6 +106,16 @@ def unreadable(path: Path, error: Exception) -> ModelError:
     )
 
 
+def refuse_bomb(archive: zipfile.ZipFile, path: Path) -> None:
+    """Raise ModelError if a small file would fill the memory or the disk."""
+    unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _MOST_UNPACKED or archive.getinfo("config.json").file_size > _MOST_CONFIG:
+        raise ModelError(
+            f"{path} unpacks to {unpacked:,} bytes, which is too large",
+            f"A model may have up to {_MOST_UNPACKED:,} bytes, its config.json {_MOST_CONFIG:,}.",
+        )
+
+
 def refuse_code(config: Any, path: Path) -> None:
     """Raise ModelError if a model's description would run code other than Keras' own."""
     for part in _parts(config):
@@ -104,9 +125,9 @@ def refuse_code(config: Any, path: Path) -> None:
                 f"{path} contains a {name} layer, which would run code from the file",
                 "Replace it with Keras' own layers and save the model again.",
             )
-        if module.partition(".")[0] not in ("keras", "tf_keras", "builtins"):
+        if module != "builtins" and not _MODEL_PACKAGES.fullmatch(module):
             raise ModelError(
-                f"{path} uses {name} from the module {module}, which is not part of Keras",
+                f"{path} uses {name} from the module {module}, which is not a part of models",
                 "Replace it with Keras' own layers and save the model again.",
             )
 

@@ -92,6 +92,15 @@ def test_what_is_no_number_is_left_empty(store: Store) -> None:
     assert [row["value"] for row in told] == [None, None, 2]
 
 
+def test_a_class_name_cannot_become_a_formula(store: Store) -> None:
+    named = {**BINARY, "classes": ["=1+1", "-yes"]}
+    job = finished(store, named, [[[0.1], [0.4]]])
+    lines = b"".join(as_csv(store, job)).decode().splitlines()
+    assert lines[1:] == ["0,'=1+1,0.1,false,", "1,'-yes,0.40000001,true,"]
+    told = json.loads(b"".join(as_json(store, job)))["predictions"]
+    assert [row["label"] for row in told] == ["=1+1", "-yes"]
+
+
 def test_rows_of_a_failed_chunk_have_the_reason(store: Store) -> None:
     job = finished(store, BINARY, [[[0.1], [0.2]], 'it broke, "really"', [[0.3], [0.9]]])
     rows = list(csv.DictReader(io.StringIO(b"".join(as_csv(store, job)).decode())))

@@ -47,11 +47,13 @@ def test_newer_keys_are_removed_from_objects_only() -> None:
         {"class_name": "Dense", "module": "os.path", "config": {}},
         {"class_name": "system", "module": "os", "config": {}},
         {"class_name": "Thing", "module": "keras_evil.layers", "config": {}},
+        {"class_name": "get_file", "module": "keras.utils", "config": {}},
+        {"class_name": "get_file", "module": "keras.src.utils.file_utils", "config": {}},
     ],
 )
 def test_code_is_refused_at_any_depth(part: dict[str, Any]) -> None:
     hidden = {"class_name": "Sequential", "config": {"layers": [DENSE, {"deep": [part]}]}}
-    with pytest.raises(ModelError, match=r"would run code|not part of Keras"):
+    with pytest.raises(ModelError, match=r"would run code|not a part of models"):
         refuse_code(hidden, Path("model.json"))
 
 
