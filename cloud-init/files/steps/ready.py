@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Succeed once a prediction has come back through the queue and every unit is active.
 
-This asks the web tier, which asks a worker. On a worker VM it asks the server's web tier.
+This asks the web tier (production_server/web/operations.py:readiness), which asks a worker. On a
+worker VM it asks the server's web tier.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """What a kind of output defines: its numbers, their words, and how they are drawn.
 
+The classes of the kinds are beside this module; `__init__.py` lists them.
+
 NumPy is imported where it is used: reading a card must not load it.
 """
 
