@@ -136,7 +136,7 @@ def test_job_finished_before_the_cancel_keeps_its_result(
 def test_a_second_attempt_after_a_lost_response_makes_no_second_job(
     tab: Tab, cases: Path, service: str
 ) -> None:
-    tab.refusals_expected = True
+    tab.expects_http_errors = True
     page = tab.open()
     before = len(all_jobs(service))
 
