@@ -14,11 +14,13 @@ from production_server.local.rabbitmq import RabbitNode
 from tests.support.disks import SmallDisk, can_mount, small_disk
 from tests.support.service import Service
 
-# A shell starts background jobs with SIGINT ignored, and child processes would inherit that.
-# A handler, unlike SIG_IGN, is reset to the default when a process starts another program.
+# A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and child processes
+# would inherit that. A handler, unlike SIG_IGN, is reset to the default in programs they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
-# Loaded here because Playwright can start only once per process.
+# Loaded here because tests in several folders use a browser.
 pytest_plugins = ["tests.support.chromium"]
 
 # Tests that compare with Keras use the backend of the service.

@@ -59,8 +59,9 @@ class Tab:
 OpenTab = Callable[..., Tab]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(needs: Callable[[object, str], None]) -> Iterator[Browser]:
+    """Chromium; per module, because Playwright keeps an event loop running in this thread."""
     expect.set_options(timeout=TIMEOUT_MS)
     needs(CHROMIUM.exists(), "Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:

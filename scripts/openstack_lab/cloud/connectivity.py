@@ -14,6 +14,9 @@ from openstack_lab.lab import Lab
 
 # Seconds. A healthy network passes packets well within this time.
 REPAIR_AFTER = 45.0
+# Checks in a row, a second apart, that a network must pass after it has failed one: an agent may
+# set up a port once more after its first packets.
+STEADY = 3
 
 
 def wait_for_connectivity(admin: Any, lab: Lab, patience: float = 150) -> None:
@@ -24,7 +27,14 @@ def wait_for_connectivity(admin: Any, lab: Lab, patience: float = 150) -> None:
     """
     began = time.monotonic()
     repaired = False
-    while broken := [router for router in _routers(admin) if not _connected(admin, lab, router)]:
+    needed = 1
+    while needed:
+        broken = [router for router in _routers(admin) if not _connected(admin, lab, router)]
+        if not broken:
+            needed -= 1
+            time.sleep(1 if needed else 0)
+            continue
+        needed = STEADY
         waited = time.monotonic() - began
         if waited > REPAIR_AFTER and not repaired:
             control.ask(lab.layout.control, "restart", name="switch")

@@ -35,6 +35,24 @@ def test_a_healthy_network_is_left_alone(
     assert restarts == []
 
 
+def test_a_network_that_has_failed_must_pass_three_checks_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, restarts: list[str]
+) -> None:
+    looks = iter([False, True, True, False, True, True, True])
+    monkeypatch.setattr(connectivity, "_connected", lambda *_: next(looks))
+    connectivity.wait_for_connectivity(None, LAB)
+    assert list(looks) == []
+
+
+def test_a_network_that_passes_at_once_is_checked_once(
+    monkeypatch: pytest.MonkeyPatch, restarts: list[str]
+) -> None:
+    looks = iter([True, False])
+    monkeypatch.setattr(connectivity, "_connected", lambda *_: next(looks))
+    connectivity.wait_for_connectivity(None, LAB)
+    assert list(looks) == [False]
+
+
 def test_a_silent_network_gets_a_restarted_switch(
     monkeypatch: pytest.MonkeyPatch, restarts: list[str]
 ) -> None:
