@@ -17,8 +17,9 @@ from typing import IO
 
 from production_server.backup import archive, database
 from production_server.backup.archive import DATABASE, MODELS, Manifest, Report
-from production_server.backup.scratch import alone, scratch, sync, uninterrupted
+from production_server.backup.scratch import alone, scratch, uninterrupted
 from production_server.model.card import MODEL_FILE
+from production_server.model.durable import sync
 from production_server.model.machine_code import FOLDER as COMPILED
 from production_server.model.registry import ACTIVE_FILE, Registry, sha256_of
 from production_server.settings import Settings

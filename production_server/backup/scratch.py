@@ -1,4 +1,4 @@
-"""Folders of a backup's own, one backup or restore at a time, and writes that survive a crash."""
+"""Private folders of a backup, and one backup or restore at a time."""
 
 from __future__ import annotations
 
@@ -80,12 +80,3 @@ def _handling(handler: Callable[[int, object], None] | signal.Handlers) -> Itera
     finally:
         for number, before in previous.items():
             signal.signal(number, before)
-
-
-def sync(path: Path) -> None:
-    """Make sure that a file, or the list of a folder's files, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

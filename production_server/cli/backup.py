@@ -12,8 +12,9 @@ from typing import IO
 
 import click
 
-from production_server.backup.scratch import stoppable, sync
+from production_server.backup.scratch import stoppable
 from production_server.errors import BackupError
+from production_server.model.durable import sync
 from production_server.settings import load_settings
 
 PIPE = "-"
