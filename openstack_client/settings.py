@@ -64,7 +64,10 @@ Line = Annotated[str, AfterValidator(_plain_line)]
 
 
 class Settings(BaseModel):
-    """The settings of a deployment. The launcher chooses those that are not given."""
+    """The settings of a deployment. The launcher chooses those that are not given.
+
+    Each one is also a flag of deploy, plan and bake, except for those in cli/bake.py:UNUSED.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

@@ -1,4 +1,7 @@
-"""The numbers of rows that a model predicts at once."""
+"""The numbers of rows that a model predicts at once.
+
+The rows in one message of a job are a setting: chunk_rows in settings.py.
+"""
 
 from __future__ import annotations
 

@@ -19,8 +19,6 @@ from openstack_client.errors import OldCode, SettingsError
 from openstack_client.places import COMMAND
 from openstack_client.settings import Settings
 
-LOCAL_FLAGS = ("host", "port", "services")
-
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @name_argument

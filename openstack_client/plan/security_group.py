@@ -10,7 +10,11 @@ from openstack_client.service import HTTP_PORT, SSH_PORT
 
 
 def wanted_rules(allow_from: Iterable[str], ssh_from: Iterable[str] | None) -> list[Rule]:
-    """Allow the service from `allow_from`, and ssh from `ssh_from` or else `allow_from`."""
+    """Allow the service from `allow_from`, and ssh from `ssh_from` or else `allow_from`.
+
+    All are TCP: see deploy/create.py and cloud/queries.py. network.py names the ports for users
+    who provide their own group.
+    """
     allowed = list(allow_from)
     ssh = allowed if ssh_from is None else list(ssh_from)
     rules = [Rule(HTTP_PORT, cidr) for cidr in allowed] + [Rule(SSH_PORT, cidr) for cidr in ssh]

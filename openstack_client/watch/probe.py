@@ -1,4 +1,7 @@
-"""Check whether a service is ready, by requesting a real prediction over HTTP."""
+"""Check whether a service is ready, by requesting a real prediction over HTTP.
+
+What the server itself checks for /ready is in production_server/web/operations.py:readiness.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The kinds of output that a model can have: one class each.
 
 To add a kind, write its class, list it in KINDS, and draw it in a template under web/templates if
-none of those there fits.
+none of those there fits. If it needs them, add new scores to model/metrics.py and new number
+formats to figures.py.
 """
 
 from __future__ import annotations
