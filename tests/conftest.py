@@ -20,6 +20,18 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
+
+def _stop(_number: int, _frame: object) -> None:
+    """End like Ctrl-C, so that fixtures stop what they have started.
+
+    Only the first SIGTERM counts: `timeout` sends two, and the second would interrupt the fixtures.
+    """
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, _stop)
+
 # Loaded here because tests in several folders use a browser.
 pytest_plugins = ["tests.support.chromium"]
 

@@ -37,10 +37,12 @@ def lab_cloud(
     cloud = the_lab()
     was_running = cloud.running
     here = [item for item in request.session.items if item.path.is_relative_to(HERE)]
-    ensure(cloud, Hypervisor.BOTH if any(map(_wants_real, here)) else Hypervisor.FAKE, needs)
-    yield cloud
-    if not was_running:
-        cloud.lab("down")
+    try:
+        ensure(cloud, Hypervisor.BOTH if any(map(_wants_real, here)) else Hypervisor.FAKE, needs)
+        yield cloud
+    finally:  # also if the suite is stopped while the lab starts
+        if not was_running:
+            cloud.lab("down")
 
 
 @pytest.fixture(scope="session")
