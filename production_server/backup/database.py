@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
 from production_server.backup.archive import Manifest, Report, damaged
-from production_server.errors import BackupError
-from production_server.jobs.tables import SCHEMA, metadata, open_engine
+from production_server.errors import BackupError, StoreError
+from production_server.jobs.engine import open_engine
+from production_server.jobs.tables import SCHEMA, metadata
 from production_server.settings import Settings
 
 PAGES = 1024
@@ -55,22 +56,35 @@ def counts(path: Path) -> dict[str, int]:
 
 def check(path: Path, manifest: Manifest) -> None:
     """Raise BackupError if an unpacked database is not what its manifest says."""
-    if manifest.schema_version != SCHEMA:
+    if manifest.schema_version > SCHEMA:
         raise BackupError(
-            f"the archive has the tables of another version (schema {manifest.schema_version}, "
+            f"the archive has the tables of a newer version (schema {manifest.schema_version}, "
             f"and this version has {SCHEMA})",
             f"Nothing was changed. Restore it with Stackserve {manifest.stackserve}.",
         )
+    # An older version had fewer tables, but always these two.
+    if not {"jobs", "chunks"} <= manifest.rows.keys() <= TABLES.keys():
+        raise damaged(f"its manifest has the tables {', '.join(manifest.rows)}")
     try:
         with closing(_connect(path)) as connection:
             (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise damaged(f"{path.name}: {found}")
-            rows = _counts(connection, "main")
+            rows = _counts(connection, "main", manifest.rows)
     except sqlite3.DatabaseError as error:
         raise damaged(f"{path.name}: {error}") from error
     if rows != manifest.rows:
         raise damaged(f"{path.name} has the rows {rows}, not {manifest.rows}")
+
+
+def upgrade(path: Path) -> None:
+    """Bring an unpacked database to this version's tables."""
+    try:
+        open_engine(f"sqlite:///{path}").dispose()
+    except StoreError as error:
+        raise damaged(str(error)) from error
+    with closing(_connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
 
 
 def jobs_missing_in(path: Path, other: Path) -> int:
@@ -136,10 +150,12 @@ def _exclusive(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _counts(connection: sqlite3.Connection, schema: str) -> dict[str, int]:
+def _counts(
+    connection: sqlite3.Connection, schema: str, tables: Iterable[str] = TABLES
+) -> dict[str, int]:
     return {
         table: int(connection.execute(f'SELECT count(*) FROM {schema}."{table}"').fetchone()[0])
-        for table in TABLES
+        for table in tables
     }
 
 

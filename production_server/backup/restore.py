@@ -60,6 +60,7 @@ def unpack(stream: IO[bytes], folder: Path, report: Report) -> Manifest:
     """Unpack an archive to `folder`, complete and on the disk."""
     manifest = archive.unpack(stream, folder, report)
     database.check(folder / DATABASE, manifest)
+    database.upgrade(folder / DATABASE)
     models = folder / MODELS
     models.mkdir(exist_ok=True)
     if manifest.active is not None:

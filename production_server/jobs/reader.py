@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
 from sqlalchemy.pool import PoolProxiedConnection
 
+from production_server.jobs.engine import open_engine
 from production_server.jobs.records import ACTIVE, Job, Part, Payload, queue_full
 from production_server.jobs.space import check_space
-from production_server.jobs.tables import chunks, jobs, open_engine
+from production_server.jobs.tables import chunks, jobs
 
 
 class Reader:

@@ -40,6 +40,7 @@ class Job:
     touched: float
     started: float | None
     finished: float | None
+    bytes: int
 
     @property
     def active(self) -> bool:

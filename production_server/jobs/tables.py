@@ -1,41 +1,41 @@
-"""The store's tables, and opening its database: SQLite by default, PostgreSQL by URL."""
+"""The store's tables, as a new database gets them.
+
+A change of them takes a revision in `migrations/versions/` and the next number in SCHEMA.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Column,
-    Connection,
-    Engine,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
-    create_engine,
-    event,
-    select,
     text,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
-from production_server.errors import StoreError
-
-SCHEMA = 1
-BUSY_SECONDS = 30  # transactions are short, so a longer wait means that the disk hangs
+SCHEMA = 2
 
 metadata = MetaData()
 
+# Every release reads this first, and refuses a number that is too high.
 versions = Table("stackserve_schema", metadata, Column("version", Integer, primary_key=True))
+
+# Alembic's own record, as Alembic creates it. Only a new database gets it from here.
+revisions = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 jobs = Table(
     "jobs",
@@ -59,9 +59,12 @@ jobs = Table(
     Column("touched", Float, nullable=False),
     Column("started", Float),
     Column("finished", Float),
+    # An estimate: see production_server/jobs/budget.py.
+    Column("bytes", BigInteger, nullable=False, server_default=text("0")),
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.created)
 Index("jobs_by_age", jobs.c.created, jobs.c.id)
+Index("jobs_by_end", jobs.c.state, jobs.c.finished, jobs.c.bytes)
 
 chunks = Table(
     "chunks",
@@ -77,64 +80,11 @@ chunks = Table(
 )
 Index("chunks_by_state", chunks.c.job, chunks.c.state, chunks.c.number)
 
-
-def open_engine(url: str) -> Engine:
-    """Open a database; create its tables, or check that they have this release's schema."""
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, OSError, ModuleNotFoundError) as error:
-        raise StoreError(
-            f"cannot open the jobs database: {error}",
-            "Set STACKSERVE_STORE_URL to sqlite:////PATH/jobs.sqlite3 or "
-            "postgresql+psycopg://USER:PASSWORD@HOST/NAME (needs: uv pip install psycopg[binary]).",
-        ) from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    try:
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            _create(connection)
-    except SQLAlchemyError as error:
-        raise StoreError(
-            f"cannot open the jobs database {parsed.render_as_string()}: {error}",
-            "Check that the database exists and that this user can write to it.",
-        ) from error
-    return engine
-
-
-def _create(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        # Web tier and recorder start together, and concurrent CREATE IF NOT EXISTS can fail.
-        connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
-    for table in metadata.sorted_tables:
-        connection.execute(CreateTable(table, if_not_exists=True))
-        for index in table.indexes:
-            connection.execute(CreateIndex(index, if_not_exists=True))
-    found = connection.execute(select(versions.c.version)).scalar()
-    if found is None:
-        connection.execute(versions.insert().values(version=SCHEMA))
-    elif found != SCHEMA:
-        raise StoreError(
-            f"the jobs database belongs to another release (schema {found}, not {SCHEMA})",
-            "Finish its jobs with that release, or set STACKSERVE_STORE_URL to a new database.",
-        )
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # _begin_sqlite begins transactions instead
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    # Accepted jobs must survive even a power cut.
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later can fail at once instead of waiting.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+# How many jobs the recorder has deleted for each reason, and their bytes.
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("reason", String(12), primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)

@@ -15,10 +15,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
 
 from production_server.errors import KeyReused
 from production_server.jobs.records import Outcome, Receipt
 from production_server.jobs.store import Store
+from production_server.jobs.tables import metadata
 from production_server.local.rabbitmq import free_port
 from tests.support.rows import shipped
 from tests.support.service import Service
@@ -32,6 +36,15 @@ from tests.support.tables import (
 )
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+
+# Takes away what later releases added to the tables.
+BACK_TO_SCHEMA_1 = (
+    "DROP TABLE alembic_version",
+    "DROP TABLE pruned",
+    "DROP INDEX jobs_by_end",
+    "ALTER TABLE jobs DROP COLUMN bytes",
+    "UPDATE stackserve_schema SET version = 1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +113,21 @@ def run_concurrently(work: Callable[[], None], threads: int = 6) -> None:
 
 def test_concurrent_processes_can_create_the_tables(server: str) -> None:
     run_concurrently(lambda: Store(server).close())
+
+
+def test_concurrent_processes_can_change_older_tables(server: str, store: Store) -> None:
+    kept = create_job(store, 3)
+    engine = create_engine(server)
+    with engine.begin() as connection:
+        for statement in BACK_TO_SCHEMA_1:
+            connection.execute(text(statement))
+    run_concurrently(lambda: Store(server).close())
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+    found = store.get(kept)
+    assert found is not None and (found.state, found.bytes) == ("queued", 1024 + 12)
 
 
 def test_chunk_counts_once_despite_concurrent_records_and_cancels(

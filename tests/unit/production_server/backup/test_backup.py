@@ -239,6 +239,8 @@ def linked(members: Members) -> None:
         (with_manifest(lambda m: m.pop("files")), "manifest.json: Field required"),
         (with_manifest(lambda m: m.update(format=2)), "has format 2"),
         (with_manifest(lambda m: m.update(schema_version=99)), "schema 99"),
+        (with_manifest(lambda m: m["rows"].pop("jobs")), "its manifest has the tables"),
+        (with_manifest(lambda m: m["rows"].update(users=1)), "its manifest has the tables"),
     ],
 )
 def test_an_archive_that_is_not_as_its_manifest_is_refused(

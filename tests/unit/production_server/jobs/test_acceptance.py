@@ -13,10 +13,11 @@ from sqlalchemy import func, select
 
 from production_server.errors import KeyReused, QueueFull, RowsRefused, UploadTooLarge
 from production_server.jobs.acceptance import Upload, accept
+from production_server.jobs.engine import open_engine
 from production_server.jobs.intake import CHUNK_BYTES, Body, Limits
 from production_server.jobs.records import Job
 from production_server.jobs.store import Store
-from production_server.jobs.tables import chunks, jobs, open_engine
+from production_server.jobs.tables import chunks, jobs
 from production_server.model.card import Card, Feature
 
 LIMITS = Limits(rows=1000, body=1 << 20, chunk_rows=10)

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from production_server.errors import StoreFull
+from production_server.jobs.engine import open_engine
 from production_server.jobs.space import MEGABYTE, check_space, is_full, reserve
-from production_server.jobs.tables import open_engine
 
 
 def test_a_small_part_of_every_disk_is_kept_free() -> None:

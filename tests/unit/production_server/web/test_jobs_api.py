@@ -14,9 +14,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from production_server.jobs.engine import open_engine
 from production_server.jobs.records import Outcome
 from production_server.jobs.store import Store
-from production_server.jobs.tables import open_engine
 from production_server.model.registry import SHIPPED, Registry
 from production_server.settings import Settings
 from production_server.web import jobs_api, problems

@@ -1,0 +1,105 @@
+"""Opening the store's database: SQLite by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from production_server.errors import StoreError
+from production_server.jobs import migrations
+from production_server.jobs.tables import SCHEMA, metadata, revisions, versions
+
+log = logging.getLogger(__name__)
+
+BUSY_SECONDS = 30  # transactions are short, so a longer wait means that the disk hangs
+
+
+def open_engine(url: str) -> Engine:
+    """Open a database; create its tables, or bring them to this release's schema."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, OSError, ModuleNotFoundError) as error:
+        raise StoreError(
+            f"cannot open the jobs database: {error}",
+            "Set STACKSERVE_STORE_URL to sqlite:////PATH/jobs.sqlite3 or "
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME (needs: uv pip install psycopg[binary]).",
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with engine.connect() as connection, connection.begin():
+            found = schema_of(connection)
+        if found != SCHEMA:
+            with engine.connect().execution_options(writes=True) as connection, connection.begin():
+                _adapt(connection)
+    except SQLAlchemyError as error:
+        raise StoreError(
+            f"cannot open the jobs database {parsed.render_as_string()}: {error}",
+            "Check that the database exists and that this user can write to it.",
+        ) from error
+    return engine
+
+
+def schema_of(connection: Connection) -> int | None:
+    """The schema of a database; None if it is new."""
+    if not inspect(connection).has_table(versions.name):
+        return None
+    return connection.execute(select(versions.c.version)).scalar()
+
+
+def _adapt(connection: Connection) -> None:
+    """Create the tables or change them, alone and in one transaction."""
+    if connection.dialect.name == "postgresql":
+        # Web tier and recorder start together. SQLite's transaction locks them out by itself.
+        connection.execute(text("SELECT pg_advisory_xact_lock(5100)"))
+    # Another process may have been faster, so look again.
+    found = schema_of(connection)
+    if found is None:
+        _create(connection)
+    elif found < SCHEMA:
+        migrations.upgrade(connection)
+        connection.execute(versions.update().values(version=SCHEMA))
+        log.info("changed the jobs database from schema %d to %d", found, SCHEMA)
+    elif found > SCHEMA:
+        raise StoreError(
+            f"the jobs database belongs to a newer release (schema {found}, and this release "
+            f"knows schemas up to {SCHEMA})",
+            "Run the newer release, or set STACKSERVE_STORE_URL to another database. To go back "
+            "for good, restore a backup that this release made.",
+        )
+
+
+def _create(connection: Connection) -> None:
+    for table in metadata.sorted_tables:
+        connection.execute(CreateTable(table))
+        for index in table.indexes:
+            connection.execute(CreateIndex(index))
+    connection.execute(revisions.insert().values(version_num=str(SCHEMA)))
+    connection.execute(versions.insert().values(version=SCHEMA))
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # _begin_sqlite begins transactions instead
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    # Accepted jobs must survive even a power cut.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later can fail at once instead of waiting.
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
