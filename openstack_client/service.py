@@ -1,9 +1,10 @@
-"""The ports and the URL of a deployed service."""
+"""The port and the URL of a deployed service."""
 
 from __future__ import annotations
 
-HTTP_PORT = 5100
-SSH_PORT = 22
+from openstack_client.roles import ours
+
+HTTP_PORT = ours("server").port or 0
 
 
 def base_url(address: str, port: int = HTTP_PORT) -> str:

@@ -21,8 +21,8 @@ from openstack_client.errors import PreflightError
 from openstack_client.plan import baked_images, choices, make
 from openstack_client.plan.baked_images import Match, Recipe, Stale
 from openstack_client.plan.model import Parcel
+from openstack_client.roles import ours
 from openstack_client.settings import Settings
-from openstack_client.userdata import Role
 from openstack_client.watch import stages
 
 # Settings that do not apply to a builder.
@@ -67,7 +67,7 @@ def _bake(
     options: Options,
 ) -> None:
     settings = baking.builder_settings(session.settings)
-    plan, facts = session.plan(identity, settings=settings, role=Role.IMAGE)
+    plan, facts = session.plan(identity, settings=settings, role=ours("image"))
     recipe = plan.parcel.recipe if plan.parcel else None
     if recipe and plan.image and not again:
         found = baked_images.best(facts.images, recipe, plan.image, identity.project_id)

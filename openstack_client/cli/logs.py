@@ -12,11 +12,11 @@ import click
 from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
-from openstack_client.cli.ssh import find_ssh_target
+from openstack_client.cli.ssh import server_by_ssh
 from openstack_client.errors import NoDeployment, SettingsError
-from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.inventory import Inventory, watched
 from openstack_client.watch.boot import read_console
-from openstack_client.watch.status import UNITS
+from openstack_client.watch.status import units_with_logs
 
 PAUSE = 2.0
 
@@ -26,7 +26,9 @@ PAUSE = 2.0
 @settings_flags(SSH_SETTINGS)
 @cloud_flags
 @click.option(
-    "--unit", type=click.Choice(sorted(UNITS)), help="Show this unit's journal, over ssh."
+    "--unit",
+    shell_complete=lambda *_: sorted(units_with_logs(watched(None))),
+    help="Show this unit's journal, over ssh: " + ", ".join(sorted(units_with_logs(watched(None)))),
 )
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new lines.")
 @click.option("--lines", "-n", type=click.IntRange(1), default=200, show_default=True)
@@ -60,7 +62,7 @@ def _inventory(session: Session) -> Inventory:
     try:
         return session.inventory()
     except NoDeployment as error:
-        if session.name not in UNITS:
+        if session.name not in units_with_logs(watched(None)):
             raise
         hint = f"To read a unit's journal, run: logs --unit {session.name}."
         raise NoDeployment(error.what, f"{hint} {error.remedy}") from error
@@ -76,9 +78,15 @@ def added(before: str, now: str) -> str:
 
 
 def _journal(session: Session, unit: str, lines: int, follow: bool) -> None:
-    target = find_ssh_target(session)
+    server, target = server_by_ssh(session)
+    units = units_with_logs(watched(server))
+    if unit not in units:
+        raise SettingsError(
+            f"--unit {unit}: the server has no unit of this name.",
+            f"Choose one of: {', '.join(sorted(units))}.",
+        )
     more = " --follow" if follow else ""
-    command = f"sudo journalctl --no-pager --lines={lines} --unit='{UNITS[unit]}'{more}"
+    command = f"sudo journalctl --no-pager --lines={lines} --unit='{units[unit]}'{more}"
     if session.as_json:
         done = target.run(command)
         session.answer({"name": session.name, "unit": unit, "lines": done.stdout.splitlines()})

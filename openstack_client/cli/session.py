@@ -36,8 +36,8 @@ from openstack_client.plan.inventory import USER_KEY, Inventory, deployment_name
 from openstack_client.plan.keypair import known_hosts, private_of, short
 from openstack_client.plan.make import make_plan, refuse
 from openstack_client.plan.model import Plan
+from openstack_client.roles import Role
 from openstack_client.settings import Settings
-from openstack_client.userdata import Role
 from openstack_client.watch import stages as stage_names
 from openstack_client.watch.progress import Progress, display
 from openstack_client.watch.ssh import SshTarget
@@ -92,7 +92,7 @@ class Session:
         *,
         settings: Settings | None = None,
         recreate: bool = False,
-        role: Role = Role.SERVER,
+        role: Role | None = None,
     ) -> tuple[Plan, Facts]:
         """The plan, and the facts it is based on."""
         return make_plan(

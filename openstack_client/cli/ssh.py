@@ -58,6 +58,11 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
 
 def find_ssh_target(session: Session) -> SshTarget:
     """How to connect by ssh, with the server's host key known."""
+    return server_by_ssh(session)[1]
+
+
+def server_by_ssh(session: Session) -> tuple[Server, SshTarget]:
+    """The server, and how to connect to it by ssh, with its host key known."""
     session.login()
     mine = session.inventory()
     server = session.the_server(mine)
@@ -73,7 +78,7 @@ def find_ssh_target(session: Session) -> SshTarget:
             "identity cannot be verified.",
             f"Wait until it has booted, or add its key to {target.known_hosts} yourself.",
         )
-    return target
+    return server, target
 
 
 def learn_host_key(session: Session, target: SshTarget, server: Server) -> bool:

@@ -15,6 +15,7 @@ from openstack_client.cli.tables import table_of
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, Unhealthy
 from openstack_client.places import IMPORT_FOLDER
+from openstack_client.plan.inventory import watched
 from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.probe import Service
@@ -84,7 +85,7 @@ def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
             return Inspection(problem="the console does not show the server's host key yet")
     except CloudError as error:
         return Inspection(problem=error.what.rstrip("."))
-    return inspect_server(target)
+    return inspect_server(target, watched(server))
 
 
 def _setup(session: Session, server: Server) -> str:

@@ -147,6 +147,7 @@ class BuilderWatch:
             bake.progress,
             known_hosts if bake.options.keep else None,
             needed=True,
+            stages=stages.BUILDER,
         )
         self.clean_at: float | None = None
 
@@ -172,7 +173,7 @@ class BuilderWatch:
     def _read_console(self) -> None:
         self.console.update()
         self.console.raise_failure("builder", "Run it again with --keep to inspect the builder.")
-        if self.console.has_done(stages.CLEAN):
+        if self.console.has_done(stages.BUILDER[-1]):
             self.clean_at = time.monotonic()
             self.progress.stage("stopped", "begin")
 
@@ -192,11 +193,7 @@ class BuilderWatch:
         return now.status == "SHUTOFF"
 
     def _timed_out(self, timeout: float) -> TimedOut:
-        missing = [
-            stage
-            for stage in (*stages.INSTALL, *stages.PREPARE)
-            if not self.console.has_done(stage)
-        ]
+        missing = [stage for stage in stages.BUILDER if not self.console.has_done(stage)]
         return TimedOut(
             f"The builder is not finished after {timeout:.0f} s. Missing: "
             f"{', '.join(missing) or 'stopping'}."

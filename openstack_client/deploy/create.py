@@ -175,6 +175,7 @@ class Creator:
                     code=plan.parcel.code_hash,
                     data=plan.parcel.digest,
                     user=plan.ssh_user,
+                    watched=plan.role.watched,
                 )
             ),
         }

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from openstack_client import roles
 from openstack_client.cloud.resources import Facts, Flavor, Image, Network
 from openstack_client.errors import Problem
 from openstack_client.names import listed, nearest, resolve
@@ -23,9 +24,7 @@ CODENAMES = {
     "jammy": ("ubuntu", "22.04"),
     "noble": ("ubuntu", "24.04"),
 }
-# Enough for RabbitMQ, the web tier, a recorder, a worker on jax, and apt.
-MIN_RAM_MB = 1800
-MIN_DISK_GB = 7
+SERVER = roles.ours("server")
 
 Value = TypeVar("Value")
 
@@ -106,20 +105,25 @@ def image(wanted: str | None, facts: Facts) -> Choice[Image]:
     return Choice(newest, "the newest Debian or Ubuntu image")
 
 
-def required_disk_gb(chosen: Image | None) -> int:
+def required_disk_gb(chosen: Image | None, least: int) -> int:
     """The disk size needed for the image and the installed software."""
     if chosen is None:
-        return MIN_DISK_GB
+        return least
     virtual = -(-chosen.virtual_bytes // GIB)
-    return max(MIN_DISK_GB, chosen.min_disk_gb, virtual)
+    return max(least, chosen.min_disk_gb, virtual)
 
 
 def flavor(
-    wanted: str | None, facts: Facts, chosen: Image | None, volume_gb: int | None
+    wanted: str | None,
+    facts: Facts,
+    chosen: Image | None,
+    volume_gb: int | None,
+    role: roles.Role = SERVER,
 ) -> Choice[Flavor]:
-    """The named flavor, checked against the image, or the smallest that fits."""
-    ram = max(MIN_RAM_MB, chosen.min_ram_mb if chosen else 0)
-    disk = 0 if volume_gb else required_disk_gb(chosen)
+    """The named flavor, checked against image and role, or the smallest that fits."""
+    least = role.flavor
+    ram = max(least.ram_mb, chosen.min_ram_mb if chosen else 0)
+    disk = 0 if volume_gb else required_disk_gb(chosen, least.disk_gb)
     if wanted is None:
         fitting = [item for item in facts.flavors if item.ram_mb >= ram and item.disk_gb >= disk]
         if fitting:
@@ -152,13 +156,15 @@ def flavor(
             f"{found.name!r} has {found.disk_gb} GB of disk; image {chosen.name!r} needs {needed}"
         )
         problems.append(Problem("flavor", f"{what}.", "Use a larger flavor or --volume-size."))
-    elif not volume_gb and 0 < found.disk_gb < MIN_DISK_GB:
+    elif not volume_gb and 0 < found.disk_gb < least.disk_gb:
         warnings.append(
-            f"flavor {found.name!r} has {found.disk_gb} GB of disk; 7 GB is recommended."
+            f"flavor {found.name!r} has {found.disk_gb} GB of disk; {least.disk_gb} GB is "
+            "recommended."
         )
-    if found.ram_mb < MIN_RAM_MB:
+    if found.ram_mb < least.ram_mb:
         warnings.append(
-            f"flavor {found.name!r} has {found.ram_mb} MB of memory; with less than {MIN_RAM_MB} "
+            f"flavor {found.name!r} has {found.ram_mb} MB of memory; with less than "
+            f"{least.ram_mb} "
             "the server needs a swap file and is slow."
         )
     return Choice(found, "as requested", tuple(problems), tuple(warnings))

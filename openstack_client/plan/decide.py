@@ -21,6 +21,7 @@ from openstack_client.plan.keypair import KeyPlan
 from openstack_client.plan.model import Action, Item, Parcel, Plan
 from openstack_client.plan.network import decide_address, decide_group, decide_port
 from openstack_client.plan.server import decide_build, decide_server, describe_server, loss
+from openstack_client.roles import Role, ours
 from openstack_client.settings import MIN_BUILD_TIMEOUT, Settings
 
 READ_ONLY_ROLES = {"reader", "auditor", "observer"}
@@ -36,19 +37,17 @@ def decide(
     key: KeyPlan | Problem,
     parcel: Parcel | Sequence[Problem],
     recreate: bool = False,
-    stock_only: bool = False,
+    role: Role | None = None,
 ) -> Plan:
-    """The complete plan, with every problem that can be found before anything is created.
-
-    `stock_only` excludes baked images; `bake` uses it.
-    """
-    plan = Plan(settings.name, floating=settings.floating_ip != "none", key=None)
+    """The complete plan, with every problem that can be found before anything is created."""
+    plan = Plan(settings.name, role=role or ours("server"), key=None)
+    plan.floating = plan.role.floating_ip and settings.floating_ip != "none"
     _check_access(plan, facts, identity)
     _check_timeout(plan, settings)
     plan.parcel = parcel if isinstance(parcel, Parcel) else None
     decide_server(plan, settings, mine, recreate)
     if not plan.keeps_server:
-        decide_build(plan, settings, facts, None if stock_only else identity.project_id)
+        decide_build(plan, settings, facts, identity.project_id if plan.role.baked_image else None)
         if isinstance(parcel, Parcel):
             plan.warnings += parcel.warnings
         else:
@@ -60,8 +59,7 @@ def decide(
     decide_port(plan, mine)
     decide_address(plan, settings, facts, mine)
     describe_server(plan, settings, facts)
-    # The builder of an image has no jobs.
-    plan.loss = "" if stock_only else loss(plan)
+    plan.loss = loss(plan)
     plan.problems += quota.shortages(needs(plan, settings), _quotas(facts))
     plan.warnings += [f"this cloud does not show {what}; not checked" for what in facts.unknown]
     return plan

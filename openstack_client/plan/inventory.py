@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server
 from openstack_client.plan.keypair import keypair_name
+from openstack_client.roles import Watched, ours
 
 MARK = re.compile(r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)")
 NAME_KEY = "stackserve_deployment"
-ROLE_KEY = "stackserve_role"
 CODE_KEY = "stackserve_code"
 DATA_KEY = "stackserve_userdata"
 USER_KEY = "stackserve_ssh_user"
@@ -102,6 +102,12 @@ class Inventory:
         return found
 
 
+def watched(server: Server | None) -> Watched:
+    """How to watch this server, whatever its role."""
+    found = Watched.from_metadata(server.metadata) if server else None
+    return found or ours("server").watched
+
+
 def pick(
     name: str,
     project_id: str,
@@ -150,12 +156,12 @@ def deployment_names(
 
 
 def metadata(
-    name: str, *, run: str, code: str, data: str, user: str, role: str = "server"
+    name: str, *, run: str, code: str, data: str, user: str, watched: Watched | None = None
 ) -> Mapping[str, str]:
     """The metadata of a server."""
     return {
         NAME_KEY: name,
-        ROLE_KEY: role,
+        **(watched or ours("server").watched).as_metadata(),
         CODE_KEY: code,
         DATA_KEY: data,
         USER_KEY: user,

@@ -20,17 +20,16 @@ from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
 from openstack_client.plan import baked_images, inventory, keypair
 from openstack_client.plan.decide import decide
 from openstack_client.plan.model import Parcel, Plan
+from openstack_client.roles import Role, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
 
 
-def parcel(
-    settings: Settings, role: userdata.Role = userdata.Role.SERVER
-) -> Parcel | list[Problem]:
+def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Problem]:
     """The user data for these settings, or the problems with it."""
     try:
         context = userdata.UserDataContext(
-            role=role,
+            role=role or ours("server"),
             name=settings.name,
             code=userdata.read_code(IMPORT_FOLDER),
             model=_model(settings.model) if settings.model else None,
@@ -103,7 +102,7 @@ def make_plan(
     folder: Path,
     ssh_folder: Path,
     recreate: bool = False,
-    role: userdata.Role = userdata.Role.SERVER,
+    role: Role | None = None,
 ) -> tuple[Plan, Facts]:
     """Query the cloud while rendering and checking the user data, then decide."""
     with ThreadPool(1) as aside:
@@ -135,7 +134,7 @@ def make_plan(
         key=key,
         parcel=carried,
         recreate=recreate,
-        stock_only=role is userdata.Role.IMAGE,
+        role=role,
     )
     return plan, facts
 

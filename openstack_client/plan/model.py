@@ -21,6 +21,7 @@ from openstack_client.errors import Problem
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.choices import Choice
 from openstack_client.plan.keypair import KeyPlan
+from openstack_client.roles import Role, ours
 
 Found = TypeVar("Found", Server, Group, Port, Address)
 Chosen = TypeVar("Chosen")
@@ -76,6 +77,7 @@ class Plan:
     drop_rules: list[Rule] = field(default_factory=list)
     external: Network | None = None
     # For each server.
+    role: Role = field(default_factory=lambda: ours("server"))
     server: Server | None = None
     server_action: Action = Action.CREATE
     image: Image | None = None

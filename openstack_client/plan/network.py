@@ -13,7 +13,6 @@ from openstack_client.plan import choices, security_group
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Plan
 from openstack_client.plan.server import SLEEPING
-from openstack_client.service import HTTP_PORT, SSH_PORT
 from openstack_client.settings import Settings
 
 
@@ -24,11 +23,11 @@ def decide_group(plan: Plan, settings: Settings, facts: Facts, mine: Inventory) 
             plan.problems.append(found)
         else:
             plan.group, plan.group_given = found, True
-            detail = f"unchanged; it must allow ports {HTTP_PORT} and {SSH_PORT}"
+            detail = f"unchanged; it must allow {security_group.listed_ports(plan.role.ports)}"
             plan.items.append(Item("security group", found.name, Action.FOUND, detail, found.id))
         return
     plan.group = plan.only("security group", mine.groups)
-    wanted = security_group.wanted_rules(settings.allow_from, settings.ssh_from)
+    wanted = security_group.wanted_rules(settings.allow_from, settings.ssh_from, plan.role.ports)
     present = plan.group.rules if plan.group else ()
     plan.add_rules, plan.drop_rules = security_group.difference(wanted, present)
     action, detail = Action.CREATE, security_group.describe(wanted)

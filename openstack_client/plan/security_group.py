@@ -6,19 +6,31 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from openstack_client.cloud.resources import Rule
-from openstack_client.service import HTTP_PORT, SSH_PORT
+from openstack_client.roles import Port, Who, ours
 
 
-def wanted_rules(allow_from: Iterable[str], ssh_from: Iterable[str] | None) -> list[Rule]:
-    """Allow the service from `allow_from`, and ssh from `ssh_from` or else `allow_from`.
+def wanted_rules(
+    allow_from: Iterable[str],
+    ssh_from: Iterable[str] | None,
+    ports: Iterable[Port] = ours("server").ports,
+) -> list[Rule]:
+    """Open each port to users from `allow_from`, or to operators from `ssh_from`, if given.
 
     All are TCP: see deploy/create.py and cloud/queries.py. network.py names the ports for users
     who provide their own group.
     """
-    allowed = list(allow_from)
-    ssh = allowed if ssh_from is None else list(ssh_from)
-    rules = [Rule(HTTP_PORT, cidr) for cidr in allowed] + [Rule(SSH_PORT, cidr) for cidr in ssh]
+    users = list(allow_from)
+    networks = {Who.USERS: users, Who.OPERATORS: users if ssh_from is None else list(ssh_from)}
+    rules = [Rule(port.port, cidr) for port in ports for cidr in networks[port.who]]
     return list(dict.fromkeys(rules))
+
+
+def listed_ports(ports: Iterable[Port]) -> str:
+    """The ports as text: ports 5100 and 22."""
+    numbers = list(dict.fromkeys(str(port.port) for port in ports))
+    if len(numbers) < 2:
+        return f"port {numbers[0]}" if numbers else "no port"
+    return f"ports {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def difference(wanted: Sequence[Rule], present: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:

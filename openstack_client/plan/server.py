@@ -14,6 +14,7 @@ from openstack_client.places import COMMAND
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Parcel, Plan
+from openstack_client.roles import Ask
 from openstack_client.settings import Settings
 
 # Each status with the command that ends it.
@@ -51,7 +52,7 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
 
 def decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
     _decide_image(plan, settings, facts, baked_in)
-    choice = choices.flavor(settings.flavor, facts, plan.image, settings.volume_size)
+    choice = choices.flavor(settings.flavor, facts, plan.image, settings.volume_size, plan.role)
     plan.flavor = plan.take(choice)
     plan.network = plan.take(choices.network(settings.network, facts))
     plan.zone = plan.take(choices.zone(settings.availability_zone, facts))
@@ -73,7 +74,7 @@ def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | 
     if settings.image is not None or plan.image is None or recipe is None or baked_in is None:
         return
     image, why = baked_images.choose(facts.images, recipe, plan.image, baked_in)
-    if choices.flavor(settings.flavor, facts, image, settings.volume_size).problems:
+    if choices.flavor(settings.flavor, facts, image, settings.volume_size, plan.role).problems:
         plan.image_why += f"; baked {image.name!r} needs a larger flavor"
         return
     plan.image, plan.image_why = image, why
@@ -107,12 +108,12 @@ def loss(plan: Plan) -> str:
     server = plan.server
     if plan.server_action is not Action.REPLACE or server is None or server.never_ran:
         return ""
+    if not plan.role.data:
+        return ""
+    can_save = server.status == "ACTIVE" and plan.role.ready.ask is Ask.PREDICTION
+    data = plan.role.data.replace("{name}", repr(plan.name))
     saving = f" To save them first, run: {COMMAND} backup {plan.name} FILE."
-    return (
-        f"Replacing server {server.name!r} deletes all jobs of deployment {plan.name!r} with their "
-        "results, and every model that was added to it after it was created."
-        f"{saving if server.status == 'ACTIVE' else ''}"
-    )
+    return f"Replacing server {server.name!r} deletes {data}.{saving if can_save else ''}"
 
 
 def _differences(

@@ -17,7 +17,6 @@ from openstack_client.userdata.checks import (
 from openstack_client.userdata.context import (
     Broker,
     CarriedFile,
-    Role,
     UserData,
     UserDataContext,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "Broker",
     "CarriedFile",
     "Delivery",
-    "Role",
     "UserData",
     "UserDataContext",
     "check_cloud_config",

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+
+from openstack_client.roles import Role, ours
+from openstack_client.roles.model import PackageName
 
 # URLs and addresses end up in a settings file that a shell reads, and in YAML. So they must not
 # contain blanks, quotes, control characters or shell syntax.
@@ -72,19 +81,11 @@ Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, AfterValidator(_host)]
 Certificates = Annotated[str, AfterValidator(_certificates)]
 PublicKey = Annotated[str, AfterValidator(_public_key)]
-PackageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")]
+RoleOrName = Annotated[Role, BeforeValidator(lambda v: ours(v) if isinstance(v, str) else v)]
 
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Role(StrEnum):
-    """A VM's role: a complete server, a worker for another server, or the builder of an image."""
-
-    SERVER = "server"
-    WORKER = "worker"
-    IMAGE = "image"
 
 
 class CarriedFile(Frozen):
@@ -104,10 +105,12 @@ class Broker(Frozen):
 class UserDataContext(Frozen):
     """Everything that determines a VM's user data."""
 
-    role: Role = Role.SERVER
+    role: RoleOrName = Field(default_factory=lambda: ours("server"))
+    """Also accepts the name of one of our roles."""
     name: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$")
-    code: tuple[CarriedFile, ...] = Field(min_length=1)
-    """The production_server package, from `read_code`. Paths start with its name."""
+    code: tuple[CarriedFile, ...] = ()
+    """The production_server package, from `read_code`, if the role needs it. Paths start with its
+    name."""
     model: tuple[CarriedFile, ...] | None = None
     """The model, from `read_model`; None for the shipped one."""
 
@@ -148,12 +151,15 @@ class UserDataContext(Frozen):
 
     @model_validator(mode="after")
     def _fits_role(self) -> Self:
-        if self.role is Role.WORKER and self.broker is None:
-            raise ValueError("broker is required for the role worker")
-        if self.role is not Role.WORKER and self.broker is not None:
-            raise ValueError("broker is only for the role worker: a server has its own RabbitMQ")
-        if self.role is not Role.SERVER and self.workers_join:
-            raise ValueError("workers_join is only for the role server")
+        role = self.role
+        if role.code and not self.code:
+            raise ValueError(f"code is required for the role {role.name}")
+        if "broker" in role.requires and self.broker is None:
+            raise ValueError(f"broker is required for the role {role.name}")
+        if "broker" not in role.requires and self.broker is not None:
+            raise ValueError(f"the role {role.name} does not require a broker")
+        if self.workers_join and "rabbitmq-server" not in role.units.values():
+            raise ValueError(f"workers_join: the role {role.name} has no RabbitMQ of its own")
         return self
 
 

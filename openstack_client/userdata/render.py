@@ -11,11 +11,12 @@ from collections.abc import Callable
 import jinja2
 
 from openstack_client.places import QUICK_START, TEMPLATES
+from openstack_client.roles import Role
+from openstack_client.roles.read import TEMPLATE, source
 from openstack_client.userdata.checks import check_cloud_config, check_size
 from openstack_client.userdata.context import UserData, UserDataContext
 from openstack_client.userdata.payload import carried, code_hash, pack
 
-FILES = TEMPLATES / "files"
 # Files that templates use from another folder, by the name used in the template.
 FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
 # In seconds. After a short --timeout-ready, users run the command again to keep waiting, so the
@@ -23,9 +24,13 @@ FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
 MIN_READY_TIMEOUT = 600
 
 
-def carried_text(name: str) -> str:
-    """Read a file in cloud-init/files/ for a template."""
-    return FROM_ELSEWHERE.get(name, FILES / name).read_text("utf-8")
+def reader(role: Role) -> Callable[[str], str]:
+    """Reads a file for the role's template: its own, or else one in cloud-init/files/."""
+
+    def read(name: str) -> str:
+        return FROM_ELSEWHERE.get(name, source(role, name)).read_text("utf-8")
+
+    return read
 
 
 def template_files() -> dict[str, bytes]:
@@ -61,10 +66,11 @@ def digest(text: str) -> str:
 
 
 def cloud_config(
-    context: UserDataContext, payload: bytes, read: Callable[[str], str] = carried_text
+    context: UserDataContext, payload: bytes, read: Callable[[str], str] | None = None
 ) -> str:
     """The cloud-config as text, with the hash of `payload`. `read` reads the files it includes."""
-    template = _environment(read).get_template(f"{context.role.value}.yaml.j2")
+    environment = _environment(context.role, read or reader(context.role))
+    template = environment.get_template(TEMPLATE)
     return template.render(
         vm=context,
         step_settings=step_settings(context, payload),
@@ -106,7 +112,7 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
 def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     """The environment of the setup steps."""
     values: dict[str, object] = {
-        "ROLE": context.role.value,
+        "ROLE": context.role.name,
         "NAME": context.name,
         "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
         "PAYLOAD_SIZE": len(payload),
@@ -128,9 +134,9 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def _environment(read: Callable[[str], str]) -> jinja2.Environment:
+def _environment(role: Role, read: Callable[[str], str]) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
+        loader=jinja2.FileSystemLoader([role.folder, TEMPLATES]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

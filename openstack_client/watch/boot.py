@@ -33,6 +33,7 @@ class BootConsole:
     known_hosts: Path | None
     needed: bool = False
     """Whether a missing console is an error."""
+    stages: tuple[str, ...] = console.STAGES
     works: bool = True
     text: str = ""
     marks: list[console.Mark] = field(default_factory=list)
@@ -55,7 +56,7 @@ class BootConsole:
             else:
                 self.progress.note(f"Still waiting: {error.what}")
             return
-        self.marks = console.since_boot(console.marks(self.text))
+        self.marks = console.since_boot(console.marks(self.text, self.stages))
         for mark in self.marks:
             self.progress.stage(mark.stage, mark.state, mark.detail)
         self.last_line = console.last_line(self.text) or self.last_line

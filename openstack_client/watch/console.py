@@ -10,12 +10,12 @@ The packages, dependencies and code steps run in parallel, so their markers inte
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from openstack_client.watch import stages
 
-STAGES = (*stages.INSTALL, *stages.SERVE)
+STAGES = stages.SERVER
 MARKER = re.compile(
     r"STACKSERVE stage=(?P<stage>[a-z]+) state=(?P<state>begin|done|failed)"
     r"(?: t=(?P<t>\d+(?:\.\d+)?))?(?: detail=\"(?P<detail>(?:[^\"\\]|\\.)*)\")?"
@@ -51,12 +51,12 @@ def clean(text: str) -> list[str]:
     return [ESCAPES.sub("", line).rstrip() for line in text.split("\n")]
 
 
-def marks(text: str) -> list[Mark]:
-    """All markers, in order."""
+def marks(text: str, known: Collection[str] = STAGES) -> list[Mark]:
+    """All markers of known stages, in order."""
     found = []
     for line in clean(text):
         match = MARKER.search(line)
-        if match and match["stage"] in (*STAGES, stages.CLEAN):
+        if match and match["stage"] in known:
             detail = re.sub(r"\\(.)", r"\1", match["detail"] or "")
             found.append(Mark(match["stage"], match["state"], float(match["t"] or 0), detail))
     return found
@@ -77,17 +77,18 @@ def failed(found: Iterable[Mark]) -> Mark | None:
     return next((mark for mark in since_boot(found) if mark.state == "failed"), None)
 
 
-def is_ready(found: Iterable[Mark]) -> bool:
-    return any(mark.stage == "ready" and mark.state == "done" for mark in since_boot(found))
+def is_ready(found: Iterable[Mark], last: str = STAGES[-1]) -> bool:
+    """Whether the last stage is done since the last boot."""
+    return any(mark.stage == last and mark.state == "done" for mark in since_boot(found))
 
 
-def waiting_for(found: Iterable[Mark]) -> str:
+def waiting_for(found: Iterable[Mark], known: Iterable[str] = STAGES) -> str:
     """The stages that are not done, as text."""
     last = since_boot(found)
     if not last:
         return "the console has not shown any stage yet"
     done = {mark.stage for mark in last if mark.state == "done"}
-    open_stages = [stage for stage in STAGES if stage not in done]
+    open_stages = [stage for stage in known if stage not in done]
     if not open_stages:
         return "all stages are done on the server"
     begun = {mark.stage for mark in last if mark.state == "begin"}
@@ -96,15 +97,15 @@ def waiting_for(found: Iterable[Mark]) -> str:
     return f"{now}not done: {', '.join(open_stages)}"
 
 
-def describe_setup(found: Iterable[Mark]) -> str:
-    """The setup progress of a server that does not predict yet."""
+def describe_setup(found: Iterable[Mark], known: Iterable[str] = STAGES) -> str:
+    """The setup progress of a server that is not ready yet."""
     last = since_boot(found)
     mark = failed(last)
     if mark:
         return f"the step {mark.stage!r} failed" + (f": {mark.detail}" if mark.detail else "")
     code = [mark.state for mark in last if mark.stage == "code"]
     hint = "; waiting for its code (run `deploy` to send it)" if code == ["begin"] else ""
-    return waiting_for(last) + hint
+    return waiting_for(last, known) + hint
 
 
 def last_line(text: str) -> str:

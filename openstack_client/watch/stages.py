@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from openstack_client.roles import ours
+
 # Reported by Nova and Neutron.
 CREATE = ("requested", "building", "active", "addressed")
-# Printed to the console by the steps in cloud-init/files; some run in parallel.
-INSTALL = ("booting", "packages", "dependencies", "code")
-SERVE = ("rabbitmq", "model", "ready")
-CLEAN = "clean"
-PREPARE = ("model", CLEAN)
+# Printed to the console by the steps of the role; some run in parallel.
+SERVER = ours("server").stages
+BUILDER = ours("image").stages
 
-DEPLOY = (*CREATE, *INSTALL, *SERVE)
-BAKE = (*CREATE, *INSTALL, *PREPARE, "stopped", "image")
+DEPLOY = (*CREATE, *SERVER)
+BAKE = (*CREATE, *BUILDER, "stopped", "image")
 BACKUP = ("saved", "received", "checked")
 # The middle ones are printed by the script in deploy/transfer.py.
 RESTORE = ("checked", "sent", "verified", "stopped", "restored", "ready")

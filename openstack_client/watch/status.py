@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from openstack_client.cloud.resources import Address, Group, Port, Server
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
+from openstack_client.roles import Watched
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.ssh import SshTarget
 
-UNITS = {
-    "rabbitmq": "rabbitmq-server",
-    "web": "stackserve-web",
-    "worker": "stackserve-worker@*",
-    "recorder": "stackserve-recorder",
-    "cloud-init": "cloud-final",
-}
-# One round trip: the state of each unit, then the length of each queue.
-COMMAND = (
-    "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent "
-    "rabbitmq-server.service stackserve-web.service 'stackserve-worker@*.service' "
-    "stackserve-recorder.service; echo ---; "
+SHOW_UNITS = "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent"
+SHOW_QUEUES = (
     "sudo -n rabbitmqctl --quiet --formatter json list_queues -p {vhost} name messages 2>/dev/null"
 )
-
-
+RABBITMQ = "rabbitmq-server"
 QUEUE = re.compile(r"stackserve\.[a-z]+")  # not the reply queues, which end in a number
 # rabbitmqctl starts an Erlang VM for each call.
 SSH_TIMEOUT = 60.0
@@ -60,10 +51,15 @@ class Inspection:
     problem: str = ""
 
 
-def inspect_server(target: SshTarget, vhost: str = "stackserve") -> Inspection:
+def units_with_logs(watched: Watched) -> dict[str, str]:
+    """The units whose journal people ask for, by name: the role's, and cloud-init's."""
+    return {**watched.units, "cloud-init": "cloud-final"}
+
+
+def inspect_server(target: SshTarget, watched: Watched, vhost: str = "stackserve") -> Inspection:
     """Read units and queue lengths over ssh."""
     try:
-        done = target.run(COMMAND.format(vhost=vhost), SSH_TIMEOUT)
+        done = target.run(inspection(watched.units.values(), vhost), SSH_TIMEOUT)
     except OSError as error:
         return Inspection(problem=f"ssh: {error}")
     except subprocess.TimeoutExpired as slow:
@@ -74,6 +70,15 @@ def inspect_server(target: SshTarget, vhost: str = "stackserve") -> Inspection:
         lines = done.stderr.strip().splitlines()
         return Inspection(problem=f"ssh: {lines[-1] if lines else 'no connection'}")
     return parse_inspection(done.stdout)
+
+
+def inspection(units: Iterable[str], vhost: str) -> str:
+    """One round trip: the state of each unit, then the length of each queue."""
+    names = list(units)
+    services = [shlex.quote(name if "." in name else f"{name}.service") for name in names]
+    show = " ".join([SHOW_UNITS, *services]) if services else "true"
+    queues = f"; {SHOW_QUEUES.format(vhost=vhost)}" if RABBITMQ in names else ""
+    return f"{show}; echo ---{queues}"
 
 
 def parse_inspection(text: str, problem: str = "") -> Inspection:

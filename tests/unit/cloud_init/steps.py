@@ -1,4 +1,4 @@
-"""Load the programs in cloud-init/files/ as modules."""
+"""Load the programs in cloud-init/ as modules."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-FILES = Path(__file__).resolve().parents[3] / "cloud-init" / "files"
+from openstack_client.places import TEMPLATES
+
+FILES = TEMPLATES / "files"
 # On a server, the programs are in one folder and import each other from there.
 sys.path.append(str(FILES / "steps"))
+
+
+def file(name: str) -> Path:
+    """A file that all roles share, or the file of this name that a single role has."""
+    shared = FILES / name
+    return shared if shared.is_file() else next(TEMPLATES.glob(f"roles/*/{name}"))
 
 
 def load(name: str) -> Any:
     """Load a program as a module, without running it."""
     title = f"step_{Path(name).stem.replace('-', '_')}"
-    loader = SourceFileLoader(title, str(FILES / name))  # some have no .py suffix
+    loader = SourceFileLoader(title, str(file(name)))  # some have no .py suffix
     spec = importlib.util.spec_from_loader(title, loader)
     assert spec is not None
     assert spec.loader is not None

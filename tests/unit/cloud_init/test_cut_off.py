@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.cloud_init.steps import FILES, load
+from tests.unit.cloud_init.steps import FILES, file, load
 from tests.unit.openstack_client.userdata.contexts import GOLDEN, golden_text
 
 
@@ -135,7 +135,7 @@ def test_the_stamps_are_those_that_the_steps_compare_and_write() -> None:
 @pytest.mark.parametrize("early", [False, True])
 def test_rabbitmq_starts_with_a_new_database(tmp_path: Path, early: bool) -> None:
     """steps/rabbitmq.sh: the old one may be incomplete, and nothing has used it."""
-    script = (FILES / "steps" / "rabbitmq.sh").read_text()
+    script = file("steps/rabbitmq.sh").read_text()
     for place, here in (("/run/stackserve-rabbitmq", "early"), ("/var/lib/rabbitmq", "rabbitmq")):
         assert place in script
         script = script.replace(place, str(tmp_path / here))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cloud_init.steps import FILES, load
+from tests.unit.cloud_init.steps import FILES, file, load
 from tests.unit.cloud_init.test_cut_off import program
 
 AUTHORITIES = "-----BEGIN CERTIFICATE-----\nthe system's\n-----END CERTIFICATE-----\n"
@@ -78,7 +78,7 @@ class TestBundle:
         part = re.search(r"^bundle=.*?^fi\n", script, re.MULTILINE | re.DOTALL)
         assert part
         self.add = self.here(f"set -eu\n{part[0]}")
-        script = (FILES / "steps" / "clean.sh").read_text()
+        script = file("steps/clean.sh").read_text()
         part = re.search(r"^sed -i [^\n]*ca-certificates.crt\n.*?\n\[[^\n]*\n", script, re.M | re.S)
         assert part
         self.clean = self.here(f"set -eu\n{part[0]}")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cloud_init.steps import FILES, load
+from tests.unit.cloud_init.steps import FILES, file, load
 
-CLEAN = (FILES / "steps" / "clean.sh").read_text()
+CLEAN = file("steps/clean.sh").read_text()
 
 
 def test_it_starts_no_service_and_creates_no_account() -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from openstack_client.places import TEMPLATES
 from production_server.settings import half_the_cores
-from tests.unit.cloud_init.steps import FILES, load
+from tests.unit.cloud_init.steps import FILES, file, load
 
 SHELL = sorted(
-    path for path in FILES.rglob("*") if path.is_file() and b"/bin/sh" in path.read_bytes()[:12]
+    path for path in TEMPLATES.rglob("*") if path.is_file() and b"/bin/sh" in path.read_bytes()[:12]
 )
 
 
@@ -46,7 +47,7 @@ def test_warm_imports_existing_modules() -> None:
 @pytest.mark.parametrize("early", [False, True])
 def test_rabbitmq_gets_its_account_and_starts(tmp_path: Path, early: bool) -> None:
     """Run steps/rabbitmq.sh with a systemctl and an account.py that record their calls."""
-    script = (FILES / "steps" / "rabbitmq.sh").read_text()
+    script = file("steps/rabbitmq.sh").read_text()
     mark = str(load("steps/account.py").STARTED_WITH)
     assert mark in script
     (tmp_path / "rabbitmq.sh").write_text(script.replace(mark, f"{tmp_path}/mark"))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from openstack_client.places import TEMPLATES
-from tests.unit.cloud_init.steps import FILES
+from tests.unit.cloud_init.steps import FILES, file
 
 UNITS = FILES / "systemd"
 SERVICES = [
@@ -31,7 +31,7 @@ EXPECTED = re.compile(r"is not executable: No such file|RestartSteps|RestartMaxD
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
     """The units in a folder, as on a VM."""
-    for path in UNITS.glob("*.service"):
+    for path in TEMPLATES.rglob("systemd/*.service"):
         shutil.copy(path, tmp_path)
     (tmp_path / "stackserve-.service.d").mkdir()
     shutil.copy(UNITS / "stackserve-common.conf", tmp_path / "stackserve-.service.d")
@@ -54,7 +54,7 @@ def test_systemd_accepts_the_units(units: Path, needs: Callable[[object, str], N
 @pytest.mark.parametrize("name", SERVICES[:5])
 def test_nothing_early_waits_for_cloud_init(name: str) -> None:
     """By default units wait for sysinit.target, which comes after cloud-init."""
-    text = (UNITS / name.replace("@1", "@")).read_text()
+    text = file(f"systemd/{name.replace('@1', '@')}").read_text()
     if name.startswith("stackserve-"):
         text += (UNITS / "stackserve-common.conf").read_text()
     assert "DefaultDependencies=no" in text
@@ -62,9 +62,7 @@ def test_nothing_early_waits_for_cloud_init(name: str) -> None:
 
 
 def test_nothing_reachable_starts_before_the_user_data_is_known() -> None:
-    enabled = (
-        (FILES / "steps" / "clean.sh").read_text().split("systemctl enable")[1].split("\nfind")
-    )
+    enabled = file("steps/clean.sh").read_text().split("systemctl enable")[1].split("\nfind")
     assert "stackserve-web" not in enabled[0]
     assert "stackserve-worker@1.service" in enabled[0]
 

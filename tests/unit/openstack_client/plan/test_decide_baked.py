@@ -11,6 +11,7 @@ from openstack_client.plan.baked_images import Recipe
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Parcel, Plan
+from openstack_client.roles import ours
 from openstack_client.settings import merge
 from tests.unit.openstack_client.plan.test_decide import FACTS, KEY, ME
 
@@ -40,7 +41,7 @@ def plan(
         identity=ME,
         key=KEY,
         parcel=parcel,
-        stock_only=stock_only,
+        role=ours("image" if stock_only else "server"),
     )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from openstack_client.plan.make import parcel
 from openstack_client.plan.model import Parcel
+from openstack_client.roles import ours
 from openstack_client.settings import Settings
 from openstack_client.userdata import (
     NOVA_LIMIT,
@@ -23,7 +24,6 @@ from openstack_client.userdata import (
     read_code,
     render,
 )
-from openstack_client.userdata.context import Role
 from tests.unit.openstack_client.userdata.contexts import (
     CHECKOUT,
     CODE,
@@ -90,15 +90,17 @@ def written(rendered_context: UserDataContext) -> dict[str, str]:
 
 def test_written_files_are_the_files_of_the_checkout() -> None:
     files = written(context())
-    source = CHECKOUT / "cloud-init" / "files"
-    for path in (source / "steps").glob("*"):
-        if path.name not in {"join.py", "clean.sh", "__pycache__"}:
+    source = CHECKOUT / "cloud-init"
+    steps = [*source.glob("files/steps/*"), *source.glob("roles/server/steps/*")]
+    assert len(steps) > 10
+    for path in steps:
+        if path.name != "__pycache__":
             assert files[f"/opt/stackserve/contextualize/{path.name}"] == path.read_text()
 
 
 def test_an_image_is_cleaned_and_starts_nothing_that_listens() -> None:
     files = written(context(role="image"))
-    source = CHECKOUT / "cloud-init" / "files" / "steps" / "clean.sh"
+    source = CHECKOUT / "cloud-init" / "roles" / "image" / "steps" / "clean.sh"
     assert files["/opt/stackserve/contextualize/clean.sh"] == source.read_text()
     assert "/opt/stackserve/contextualize/rabbitmq.sh" not in files
     # The web tier is reachable from outside, so it is not installed before a server exists.
@@ -112,10 +114,10 @@ def test_the_vm_reports_the_hash_of_the_local_code() -> None:
 
 @pytest.mark.parametrize("role", ["server", "image"])
 @pytest.mark.parametrize(("given", "carried"), [(None, 1800), (7200, 7200), (5, 600)])
-def test_the_vm_waits_as_long_as_the_launcher(role: Role, given: int | None, carried: int) -> None:
+def test_the_vm_waits_as_long_as_the_launcher(role: str, given: int | None, carried: int) -> None:
     """Uses --timeout-ready, but never so short that a second run comes too late."""
     values = {} if given is None else {"timeout_ready": given}
-    made = parcel(Settings(name="demo", **values), Role(role))
+    made = parcel(Settings(name="demo", **values), ours(role))
     assert isinstance(made, Parcel)
     assert f"READY_TIMEOUT={carried}\n" in gzip.decompress(made.data).decode()
 

@@ -1,0 +1,13 @@
+"""Roles: what a server is for, read from a folder with a role.toml.
+
+    role = ours("server")               # a folder in cloud-init/roles/
+    role = read(Path("~/my-role"))      # anybody's folder
+    role.ports, role.stages, role.watched
+
+docs/roles.md explains how to write one.
+"""
+
+from openstack_client.roles.model import Ask, Port, Role, Step, Watched, Who
+from openstack_client.roles.read import find, names, ours, read
+
+__all__ = ["Ask", "Port", "Role", "Step", "Watched", "Who", "find", "names", "ours", "read"]
