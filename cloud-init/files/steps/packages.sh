@@ -63,14 +63,11 @@ if [ ! -e "$before" ]; then
 fi
 # Installing builds the package cache anyway, so the update need not.
 apt -o pkgCacheFile::Generate=false update
-# Erlang's package looks up the owner of every service, and each package makes systemd reload all
-# units: more than half of the installation time. So their systemd helpers do nothing. A later step
-# enables and starts RabbitMQ and epmd; logrotate's timer is started here.
-skipped=$(mktemp -d)
-for program in systemctl deb-systemd-helper deb-systemd-invoke; do
-    ln -s /bin/true "$skipped/$program"
-done
-path=$skipped:/usr/sbin:/usr/bin:/sbin:/bin
+# Each package makes systemd reload all units, and then starts its own: more than half of the
+# installation time. So systemctl only edits files until apt has ended, and the services start below;
+# RabbitMQ and epmd in a later step. Nothing is left to undo if this is cut off.
+export SYSTEMD_OFFLINE=1
+began=$(mktemp)
 again=
 if [ -n "$damaged" ]; then
     # The versions that were asked for come last: they win.
@@ -79,14 +76,16 @@ fi
 # After a reset, apt refuses to work until dpkg has read its journal. Packages that cannot be
 # configured are installed again below.
 if [ -n "$damaged" ] || [ -n "$(ls /var/lib/dpkg/updates)" ]; then
-    PATH=$path dpkg --configure --force-confold -a || true
+    dpkg --configure --force-confold -a || true
 fi
 # shellcheck disable=SC2086 # one word a package
-apt --no-install-recommends -o "DPkg::Path=$path" $again install $missing
-rm -r "$skipped"
-if [ -e /lib/systemd/system/logrotate.timer ]; then
-    systemctl enable --quiet --no-reload logrotate.timer
-    systemctl start logrotate.timer
-fi
+apt --no-install-recommends $again install $missing
+unset SYSTEMD_OFFLINE
+started_later='rabbitmq-server.*|epmd.*|stackserve-.*'
+enabled=$(find /etc/systemd/system -path '*.wants/*' -type l -newer "$began" -printf '%f\n' |
+    grep -vxE "$started_later" | sort -u || true)
+rm "$began"
+# shellcheck disable=SC2086 # one word a unit
+[ -z "$enabled" ] || systemctl start --no-block $enabled || true
 # contextualize.py puts it in place.
 touch "$stamp.new"

@@ -25,18 +25,18 @@ class Machine:
             "/var/lib/dpkg/updates",
             "/var/lib/apt/lists",
             "/var/cache/apt",
-            "/lib/systemd/system/logrotate.timer",
+            "/etc/systemd/system",
         ):
             assert place in script
             (folder / Path(place).name).mkdir()
             script = script.replace(place, str(folder / Path(place).name))
-        script = script.replace("/usr/sbin:", f"{folder}:/usr/sbin:")
-        (folder / "logrotate.timer").rmdir()
         self.etc = folder / "stackserve"
         (folder / "packages.sh").write_text(script)
-        program(folder / "systemctl", "true")
+        self.services = folder / "services"
+        program(folder / "systemctl", f'echo "$@" >> {self.services}')
         for name in ("apt-get", "dpkg", "sync"):
-            program(folder / name, f'echo {name} "$@" >> {folder}/asked')
+            program(folder / name, f'echo {name} "$@" >> {folder}/asked\n. {folder}/{name}-does')
+            (folder / f"{name}-does").touch()
         program(
             folder / "dpkg-query",
             f"for last; do :; done; case $last in *Package*) cat {folder}/status;;\n"
@@ -67,7 +67,7 @@ class Machine:
     def installs(self, *arguments: str) -> list[str]:
         """The same, of the one line that installs: its last words."""
         (line,) = [line for line in self.run(*arguments) if " install " in line]
-        return line.partition("sbin:/bin ")[2].split()
+        return line.partition("recommends ")[2].split()
 
     @property
     def stamp(self) -> Path:
@@ -117,7 +117,7 @@ def test_after_a_reset_everything_that_changed_is_installed_again(machine: Machi
     assert asked[2] == "dpkg --configure --force-confold -a"
     again = ["erlang-base", "libssl3", "rabbitmq-server"]
     expected = ["--reinstall", "install", *again, "tree=2", "rabbitmq-server"]
-    assert asked[3].partition("sbin:/bin ")[2].split() == expected
+    assert asked[3].partition("recommends ")[2].split() == expected
     # If it is reset once more, the list is still that of the first attempt.
     assert (machine.etc / "packages-before").read_text() == before
 
@@ -146,3 +146,21 @@ def test_another_program_s_installation_was_cut_off(machine: Machine) -> None:
     asked = machine.run()
     assert "dpkg --configure --force-confold -a" in asked
     assert "--reinstall" not in asked[-1]
+
+
+def test_services_start_after_apt_has_ended_and_rabbitmq_even_later(machine: Machine) -> None:
+    """Each package would make systemd reload all units, and start its own at once."""
+    wants = machine.folder / "system" / "multi-user.target.wants"
+    wants.mkdir()
+    (wants / "old.service").symlink_to("/lib/systemd/system/old.service")
+    # In the past, because what is enabled now has to be newer.
+    os.utime(wants / "old.service", (1, 1), follow_symlinks=False)
+    (machine.folder / "apt-get-does").write_text(
+        f'systemctl "offline=${{SYSTEMD_OFFLINE-}}"\ncase "$*" in *install*) sleep 0.05\n'
+        f"for unit in rabbitmq-server.service epmd.socket stackserve-web.service nginx.service\n"
+        f"do ln -s /lib/systemd/system/$unit {wants}/$unit; done ;; esac\n"
+    )
+    machine.run("nginx")
+    updates, installs, *started = machine.services.read_text().splitlines()[1:]
+    assert (updates, installs) == ("offline=", "offline=1")
+    assert started == ["start --no-block nginx.service"]
