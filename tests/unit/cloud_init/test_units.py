@@ -33,7 +33,9 @@ def units(tmp_path: Path) -> Path:
     """The units in a folder, as on a VM."""
     for path in TEMPLATES.rglob("systemd/*.service"):
         shutil.copy(path, tmp_path)
-    (tmp_path / "stackserve-.service.d").mkdir()
+    for service in ("stackserve-", "rabbitmq-server"):
+        (tmp_path / f"{service}.service.d").mkdir()
+        shutil.copy(UNITS / "sandbox.conf", tmp_path / f"{service}.service.d")
     shutil.copy(UNITS / "stackserve-common.conf", tmp_path / "stackserve-.service.d")
     return tmp_path
 
