@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from production_server.web.guard import Guard, Holder
 from production_server.web.problems import Problem
 from production_server.web.protocol import CONNECTION
+from production_server.web.row_slices import Arriving
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,44 +47,36 @@ def query_values(query: bytes) -> dict[str, str]:
     return dict(parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True))
 
 
-@contextmanager
-def held(guard: Guard, scope: Scope) -> Iterator[Holder]:
-    """Count the bytes of a body that comes in parts, until its rows are checked."""
-    holder = Holder(scope.get(CONNECTION))
-    try:
-        yield holder
-    finally:
-        guard.release(holder)
+class Incoming:
+    """A body that comes in parts: its limits, and the parts that were not taken yet."""
 
+    def __init__(self, scope: Scope, receive: Receive, limit: int, guard: Guard) -> None:
+        if length_of(scope) > limit:
+            raise too_large(limit)
+        self.body = Arriving(bytearray(), complete=False)
+        self._receive = receive
+        self._limit = limit
+        self._size = 0
+        self._guard = guard
+        self._holder = Holder(scope.get(CONNECTION))
 
-async def read_rest(
-    scope: Scope, receive: Receive, limits: BodyLimits, holder: Holder, body: bytearray
-) -> bytearray:
-    """A body that comes in parts, of which this is the first."""
-    if length_of(scope) > limits.size:
-        raise too_large(limits.size)
-    limits.guard.hold(holder, len(body))
-    while True:
-        limits.check_start(body)
-        if len(body) > limits.size:
-            raise too_large(limits.size)
-        message = await receive()
+    async def more(self) -> None:
+        self.add(await self._receive())
+
+    def add(self, message: Message) -> None:
         if message["type"] == "http.disconnect":
             raise Problem(400, "incomplete_body", "The body is incomplete.", "Send it again.")
         part = message.get("body", b"")
-        limits.guard.hold(holder, len(part))
-        body += part
-        if not message.get("more_body"):
-            return body
+        self._guard.hold(self._holder, len(part))
+        self._size += len(part)
+        if self._size > self._limit:
+            raise too_large(self._limit)
+        self.body.data += part
+        self.body.complete = not message.get("more_body")
 
-
-@dataclass(frozen=True)
-class BodyLimits:
-    """How much a body may hold, in bytes; what its beginning must be; and who counts it."""
-
-    size: int
-    check_start: Callable[[bytearray], None]
-    guard: Guard
+    def release(self) -> None:
+        """Its rows are checked, or refused."""
+        self._guard.release(self._holder)
 
 
 def length_of(scope: Scope) -> int:

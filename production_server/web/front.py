@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,15 +21,13 @@ from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer, pieces
 from production_server.web.bodies import (
-    BodyLimits,
+    Incoming,
     Message,
     Receive,
     Scope,
     Send,
     check_content_type,
-    held,
     query_values,
-    read_rest,
     too_large,
 )
 from production_server.web.flask_pools import FlaskPools
@@ -43,6 +41,7 @@ from production_server.web.openapi_parts import (
 )
 from production_server.web.problems import Problem
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
+from production_server.web.row_slices import Arriving
 from production_server.web.rows import Rows
 from production_server.web.services import Pinned, Services
 
@@ -136,7 +135,8 @@ class Front:
                 return pinned.schema.from_json(body)[0]
             if len(body) > self._max_body:
                 raise too_large(self._max_body)
-            return await self._checked(pinned.schema.steps(body))
+            steps = pinned.schema.steps(Arriving(bytearray(body), complete=True))
+            return await self._checked(steps)
         if method in ("GET", "HEAD"):
             return pinned.schema.from_texts(query_values(scope["query_string"]))
         raise Problem(
@@ -151,22 +151,27 @@ class Front:
         self, pinned: Pinned, scope: Scope, receive: Receive, message: Message
     ) -> Rows:
         """The rows of a body that is not complete yet, or never will be."""
-        limits = BodyLimits(self._max_body, pinned.schema.limits.check_start, self.guard)
-        with held(self.guard, scope) as holder:
-            start = bytearray(message.get("body", b""))
-            body = await read_rest(scope, receive, limits, holder, start)
-            return await self._checked(pinned.schema.steps(body))
+        incoming = Incoming(scope, receive, self._max_body, self.guard)
+        try:
+            incoming.add(message)
+            return await self._checked(pinned.schema.steps(incoming.body), incoming.more)
+        finally:
+            incoming.release()
 
-    async def _checked(self, steps: Generator[None, None, Rows]) -> Rows:
-        """Check a large body in slices. Only one request at a time has its turn on the loop."""
+    async def _checked(
+        self,
+        steps: Generator[bool, None, Rows],
+        more: Callable[[], Awaitable[None]] | None = None,
+    ) -> Rows:
+        """Check a body in slices. Only one request at a time has its turn on the loop."""
         while True:
             async with self._turn:
                 try:
-                    next(steps)
+                    starved = next(steps)
                 except StopIteration as end:
                     rows: Rows = end.value
                     return rows
-            await asyncio.sleep(0)
+            await (more() if more and starved else asyncio.sleep(0))
 
     async def _stream(self, send: Send, parts: Iterator[bytes]) -> None:
         """Send a large answer in slices, each made when the client has read those before."""

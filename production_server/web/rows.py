@@ -15,8 +15,9 @@ from typing_extensions import TypedDict
 
 from production_server.model.card import Card, Feature
 from production_server.web.problems import FieldProblem, Problem
-from production_server.web.row_limits import TINY_BYTES, Bytes, OddElement, RowLimits
+from production_server.web.row_limits import TINY_BYTES, Bytes, RowLimits
 from production_server.web.row_problems import RowProblems
+from production_server.web.row_slices import Arriving, OddElement, Slice, slices
 
 Warnings = list[dict[str, Any]]
 
@@ -76,7 +77,7 @@ class RowSchema:
             if single:
                 limits.check_row(body)
             elif not limits.fits_one_slice(body):
-                return _run(self.steps(body)), False
+                return _run(self.steps(Arriving(bytearray(body), True))), False
         try:
             if single:
                 rows = [self.one.validate_json(body, strict=True)]
@@ -86,20 +87,29 @@ class RowSchema:
             raise self._problems.of_json(error, single=single) from None
         return self._packed(rows), single
 
-    def steps(self, body: Bytes) -> Generator[None, None, Rows]:
-        """Check a body of any size; between two steps, other work can be done."""
-        if not self.limits.is_list(body) or self.limits.fits_one_slice(body):
-            return self.from_json(body)[0]
+    def steps(self, body: Arriving) -> Generator[bool, None, Rows]:
+        """Check a body of any size; between two steps, other work can be done.
+
+        A step gives whether the next one needs more of the body.
+        """
+        limits = self.limits
+        while not body.complete and len(body.data) < limits.enough:
+            limits.check_start(body.data)
+            yield True
+        limits.check_start(body.data)
+        if body.complete and (not limits.is_list(body.data) or limits.fits_one_slice(body.data)):
+            return self.from_json(body.data)[0]
         packed: list[bytes] = []
         exact: list[bytes] = []
         count = 0
         try:
-            for first, text in self.limits.slices(body):
-                rows = self._checked(first, text)
-                packed.append(self._floats(rows, first))
-                exact += [self._pack_exact(*row.values()) for row in rows]
-                count += len(rows)
-                yield
+            for part in slices(body, limits):
+                if part is not None:
+                    rows = self._checked(part)
+                    packed.append(self._floats(rows, part.first))
+                    exact.append(b"".join([self._pack_exact(*row.values()) for row in rows]))
+                    count += len(rows)
+                yield part is None
         except OddElement as odd:
             raise self._odd(odd) from None
         return Rows(b"".join(packed), count, WarningsLater(self, b"".join(exact)))
@@ -145,11 +155,11 @@ class RowSchema:
             )
         return found
 
-    def _checked(self, first: int, text: bytes) -> list[dict[str, float]]:
+    def _checked(self, part: Slice) -> list[dict[str, float]]:
         try:
-            return self.many.validate_json(text, strict=True)
+            return self.many.validate_json(part.text, strict=True)
         except ValidationError as error:
-            raise self._problems.of_json(error, single=False, first=first) from None
+            raise self._problems.of_json(error, single=False, first=part.first) from None
 
     def _odd(self, odd: OddElement) -> Problem:
         try:
@@ -196,7 +206,7 @@ class WarningsLater(Sequence[Warnings]):
         return self._schema.warnings(self._row.unpack_from(self._exact, number * self._row.size))
 
 
-def _run(steps: Generator[None, None, Rows]) -> Rows:
+def _run(steps: Generator[bool, None, Rows]) -> Rows:
     while True:
         try:
             next(steps)
