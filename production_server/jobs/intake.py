@@ -52,17 +52,21 @@ class Body:
         while piece := self._stream.read(PIECE):
             self.size += len(piece)
             if self.size > self._limit:
-                raise UploadTooLarge(
-                    "body_too_large",
-                    f"the body is larger than {self._limit} bytes",
-                    "Split the file, or ask the operator to raise STACKSERVE_MAX_BODY_BYTES.",
-                )
+                raise body_too_large(self._limit)
             self._hash.update(piece)
             yield piece
 
     def digest(self) -> str:
         """The hash of the bytes that were read, and of the salt, such as the media type."""
         return self._hash.hexdigest()
+
+
+def body_too_large(limit: int) -> UploadTooLarge:
+    return UploadTooLarge(
+        "body_too_large",
+        f"the body is larger than {limit} bytes",
+        "Split the file, or ask the operator to raise STACKSERVE_MAX_BODY_BYTES.",
+    )
 
 
 def chunks(

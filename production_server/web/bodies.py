@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from production_server.web.guard import Guard, Holder
+from production_server.web.held import Held, Holder
 from production_server.web.problems import Problem
 from production_server.web.protocol import CONNECTION
 from production_server.web.row_slices import Arriving
+from production_server.web.shares import origin_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -50,15 +51,16 @@ def query_values(query: bytes) -> dict[str, str]:
 class Incoming:
     """A body that comes in parts: its limits, and the parts that were not taken yet."""
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int, guard: Guard) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limit: int, held: Held) -> None:
         if length_of(scope) > limit:
             raise too_large(limit)
         self.body = Arriving(bytearray(), complete=False)
         self._receive = receive
         self._limit = limit
         self._size = 0
-        self._guard = guard
-        self._holder = Holder(scope.get(CONNECTION))
+        self._held = held
+        client = scope.get("client")
+        self._holder = Holder(scope.get(CONNECTION), origin_of(client[0] if client else None))
 
     async def more(self) -> None:
         self.add(await self._receive())
@@ -67,7 +69,7 @@ class Incoming:
         if message["type"] == "http.disconnect":
             raise Problem(400, "incomplete_body", "The body is incomplete.", "Send it again.")
         part = message.get("body", b"")
-        self._guard.hold(self._holder, len(part))
+        self._held.add(self._holder, len(part))
         self._size += len(part)
         if self._size > self._limit:
             raise too_large(self._limit)
@@ -76,7 +78,7 @@ class Incoming:
 
     def release(self) -> None:
         """Its rows are checked, or refused."""
-        self._guard.release(self._holder)
+        self._held.release(self._holder)
 
 
 def length_of(scope: Scope) -> int:

@@ -151,7 +151,7 @@ class Front:
         self, pinned: Pinned, scope: Scope, receive: Receive, message: Message
     ) -> Rows:
         """The rows of a body that is not complete yet, or never will be."""
-        incoming = Incoming(scope, receive, self._max_body, self.guard)
+        incoming = Incoming(scope, receive, self._max_body, self.guard.held)
         try:
             incoming.add(message)
             return await self._checked(pinned.schema.steps(incoming.body), incoming.more)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from production_server.web.held import Held
 from production_server.web.problems import Problem
 
 # Files that a process needs besides its connections.
@@ -44,7 +45,7 @@ class HttpLimits:
     # A client that takes no more of its answer for so long is disconnected.
     write_seconds: float = 10.0
     pipelined: int = 16
-    # Bytes of all unfinished bodies for /predict.
+    # Bytes of all unfinished bodies for /predict; one address may hold half of them.
     held_bytes: int = 64 << 20
     tick: float = 0.5
 
@@ -66,17 +67,16 @@ class Connection(Protocol):
 
 
 class Guard:
-    """The connections of one process, and the bytes that their unfinished requests hold."""
+    """The connections of one process."""
 
     def __init__(self, limits: HttpLimits, count: Callable[[str], None]) -> None:
         self.limits = limits
         self.now = 0.0
         self.count = count
+        self.held = Held(limits.held_bytes)
         self._connections: set[Connection] = set()
         self._room = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._holders: dict[Holder, None] = {}
-        self._held = 0
 
     def enter(self, connection: Connection) -> None:
         """Watch a new connection; without room for it, an idle one or the new one is closed."""
@@ -112,34 +112,9 @@ class Guard:
         again = bool(self._connections) or self._timer is None
         self._timer = loop.call_later(self.limits.tick, self._watch) if again else None
 
-    def hold(self, holder: Holder, size: int) -> None:
-        """Count bytes of an unfinished request; over the limit, the oldest one is refused."""
-        self._holders.setdefault(holder)
-        holder.size += size
-        self._held += size
-        while self._held > self.limits.held_bytes:
-            oldest = next(iter(self._holders))
-            self.release(oldest)
-            if oldest is holder or oldest.connection is None:
-                raise busy()
-            oldest.connection.refuse(busy())
-
-    def release(self, holder: Holder) -> None:
-        if self._holders.pop(holder, holder) is None:
-            self._held -= holder.size
-            holder.size = 0
-
 
 def _age(connection: Connection) -> tuple[bool, float]:
     return connection.requests > 0, connection.since
-
-
-@dataclass(eq=False)
-class Holder:
-    """An unfinished request, and how many bytes of it are in memory."""
-
-    connection: Connection | None
-    size: int = 0
 
 
 def too_many(limit: int) -> Problem:
@@ -149,14 +124,4 @@ def too_many(limit: int) -> Problem:
         f"{limit} connections are in use.",
         "Try again later, and reuse connections.",
         headers={"Retry-After": "1"},
-    )
-
-
-def busy() -> Problem:
-    return Problem(
-        503,
-        "too_many_bodies",
-        "Too many large requests are incomplete.",
-        "Try again later, or use POST /jobs for large tables.",
-        headers={"Retry-After": "2"},
     )

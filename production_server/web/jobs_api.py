@@ -5,7 +5,6 @@ POST /jobs, GET /jobs, GET /jobs/ID, GET /jobs/ID/result, DELETE /jobs/ID.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -31,6 +30,7 @@ from production_server.web.openapi_parts import (
 from production_server.web.parameters import flag, invalid_parameter, whole_number
 from production_server.web.problems import RETRY_SECONDS, Problem
 from production_server.web.services import Services
+from production_server.web.shares import Places
 from production_server.web.uploads import (
     LONGEST_KEY,
     MOST_UPLOADS,
@@ -46,7 +46,7 @@ def blueprint(services: Services) -> Blueprint:
     store = services.store
     settings = services.settings
     limits = Limits(settings.max_job_rows, settings.max_body_bytes, settings.chunk_rows)
-    uploads = threading.BoundedSemaphore(MOST_UPLOADS)
+    uploads = Places(MOST_UPLOADS)
 
     @routes.post("/jobs")
     def create() -> Response:

@@ -77,7 +77,7 @@ class GuardedProtocol(HttpToolsProtocol):
         limit = self.guard.limits.head_bytes
         # The first of these bytes may have been the end of the request before.
         if self._head_size - self._data_size > limit:
-            self.refuse(_head_too_large(limit))
+            self.refuse(_head_too_large(f"{limit} bytes"))
 
     def pause_writing(self) -> None:
         self._paused_since = self.guard.now
@@ -94,7 +94,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_size + self._data_size > limits.url_bytes:
             self._check_head()
         if len(self.headers) > limits.headers:
-            self._stop(_too_many_headers(limits.headers))
+            self._stop(_head_too_large(f"{limits.headers} lines"))
         if len(self.pipeline) >= limits.pipelined:
             self._stop(_too_many_at_once(limits.pipelined))
         self.requests += 1
@@ -110,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self._stop(_url_too_long(limits.url_bytes))
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > limits.head_bytes:
-            self._stop(_head_too_large(limits.head_bytes))
+            self._stop(_head_too_large(f"{limits.head_bytes} bytes"))
 
     # Called by the guard
 
@@ -134,8 +134,9 @@ class GuardedProtocol(HttpToolsProtocol):
             if self.cycle.more_body:
                 self._check_body(now, elapsed)
         elif self._head_size:
-            if now - self.since > self.guard.limits.head_seconds:
-                self.refuse(_slow_head(self.guard.limits.head_seconds))
+            seconds = self.guard.limits.head_seconds
+            if now - self.since > seconds:
+                self.refuse(_too_slow(f"The headers took more than {seconds:g} seconds."))
         elif self.requests != self._idle_requests:
             self._idle_requests, self.since = self.requests, now
         elif now - self.since > self.guard.limits.head_seconds:
@@ -152,7 +153,8 @@ class GuardedProtocol(HttpToolsProtocol):
         elif now - self.since > min(
             limits.body_seconds, limits.body_grace + self._received / limits.body_rate
         ):
-            self.refuse(_slow_body(limits.body_rate))
+            rate = limits.body_rate
+            self.refuse(_too_slow(f"The body arrives at less than {rate} bytes per second."))
 
     def _reads_too_slowly(self, now: float) -> bool:
         unsent = self.transport.get_write_buffer_size()
@@ -215,13 +217,8 @@ def _url_too_long(limit: int) -> Problem:
     return Problem(414, "url_too_long", detail, "POST the row as JSON.")
 
 
-def _too_many_headers(limit: int) -> Problem:
-    detail = f"The request has more than {limit} headers."
-    return Problem(431, "headers_too_large", detail, "Send fewer headers.")
-
-
-def _head_too_large(limit: int) -> Problem:
-    detail = f"The URL and the headers have more than {limit} bytes."
+def _head_too_large(limit: str) -> Problem:
+    detail = f"The request line and the headers have more than {limit}."
     return Problem(431, "headers_too_large", detail, "Send fewer or shorter headers.")
 
 
@@ -231,11 +228,6 @@ def _too_many_at_once(limit: int) -> Problem:
     return Problem(429, "too_many_pipelined", detail, remedy, headers={"Retry-After": "1"})
 
 
-def _slow_head(seconds: float) -> Problem:
-    detail = f"The request's headers took more than {seconds:g} seconds."
-    return Problem(408, "request_timeout", detail, "Send the request again.")
-
-
-def _slow_body(rate: int) -> Problem:
-    detail = f"The request's body arrives too slowly: at less than {rate} bytes per second."
-    return Problem(408, "request_timeout", detail, "Send it again over a faster connection.")
+def _too_slow(detail: str) -> Problem:
+    remedy = "Send the request again, over a faster connection."
+    return Problem(408, "request_timeout", detail, remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -10,12 +9,13 @@ from typing import BinaryIO, cast
 from flask import request
 from werkzeug.exceptions import ClientDisconnected
 
-from production_server.errors import UploadMalformed, UploadTooLarge
+from production_server.errors import UploadMalformed
 from production_server.jobs.acceptance import Upload
-from production_server.jobs.intake import Body, Media
+from production_server.jobs.intake import Body, Media, body_too_large
 from production_server.web.openapi_parts import JSON
 from production_server.web.parameters import flag
 from production_server.web.problems import RETRY_SECONDS, Problem
+from production_server.web.shares import NoPlace, Places
 
 MEDIA: dict[str, Media] = {
     "text/csv": "csv",
@@ -23,7 +23,7 @@ MEDIA: dict[str, Media] = {
     "application/vnd.ms-excel": "csv",  # sent for a .csv file by browsers on Windows
     JSON: "json",
 }
-# An upload occupies a thread; this leaves some for the pages.
+# An upload occupies a thread. One address may run half of them.
 MOST_UPLOADS = 8
 LONGEST_KEY = 255
 # Set by the front when the client disconnects: a body without a length seems to just end there.
@@ -48,11 +48,7 @@ def upload_of(most_bytes: int) -> Upload:
             "Send the body uncompressed.",
         )
     if (request.content_length or 0) > most_bytes:
-        raise UploadTooLarge(
-            "body_too_large",
-            f"the body is larger than {most_bytes} bytes",
-            "Split the file, or have STACKSERVE_MAX_BODY_BYTES raised.",
-        )
+        raise body_too_large(most_bytes)
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
         raise Problem(
@@ -97,17 +93,17 @@ def _incomplete() -> UploadMalformed:
 
 
 @contextmanager
-def limited(uploads: threading.BoundedSemaphore) -> Iterator[None]:
+def limited(uploads: Places) -> Iterator[None]:
     """Refuse an upload while too many others run."""
-    if not uploads.acquire(blocking=False):
+    try:
+        with uploads.take(request.remote_addr):
+            yield
+    except NoPlace as error:
+        origin = "from your address " if error.by_address else ""
         raise Problem(
             429,
             "too_many_uploads",
-            f"{MOST_UPLOADS} uploads are running already.",
+            f"{error.taken} uploads {origin}are running already.",
             "Send the file again later.",
             headers={"Retry-After": str(RETRY_SECONDS)},
-        )
-    try:
-        yield
-    finally:
-        uploads.release()
+        ) from None

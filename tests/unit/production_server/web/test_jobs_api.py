@@ -99,8 +99,12 @@ def test_a_store_that_fails(client: FlaskClient, url: str, rows: bytes) -> None:
         assert answer.headers["Retry-After"]
 
 
-def test_more_uploads_than_threads(client: FlaskClient, rows: bytes) -> None:
-    waiting, go = threading.Barrier(MOST_UPLOADS + 1), threading.Event()
+@pytest.mark.parametrize("addresses", [["10.0.0.1", "10.0.0.2"], ["10.0.0.1"]])
+def test_more_uploads_than_threads_or_than_one_address_may_have(
+    client: FlaskClient, rows: bytes, addresses: list[str]
+) -> None:
+    most = MOST_UPLOADS // 2 * len(addresses)
+    waiting, go = threading.Barrier(most + 1), threading.Event()
 
     class Slow:
         def __init__(self) -> None:
@@ -115,21 +119,30 @@ def test_more_uploads_than_threads(client: FlaskClient, rows: bytes) -> None:
 
     seen: list[int] = []
 
-    def send() -> None:
+    def send(address: str, body: Any) -> Any:
+        environ = {"wsgi.input": body, "REMOTE_ADDR": address}
         answer = client.application.test_client().post(
-            "/jobs", data=rows, content_type=CSV, environ_overrides={"wsgi.input": Slow()}
+            "/jobs", data=rows, content_type=CSV, environ_overrides=environ
         )
         seen.append(answer.status_code)
+        return answer
 
-    threads = [threading.Thread(target=send) for _ in range(MOST_UPLOADS)]
+    threads = [
+        threading.Thread(target=send, args=(addresses[number % len(addresses)], Slow()))
+        for number in range(most)
+    ]
     for thread in threads:
         thread.start()
     waiting.wait(10)
-    refused = client.post("/jobs", data=rows, content_type=CSV)
+    refused = send(addresses[0], io.BytesIO(rows))
+    other = send("10.0.0.3", io.BytesIO(rows))
     go.set()
     for thread in threads:
         thread.join()
     assert (refused.status_code, refused.get_json()["code"]) == (429, "too_many_uploads")
+    only_one = len(addresses) == 1
+    assert ("your address" in refused.get_json()["detail"]) == only_one
+    assert other.status_code == (202 if only_one else 429)
     assert sorted(set(seen)) == [202, 429], "the others are many jobs at once: 2 are allowed"
     assert seen.count(202) == 2
 

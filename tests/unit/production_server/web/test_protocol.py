@@ -68,8 +68,8 @@ def port(flask: Flask) -> Iterator[int]:
         yield port
 
 
-def connected(port: int, data: bytes = b"") -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port), timeout=5)
+def connected(port: int, data: bytes = b"", address: str = "127.0.0.1") -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(address, 0))
     client.sendall(data)
     return client
 
@@ -211,17 +211,35 @@ def test_connections_over_the_limit_get_503_with_a_reason(port: int) -> None:
     assert predicts(port)
 
 
+def incomplete(port: int, address: str) -> socket.socket:
+    client = connected(port, head(500_000) + b"[" + b" " * 400_000, address)
+    time.sleep(0.1)
+    return client
+
+
 def test_the_oldest_of_too_many_incomplete_bodies_is_refused() -> None:
-    limits = HttpLimits(held_bytes=1 << 20, tick=0.05)
-    with serving(make_front(make_flask(), limits)) as port:
-        clients = [connected(port, head(1_000_000) + b"[" + b" " * 400_000) for _ in range(2)]
-        time.sleep(0.2)
-        body = b"[%s]" % b",".join([ROW] * 3000)
-        answered = httpx.post(f"http://127.0.0.1:{port}/predict", content=body)
-        assert answered.status_code == 200
+    with serving(make_front(make_flask(), HttpLimits(held_bytes=1 << 20))) as port:
+        clients = [incomplete(port, f"127.0.0.{number}") for number in (1, 2, 3)]
         status, problem = answer(clients[0])
         assert (status, problem["code"]) == (503, "too_many_bodies")
-        clients[1].close()
+        assert "your address" not in problem["detail"]
+        for client in clients:
+            client.close()
+
+
+def test_one_address_may_hold_half_of_the_incomplete_bodies() -> None:
+    with serving(make_front(make_flask(), HttpLimits(held_bytes=1 << 20))) as port:
+        other = incomplete(port, "127.0.0.2")
+        clients = [incomplete(port, "127.0.0.1") for _ in range(3)]
+        for client in clients[:2]:
+            status, problem = answer(client)
+            assert (status, problem["code"]) == (503, "too_many_bodies")
+            assert "from your address" in problem["detail"]
+        rest = b" " * (500_000 - 400_001 - len(ROW) - 1) + ROW + b"]"
+        other.sendall(rest)
+        assert other.recv(100).startswith(b"HTTP/1.1 200")
+        for client in (other, clients[2]):
+            client.close()
 
 
 def test_an_early_answer_reaches_a_client_that_goes_on_sending(port: int) -> None:
