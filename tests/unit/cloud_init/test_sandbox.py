@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from openstack_client.places import TEMPLATES
 from openstack_client.userdata.render import cloud_config
-from tests.unit.cloud_init.steps import FILES
 from tests.unit.openstack_client.userdata.contexts import GOLDEN, golden_context
 
 ETC = "/etc/systemd/system/"
 PACKAGED = Path("/lib/systemd/system")
 # It installs packages as root, and nothing is known about their scripts. It does so once.
 INSTALLER = "contextualize.service"
-OURS = sorted(path.name for path in (FILES / "systemd").glob("*.service"))
+OURS = sorted(path.name for path in TEMPLATES.rglob("systemd/*.service"))
 # The unit is the package's, the drop-ins are ours.
 SERVICES = [name.replace("@.", "@1.") for name in OURS if name != INSTALLER] + ["epmd.service"]
 # systemd-analyze multiplies by ten and compares with "greater than": this allows less than 3.0.
