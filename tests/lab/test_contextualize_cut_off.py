@@ -81,6 +81,7 @@ def check_the_disk(guest: Guest) -> None:
     # The certificates were still being installed at the last reset.
     wait_until(lambda: guest.ssh("ls /etc/stackserve/begun", check=False) == "")
     assert guest.ssh("cloud-init status --wait || true").split()[-1] == "done"
+    assert "escape sequence" not in guest.ssh("sudo journalctl --no-pager _PID=1")
 
 
 def succeeds(guest: Guest, command: str) -> bool:

@@ -98,21 +98,37 @@ def test_cloud_init_reports_no_errors(server: Guest) -> None:
 def test_the_units_are_healthy_and_hardened(server: Guest) -> None:
     for unit in UNITS:
         shown = server.ssh(
-            f"systemctl show {unit} -p ActiveState,NRestarts,MemoryMax,UnitFileState"
+            f"systemctl show {unit} -p ActiveState,NRestarts,MemoryMax,MemorySwapMax,UnitFileState"
         )
         values = dict(line.split("=", 1) for line in shown.splitlines())
         assert values["ActiveState"] == "active", unit
         assert values["NRestarts"] == "0", unit
         assert values["UnitFileState"] == "enabled", unit
-        assert values["MemoryMax"] != "infinity", unit
-    for unit in UNITS[1:]:
+        assert "infinity" not in (values["MemoryMax"], values["MemorySwapMax"]), unit
         shown = server.ssh(f"systemctl show {unit} -p User,NoNewPrivileges,ProtectSystem,Restart")
+        ours = unit != "rabbitmq-server"
         assert set(shown.split()) == {
-            "User=stackserve",
+            "User=stackserve" if ours else "User=rabbitmq",
             "NoNewPrivileges=yes",
             "ProtectSystem=strict",
-            "Restart=always",
+            "Restart=always" if ours else "Restart=on-failure",
         }
+    assert server.ssh("systemctl --failed --no-legend") == ""
+    assert "escape sequence" not in server.ssh("sudo journalctl --boot --no-pager _PID=1")
+
+
+def test_an_upgrade_of_rabbitmq_keeps_its_settings(server: Guest) -> None:
+    shows = "systemctl show rabbitmq-server -p MainPID,ActiveState,FragmentPath,UnitFileState"
+    before = server.ssh(shows).split()
+    options = "-q -y -o DPkg::Lock::Timeout=300 --reinstall"
+    server.ssh(f"sudo DEBIAN_FRONTEND=noninteractive apt-get {options} install rabbitmq-server")
+    after = server.ssh(shows).split()
+    assert before[0] != after[0], "the package did not restart it"
+    assert before[1:] == after[1:]
+    assert "FragmentPath=/etc/systemd/system/rabbitmq-server.service" in after
+    # What the package's scripts need to know at the next upgrade.
+    state = "/var/lib/systemd/deb-systemd-helper-enabled/rabbitmq-server.service.dsh-also"
+    server.ssh(f"test -s {state}")
 
 
 def test_a_killed_worker_is_restarted(server: Guest) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.contextualized import PATIENCE, UNITS, ask, delivered, reboot, render
-from tests.support import systems
+from tests.support import packaged_unit, systems
 from tests.support.guest import Guest, missing_programs
 from tests.support.rows import PATIENT
 
@@ -36,6 +36,8 @@ def test_a_server_predicts_before_and_after_a_reboot(
         guest.wait_for("ready", "done", PATIENCE)
         assert f"VERSION_CODENAME={codename}" in guest.ssh("cat /etc/os-release")
         assert ask(guest, "/alive")["code_hash"] == user_data.code_hash
+        unit = guest.ssh(f"cat {packaged_unit.PATH}")
+        assert packaged_unit.replaced(unit) == packaged_unit.REPLACED
         check(guest, units)
         reboot(guest)
         check(guest, units)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from openstack_client.places import TEMPLATES
+from tests.support import packaged_unit
 from tests.unit.cloud_init.steps import FILES, file
 
 UNITS = FILES / "systemd"
@@ -78,3 +79,16 @@ def test_rabbitmq_is_started_with_the_quick_start_file() -> None:
     words = shlex.split(line.removeprefix("Environment="))
     assert words == ["ERL_AFLAGS=-eval 'file:eval(\"/etc/rabbitmq/quick-start.erl\")'"]
     assert 'installed("/etc/rabbitmq/quick-start.erl"' in (TEMPLATES / "parts.yaml.j2").read_text()
+
+
+def test_our_unit_of_rabbitmq_replaces_what_the_package_has(
+    needs: Callable[[object, str], None],
+) -> None:
+    path = Path(packaged_unit.PATH)
+    needs(path.exists(), f"{path} is missing: apt-get install rabbitmq-server")
+    assert packaged_unit.replaced(path.read_text()) == packaged_unit.REPLACED
+
+
+def test_a_setting_that_is_new_in_the_package_is_found() -> None:
+    unit = "[Service]\nUMask=0027\nUMask=0077\nWatchdogSec=60\n# UMask=0\n"
+    assert packaged_unit.replaced(unit) == {"UMask": "0077", "WatchdogSec": "60"}
