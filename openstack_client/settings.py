@@ -26,6 +26,8 @@ FILE_VARIABLE = PREFIX + "SETTINGS"
 FILE_NAME = "deployment.toml"
 # Nova waits up to 300 s for a port, so a shorter timeout gives up on servers that would build.
 MIN_BUILD_TIMEOUT = 360
+# It becomes an argument of ssh, so it must not look like an option.
+JUMP_HOST = re.compile(r"([A-Za-z0-9_][\w.-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9a-fA-F:]+\])(:\d{1,5})?")
 LISTS = {"allow_from", "ssh_from", "pip_extra_index"}
 
 
@@ -48,6 +50,12 @@ def _file(value: Path) -> Path:
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     return path
+
+
+def _jump_host(value: str) -> str:
+    if not JUMP_HOST.fullmatch(value):
+        raise ValueError("must be HOST, USER@HOST or USER@HOST:PORT")
+    return value
 
 
 def _plain_line(value: str) -> str:
@@ -112,6 +120,11 @@ class Settings(BaseModel):
     )
     ssh_from: Cidrs | None = Field(
         None, description="Networks (CIDR) allowed to connect by ssh. Default: --allow-from."
+    )
+    ssh_via: Annotated[str, AfterValidator(_jump_host)] | None = Field(
+        None,
+        description="Jump host (USER@HOST) by which to reach the server, for ssh and HTTP. Uses "
+        "your ssh configuration.",
     )
     model: ExistingPath | None = Field(
         None,

@@ -21,6 +21,7 @@ from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.errors import SettingsError, TimedOut
 from openstack_client.watch import stages
 from openstack_client.watch.probe import Probe, Service
+from openstack_client.watch.tunnel import reach
 
 PAUSE = 1.0
 
@@ -94,7 +95,8 @@ def restore(words: tuple[str, ...], here: bool, yes: bool, **flags: Any) -> None
         with session.showing(interrupts, title, stages.RESTORE) as progress:
             progress.stage("checked")
             transfer.send(target, file, progress, interrupts)
-            probe = _wait(Service(target.address), session.settings.timeout_ready)
+            with reach(target.address, target.via) as way:
+                probe = _wait(way.service(), session.settings.timeout_ready)
             progress.stage("ready", "done", probe.summary)
     _answer(session, found, f"\nRestored {file}")
 

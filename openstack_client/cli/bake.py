@@ -24,6 +24,7 @@ from openstack_client.plan.model import Parcel
 from openstack_client.roles import ours
 from openstack_client.settings import Settings
 from openstack_client.watch import stages
+from openstack_client.watch.tunnel import check_jump_host
 
 # Settings that do not apply to a builder.
 UNUSED = {"name", "volume_size", "workers", "security_group"}
@@ -75,6 +76,7 @@ def _bake(
             _show_existing(session, found[0].image)
             return
     session.begin(identity, plan)
+    check_jump_host(session.settings.ssh_via)
     assert plan.image and recipe, "a plan without problems has an image and user data"
     name = name or baking.image_name(plan.image, recipe)
     with session.showing(interrupts, f"Baking {name!r}", stages.BAKE) as progress:

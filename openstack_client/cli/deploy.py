@@ -18,6 +18,7 @@ from openstack_client.deploy.run import Launch, Options, Result
 from openstack_client.errors import OldCode, SettingsError
 from openstack_client.places import COMMAND
 from openstack_client.settings import Settings
+from openstack_client.watch.tunnel import check_jump_host
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,6 +85,7 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options, yes
         identity = session.login()
         plan, _ = session.plan(identity, recreate=options.recreate)
         session.begin(identity, plan)
+        check_jump_host(session.settings.ssh_via)
         if plan.loss:
             session.confirm("Replace the server?", yes, plan.loss)
         with session.showing(interrupts, f"Deploying {session.name!r}", began=began) as progress:
@@ -129,7 +131,8 @@ def _show_result(session: Session, result: Result) -> None:
     else:
         session.say(f"\nThe server has its code {after} and continues on its own.", "bold")
         session.say(f"  Ready?   {COMMAND} status {result.name}")
+    via = session.settings.ssh_via
+    where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     session.say(
-        f"  Open:    {result.url}\n  Log in:  {result.ssh}\n"
-        f"  Delete:  {COMMAND} delete {result.name}"
+        f"  Open:    {where}\n  Log in:  {result.ssh}\n  Delete:  {COMMAND} delete {result.name}"
     )

@@ -16,7 +16,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # The settings that commands other than deploy and plan use; SSH_SETTINGS is for those with ssh.
 CLIENT_SETTINGS = ("name", "timeout_api", "retries", "config_dir")
-SSH_SETTINGS = (*CLIENT_SETTINGS, "key")
+SSH_SETTINGS = (*CLIENT_SETTINGS, "key", "ssh_via")
 
 
 def settings_flags(names: Iterable[str] | None = None) -> Callable[[Function], Function]:

@@ -186,6 +186,7 @@ class Session:
             server.metadata.get(USER_KEY, "debian"),
             private,
             known_hosts(self.folder, self.name),
+            self.settings.ssh_via,
         )
 
     def _given_key(self) -> Path | None:

@@ -18,9 +18,9 @@ from openstack_client.places import IMPORT_FOLDER
 from openstack_client.plan.inventory import watched
 from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
-from openstack_client.watch.probe import Service
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.status import Inspection, inspect_server, status_json
+from openstack_client.watch.tunnel import reach
 
 SHOWN = (
     ("server", "server"),
@@ -53,11 +53,12 @@ def status(no_ssh: bool, **flags: Any) -> None:
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER))
     probe = alive = inside = setup = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
-        service = Service(mine.address_of(server))
-        probe = service.probe()
-        if probe.ok:
-            alive = service.get_json("/alive")
-        else:
+        with reach(mine.address_of(server), session.settings.ssh_via) as way:
+            service = way.service()
+            probe = service.probe()
+            if probe.ok:
+                alive = service.get_json("/alive")
+        if not probe.ok:
             setup = _setup(session, server)
         if not no_ssh:
             inside = _inside(session, session.ssh_target(mine, server), server)

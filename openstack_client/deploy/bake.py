@@ -29,6 +29,7 @@ from openstack_client.settings import Settings
 from openstack_client.watch import boot, stages
 from openstack_client.watch.boot import BootConsole, CodeDelivery
 from openstack_client.watch.progress import Progress
+from openstack_client.watch.tunnel import Way, reach
 from openstack_client.watch.wait import fault, refresh_server
 
 POLL = 2.0
@@ -112,7 +113,9 @@ class Bake(Launch):
         assert parcel and parcel.recipe and base, "a plan without problems has user data"
         server, address = self._active_server()
         self.progress.stage("addressed", "done", address)
-        BuilderWatch(self, server, address, parcel.payload).wait(self.settings.timeout_ready)
+        with reach(address, self.settings.ssh_via) as way:
+            watch = BuilderWatch(self, server, address, way, parcel.payload)
+            watch.wait(self.settings.timeout_ready)
         self.progress.stage("image", "begin", name)
         properties = baked_images.properties(parcel.recipe, base, server.id)
         image = snapshot(self, server, name, properties)
@@ -133,12 +136,12 @@ class Bake(Launch):
 class BuilderWatch:
     """Waits until the builder is clean and off, reporting the stages from its console."""
 
-    def __init__(self, bake: Bake, server: Server, address: str, payload: bytes) -> None:
+    def __init__(self, bake: Bake, server: Server, address: str, way: Way, payload: bytes) -> None:
         self.cloud: Cloud = bake.cloud
         self.progress: Progress = bake.progress
         self.bake = bake
         self.server = server
-        self.delivery = CodeDelivery(address, payload, bake.progress)
+        self.delivery = CodeDelivery(way, payload, bake.progress)
         known_hosts = keypair.known_hosts(bake.folder, bake.plan.name)
         self.console = BootConsole(
             bake.cloud,

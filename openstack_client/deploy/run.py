@@ -29,6 +29,7 @@ from openstack_client.watch.probe import Service
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.status import drift
+from openstack_client.watch.tunnel import Way, reach
 from openstack_client.watch.wait import ReadyWatch, wait_until_active
 
 
@@ -123,11 +124,22 @@ class Launch:
         target = self._ssh_target(address)
         result = Result(self.plan.name, address, server.id, False, target.shell_command)
         assert self.plan.parcel is not None, "a plan without problems has user data"
+        result.code_on_disk = self.plan.parcel.code_hash
+        with reach(address, self.settings.ssh_via) as way:
+            self._watch(server, target, way, self.plan.parcel.payload, result)
+        result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
+        return result
+
+    def _watch(
+        self, server: Server, target: SshTarget, way: Way, payload: bytes, result: Result
+    ) -> None:
+        """Deliver the code, wait as long as asked to, and complete the result."""
         watch = ReadyWatch(
             cloud=self.cloud,
             server=server,
             target=target,
-            payload=self.plan.parcel.payload,
+            way=way,
+            payload=payload,
             progress=self.progress,
             meanwhile=self.lease.renew,
             sleep=self.sleep,
@@ -138,10 +150,7 @@ class Launch:
             result.model, result.version = probe.model, probe.version
         else:
             watch.wait_until_delivered(self.settings.timeout_ready)
-        result.code_on_disk = self.plan.parcel.code_hash
         result.code_deployed = self._deployed_code(server, watch.service if result.ready else None)
-        result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
-        return result
 
     def _deployed_code(self, server: Server, service: Service | None) -> str:
         """The hash of the server's code: what it reports, or what it was created with."""
@@ -186,7 +195,11 @@ class Launch:
     def _ssh_target(self, address: str) -> SshTarget:
         private = self.plan.key.private if self.plan.key else None
         return SshTarget(
-            address, self.plan.ssh_user, private, keypair.known_hosts(self.folder, self.plan.name)
+            address,
+            self.plan.ssh_user,
+            private,
+            keypair.known_hosts(self.folder, self.plan.name),
+            self.settings.ssh_via,
         )
 
     def _deleter(self) -> Deleter:

@@ -11,11 +11,11 @@ from pathlib import Path
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ContextualizationError
-from openstack_client.service import HTTP_PORT
 from openstack_client.userdata import Delivery, deliver
 from openstack_client.watch import console
 from openstack_client.watch.probe import listens
 from openstack_client.watch.progress import Progress
+from openstack_client.watch.tunnel import Way
 
 CONSOLE_EVERY = 3.0
 # With these statuses, the cloud never shows this user a console.
@@ -90,20 +90,20 @@ class BootConsole:
 class CodeDelivery:
     """Delivers the code that a server's user data names, once."""
 
-    address: str
+    way: Way
     payload: bytes
     progress: Progress
-    port: int = HTTP_PORT
     done: bool = False
 
     def attempt(self) -> bool:
         """Try to deliver the code, unless done. Returns whether the server has it."""
         if self.done:
             return True
-        if not listens(self.address, self.port):
+        self.way.keep()
+        if not listens(self.way.address, self.way.port):
             return False
         try:
-            result = deliver(self.address, self.port, self.payload)
+            result = deliver(self.way.address, self.way.port, self.payload)
         except ContextualizationError as error:
             raise ContextualizationError(
                 error.what,

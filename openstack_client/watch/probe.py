@@ -41,8 +41,10 @@ def listens(address: str, port: int = HTTP_PORT) -> bool:
 class Service:
     """The HTTP side of a deployment."""
 
-    def __init__(self, address: str, port: int = HTTP_PORT) -> None:
+    def __init__(self, address: str, port: int = HTTP_PORT, name: str = "") -> None:
         self.url = base_url(address, port)
+        # What messages call it: the URL that is used here may be one end of a tunnel.
+        self.name = name or self.url
         self.session = requests.Session()
         # This machine's proxy settings are for the cloud's API, not for the server.
         self.session.trust_env = False
@@ -54,12 +56,12 @@ class Service:
             row = default_row(page)
             answer = self._request("POST", "/predict", json=row)
         except requests.RequestException as error:
-            return Probe(False, f"{self.url} {reason(error)}")
+            return Probe(False, f"{self.name} {reason(error)}")
         except (ValueError, KeyError, TypeError) as error:
-            return Probe(False, f"{self.url} does not answer like Stackserve ({error})")
+            return Probe(False, f"{self.name} does not answer like Stackserve ({error})")
         predictions = answer.get("predictions")
         if not isinstance(predictions, list) or not predictions:
-            return Probe(False, f"{self.url}/predict returned no prediction")
+            return Probe(False, f"{self.name}/predict returned no prediction")
         return Probe(
             True,
             describe_prediction(predictions[0]),

@@ -17,12 +17,17 @@ class SshTarget:
     user: str
     key: Path | None
     known_hosts: Path
+    via: str | None = None
+    """The jump host. Key and host key above are the server's; ssh's own configuration has those of
+    the jump host."""
 
     def command(self, *more: str, options: Sequence[str] = ()) -> list[str]:
         """The ssh command line; `more` is the remote command."""
+        jump = ["-J", self.via] if self.via else []
         identity = ["-i", str(self.key), "-o", "IdentitiesOnly=yes"] if self.key else []
         return [
             "ssh",
+            *jump,
             *identity,
             "-o",
             f"UserKnownHostsFile={self.known_hosts}",

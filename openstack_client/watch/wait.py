@@ -13,9 +13,10 @@ from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
 from openstack_client.watch.boot import BootConsole, CodeDelivery
-from openstack_client.watch.probe import Probe, Service
+from openstack_client.watch.probe import Probe
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.tunnel import Way
 
 POLL = 1.0
 SERVER_EVERY = 15.0
@@ -101,20 +102,20 @@ class ReadyWatch:
     cloud: Cloud
     server: Server
     target: SshTarget
+    way: Way
     payload: bytes
     progress: Progress
     meanwhile: Callable[[], None]
     sleep: Callable[[float], None] = time.sleep
-    port: int = HTTP_PORT
 
     def __post_init__(self) -> None:
-        address = self.target.address
-        self.service = Service(address, self.port)
-        self.delivery = CodeDelivery(address, self.payload, self.progress, self.port)
+        way, target = self.way, self.target
+        self.service = way.service()
+        self.delivery = CodeDelivery(way, self.payload, self.progress)
         self.console = BootConsole(
-            self.cloud, self.server, address, self.progress, self.target.known_hosts
+            self.cloud, self.server, target.address, self.progress, target.known_hosts
         )
-        self.probe = Probe(False, f"port {self.port} of {address} does not answer")
+        self.probe = Probe(False, f"{way.name} does not answer")
 
     def wait_until_ready(self, timeout: float) -> Probe:
         """Wait for the first prediction. Raises an error with the cause if there is none."""
@@ -132,6 +133,7 @@ class ReadyWatch:
 
     def _predicts(self) -> bool:
         if self._is_delivered():
+            self.way.keep()
             self.probe = self.service.probe()
         return self.probe.ok
 

@@ -77,6 +77,8 @@ def test_all_problems_are_reported_at_once_with_their_origin(tmp_path: Path) -> 
         ("name", "-x"),
         ("name", "x-"),
         ("floating_ip", "yes"),
+        ("ssh_via", "-oProxyCommand=evil"),
+        ("ssh_via", "me@gate;id"),
         ("allow_from", "10.0.0.0/33"),
         ("apt_mirror", "deb.debian.org"),
         ("ca_bundle", "/nowhere/ca.pem"),

@@ -33,3 +33,8 @@ def test_without_a_key_file_ssh_uses_the_agent() -> None:
 def test_the_shell_command_is_quoted() -> None:
     command = SshTarget("1.2.3.4", "debian", Path("/k/web"), Path("/h/my web")).shell_command
     assert "'UserKnownHostsFile=/h/my web'" in command
+
+
+def test_a_jump_host_comes_first() -> None:
+    target = SshTarget("1.2.3.4", "debian", Path("/k/web"), Path("/h/web"), "me@gate:2222")
+    assert target.command()[:4] == ["ssh", "-J", "me@gate:2222", "-i"]

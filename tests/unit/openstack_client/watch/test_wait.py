@@ -13,6 +13,7 @@ from openstack_client.cloud.resources import Server
 from openstack_client.errors import ContextualizationError, TimedOut
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.tunnel import Way
 from openstack_client.watch.wait import ReadyWatch, fault
 from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 from tests.unit.openstack_client.recording_display import RecordingDisplay
@@ -72,7 +73,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Read
             progress=Progress(RecordingDisplay()),
             meanwhile=lambda: None,
             sleep=sleep or (lambda seconds: None),
-            port=port,
+            way=Way("127.0.0.1", port),
         )
 
     return make
