@@ -8,7 +8,7 @@ before=$1
 units="stackserve-worker@1.service stackserve-recorder.service"
 
 if [ "$ROLE" = worker ]; then
-    units="$units rabbitmq-server.service"
+    units="$units rabbitmq-server.service epmd.service epmd.socket"
     # shellcheck disable=SC2086 # one word a unit
     systemctl disable --quiet --now $units
     rm -f /etc/stackserve/server.env /etc/rabbitmq/stackserve-definitions.json

@@ -75,7 +75,7 @@ def test_with_other_code_or_settings_they_are_stopped(
 def test_a_worker_disables_them_and_deletes_the_secrets(server: Server) -> None:
     asked = server.run("worker")
     assert asked[0].startswith("disable --quiet --now ")
-    assert "rabbitmq-server.service" in asked[0]
+    assert "rabbitmq-server.service epmd.service epmd.socket" in asked[0]
     assert not server.secrets()
 
 
