@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from contextlib import suppress
 from functools import cached_property
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +25,7 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # Child processes run in another folder, where a relative path would point elsewhere.
 Folder = Annotated[Path, AfterValidator(_absolute)]
 
@@ -33,6 +37,24 @@ def default_home() -> Path:
     # The XDG specification requires absolute paths.
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (data if data.is_absolute() else Path.home() / ".local" / "share") / "stackserve"
+
+
+def _host_names(names: str) -> str:
+    """The same names in the form that clients send them."""
+    return ",".join(_host_name(name.strip()) for name in names.split(",") if name.strip())
+
+
+def _host_name(name: str) -> str:
+    with suppress(ValueError):
+        return f"[{IPv6Address(name.strip('[]'))}]"
+    try:
+        # With a dot in front, it stands for a domain and all names in it.
+        encoded = name.removeprefix(".").encode("idna").decode("ascii").lower()
+    except UnicodeError as error:
+        raise ValueError(f"{name!r} is not a host name") from error
+    if not HOST_NAME.fullmatch(encoded):
+        raise ValueError(f"{name!r} is not a host name or an address; leave out http:// and port")
+    return f".{encoded}" if name.startswith(".") else encoded
 
 
 class Settings(BaseSettings):
@@ -52,6 +74,11 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(5100, description="Port to listen on.")
+    trusted_hosts: Annotated[str, AfterValidator(_host_names)] | None = Field(
+        None,
+        description="Host names and addresses that requests may use, separated by commas; "
+        "`.example.org` stands for the domain and all names in it. Default: any.",
+    )
     web_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Number of web processes. Default: half the cores, at most 4."
     )

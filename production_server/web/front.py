@@ -30,8 +30,10 @@ from production_server.web.bodies import (
     query_values,
     too_large,
 )
+from production_server.web.current_model import Pinned
 from production_server.web.flask_pools import FlaskPools
 from production_server.web.guard import Guard, HttpLimits
+from production_server.web.hosts import TrustedHosts
 from production_server.web.openapi_parts import (
     UNAVAILABLE,
     json_answer,
@@ -43,7 +45,7 @@ from production_server.web.problems import Problem
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.row_slices import Arriving
 from production_server.web.rows import Rows
-from production_server.web.services import Pinned, Services
+from production_server.web.services import Services
 
 PREDICT = "/predict"
 # A row with its names takes some 200 bytes of JSON; this leaves room for any spelling of it.
@@ -71,6 +73,8 @@ class Front:
         self._services = services
         self.guard = Guard(limits or HttpLimits(), self._count)
         self._rest = FlaskPools(flask)
+        self._hosts = TrustedHosts(services.settings.trusted_hosts or "")
+        self._checks_host = bool(self._hosts)
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._max_body = min(
@@ -82,6 +86,12 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            if self._checks_host:
+                try:
+                    self._hosts.check(scope)
+                except Problem as problem:
+                    await self._refuse(send, problem, "unknown")
+                    return
             if scope["path"] == PREDICT:
                 await self._predict(scope, receive, send)
             else:
