@@ -32,6 +32,7 @@ SHOWN = (
     ("model", "model"),
     ("version", "version"),
     ("prediction", "prediction"),
+    ("service", "service"),
     ("setup", "setup"),
     ("code_deployed", "deployed code"),
     ("drift", "drift from local code"),
@@ -51,7 +52,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
     mine = session.inventory()
     server = mine.servers[0] if mine.servers else None
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER))
-    probe = alive = inside = setup = None
+    probe = alive = inside = setup = not_ready = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         with reach(mine.address_of(server), session.settings.ssh_via) as way:
             service = way.service()
@@ -60,10 +61,18 @@ def status(no_ssh: bool, **flags: Any) -> None:
                 alive = service.get_json("/alive")
         if not probe.ok:
             setup = _setup(session, server)
+            not_ready = service.not_ready()
         if not no_ssh:
             inside = _inside(session, session.ssh_target(mine, server), server)
     content = status_json(
-        server, mine, probe=probe, setup=setup, alive=alive, inside=inside, on_disk=on_disk
+        server,
+        mine,
+        probe=probe,
+        setup=setup,
+        alive=alive,
+        inside=inside,
+        on_disk=on_disk,
+        not_ready=not_ready,
     )
     if session.as_json:
         session.answer(content)
@@ -73,11 +82,12 @@ def status(no_ssh: bool, **flags: Any) -> None:
         if session.as_json:
             raise SystemExit(Unhealthy.exit_code)
         why = probe.summary if probe else f"its server is {content['server_status']}"
-        raise Unhealthy(
-            f"Deployment {mine.name!r} is not ready: {why}.",
+        # A service that says what it lacks has come up; its setup is not at fault.
+        remedy = (not_ready or {}).get("remedy") or (
             f"Check its console with `logs {mine.name}`; `deploy {mine.name}` finishes it or keeps "
-            "waiting.",
+            "waiting."
         )
+        raise Unhealthy(f"Deployment {mine.name!r} is not ready: {why}.", str(remedy))
 
 
 def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:

@@ -77,22 +77,34 @@ class Service:
         except (requests.RequestException, ValueError):
             return None
 
+    def not_ready(self) -> Mapping[str, Any]:
+        """The problem that /ready reports; empty if there is none, or no answer."""
+        try:
+            response = self._send("GET", "/ready")
+            content = {} if response.ok else response.json()
+        except (requests.RequestException, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
     def _get(self, path: str) -> Mapping[str, Any]:
         return self._request("GET", path)
 
     def _request(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
-        response = self.session.request(
+        response = self._send(method, path, **more)
+        response.raise_for_status()
+        content = response.json()
+        if not isinstance(content, dict):
+            raise ValueError(f"{path} did not return a JSON object")
+        return content
+
+    def _send(self, method: str, path: str, **more: Any) -> requests.Response:
+        return self.session.request(
             method,
             self.url + path,
             headers={"Accept": "application/json"},
             timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
             **more,
         )
-        response.raise_for_status()
-        content = response.json()
-        if not isinstance(content, dict):
-            raise ValueError(f"{path} did not return a JSON object")
-        return content
 
 
 def default_row(page: Mapping[str, Any]) -> dict[str, float]:
@@ -117,7 +129,8 @@ def reason(error: requests.RequestException) -> str:
     """Why a request failed, in a few words."""
     text = str(error)
     if isinstance(error, requests.HTTPError) and error.response is not None:
-        return f"answers HTTP {error.response.status_code}"
+        detail = _detail(error.response)
+        return f"answers HTTP {error.response.status_code}{': ' if detail else ''}{detail}"
     if isinstance(error, requests.ConnectTimeout):
         return "does not answer (a firewall, or the server is still booting)"
     if isinstance(error, requests.Timeout):
@@ -127,3 +140,12 @@ def reason(error: requests.RequestException) -> str:
     if "No route to host" in text or "unreachable" in text:
         return "is unreachable (no route)"
     return f"does not answer ({type(error).__name__})"
+
+
+def _detail(response: requests.Response) -> str:
+    """What the problem document of an answer says, if it is one."""
+    try:
+        content = response.json()
+    except ValueError:
+        return ""
+    return str(content.get("detail", "")).rstrip(".") if isinstance(content, dict) else ""

@@ -137,6 +137,7 @@ def status_json(
     inside: Inspection | None,
     on_disk: str,
     setup: str | None = None,
+    not_ready: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """A deployment's status as a JSON value; the text output is made from it."""
     deployed = (alive or {}).get("code_hash") or (
@@ -157,6 +158,7 @@ def status_json(
         "prediction": probe.summary if probe else None,
         "model": probe.model if probe and probe.ok else None,
         "version": probe.version if probe and probe.ok else None,
+        "service": (not_ready or {}).get("detail"),
         "setup": setup,
         "units": units,
         "queues": dict(inside.queues) if inside else {},

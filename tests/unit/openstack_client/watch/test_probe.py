@@ -23,6 +23,9 @@ ANSWER = {
 }
 
 
+PROBLEM = {"status": 503, "detail": "its server is low on disk."}
+
+
 def test_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -35,11 +38,15 @@ def serve() -> Iterator[Callable[..., Service]]:
     servers: list[HTTPServer] = []
 
     def start(
-        page: Any = PAGE, answer: Any = ANSWER, status: int = 200, seen: list[Any] | None = None
+        page: Any = PAGE,
+        answer: Any = ANSWER,
+        status: int = 200,
+        seen: list[Any] | None = None,
+        page_status: int = 200,
     ) -> Service:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._send(200, page)
+                self._send(page_status, page)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -80,6 +87,7 @@ def test_a_real_prediction(serve: Callable[..., Service]) -> None:
     ("how", "words"),
     [
         ({"status": 503}, "answers HTTP 503"),
+        ({"status": 503, "answer": PROBLEM}, "HTTP 503: its server is low on disk"),
         ({"answer": {"predictions": []}}, "returned no prediction"),
         ({"answer": [1]}, "does not answer like Stackserve"),
         ({"page": {"odd": 1}}, "does not answer like Stackserve"),
@@ -92,10 +100,17 @@ def test_anything_else_is_not_ready(
     assert not probe.ok and words in probe.summary
 
 
+def test_why_a_service_is_not_ready(serve: Callable[..., Service]) -> None:
+    assert serve(page=PROBLEM, page_status=503).not_ready() == PROBLEM
+    assert serve(page={"ready": True}).not_ready() == {}
+    assert serve(page="<html>", page_status=502).not_ready() == {}
+
+
 def test_no_server() -> None:
     probe = Service("127.0.0.1", 1).probe()
     assert not probe.ok and "refuses connections" in probe.summary
     assert Service("127.0.0.1", 1).get_json("/alive") is None
+    assert Service("127.0.0.1", 1).not_ready() == {}
 
 
 def test_proxy_variables_are_ignored(

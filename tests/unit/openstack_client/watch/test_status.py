@@ -111,3 +111,17 @@ def test_list_rows() -> None:
         ("half", "no server", None),
         ("web", "ACTIVE", "172.24.4.9"),
     ]
+
+
+def test_a_service_that_is_not_ready_says_why() -> None:
+    why = {"detail": "broker: RabbitMQ accepts no messages: its server is low on disk"}
+    content = status_json(
+        SERVER,
+        Inventory("web", servers=(SERVER,)),
+        probe=Probe(False, "answers HTTP 503"),
+        alive=None,
+        inside=None,
+        on_disk="new",
+        not_ready=why,
+    )
+    assert content["service"] == why["detail"]
