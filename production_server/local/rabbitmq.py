@@ -23,6 +23,9 @@ from production_server.settings import bare_environment
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 START_TIMEOUT = 90
 STOP_TIMEOUT = 30
+# The disk's limit is below what the jobs' store keeps free: new jobs are refused long before
+# predictions (production_server/jobs/space.py). The log of chunks must fit into the rest.
+LIMITS = "disk_free_limit.absolute = 10MB\nraft.wal_max_size_bytes = 33554432\n"
 QUICK_START = Path(__file__).with_name("quick_start.erl")
 
 
@@ -128,13 +131,15 @@ class RabbitNode:
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             "default_user = stackserve\n"
             f"default_pass = {self._password}\n"
+            f"{LIMITS}"
             "log.console = true\n"
             "log.console.level = warning\n"
             "log.file = false\n"
         )
         (self.folder / "enabled_plugins").write_text("[].\n")
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The environment of its programs, such as rabbitmqctl."""
         folder = self.folder
         return {
             **bare_environment(),
@@ -161,7 +166,7 @@ class RabbitNode:
             self._processes.append(
                 subprocess.Popen(
                     command,
-                    env=self._environment(),
+                    env=self.environment(),
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
