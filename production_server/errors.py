@@ -39,6 +39,10 @@ class QueueError(StackserveError):
     """A prediction failed: RabbitMQ is unreachable, no worker answered in time, or one failed."""
 
 
+class QueueBlocked(QueueError):
+    """RabbitMQ accepts no messages, because its server is low on memory or disk."""
+
+
 class ServiceError(StackserveError):
     """A process or system package that the service needs is missing or has failed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 
@@ -15,10 +16,12 @@ from celery.worker.state import maybe_shutdown
 from kombu import Connection, Exchange, Queue
 
 from production_server.messaging import frames
+from production_server.messaging.alarms import Alarm, log_alarm, publish_nothing
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+EXCHANGE = "stackserve"
 PREDICT_QUEUE = "stackserve.predict"
 JOBS_QUEUE = "stackserve.jobs"
 RESULTS_QUEUE = "stackserve.results"
@@ -46,15 +49,19 @@ def _keep_logging(**_: object) -> None:
     """Stop Celery from configuring logging: the process has done so already."""
 
 
-def create_app(settings: Settings) -> Celery:
-    """Create the application of one process."""
+def create_app(settings: Settings, *, confirm_publish: bool = True) -> Celery:
+    """Create the application of one process.
+
+    With `confirm_publish`, each message waits for the broker's confirm, so none gets lost.
+    """
     app = Celery("stackserve", set_as_current=False)
+    app.alarm = Alarm()
     app.conf.update(
         broker_url="memory://localhost//" if settings.embedded else settings.broker_url,
         broker_heartbeat=None if settings.embedded else HEARTBEAT,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_transport_options=_transport_options(settings),
+        broker_transport_options=_transport_options(settings, app.alarm, confirm_publish),
         result_backend=f"{__name__}.{ReplyBackend.__name__}",
         result_serializer="msgpack",
         result_persistent=False,
@@ -85,13 +92,16 @@ def create_app(settings: Settings) -> Celery:
     return app
 
 
-def _transport_options(settings: Settings) -> dict[str, object]:
+def _transport_options(
+    settings: Settings, alarm: Alarm, confirm_publish: bool
+) -> dict[str, object]:
     if settings.embedded:
         # The in-memory queue is polled. This interval trades latency for the load of an idle core.
         return {"polling_interval": 0.003}
     # Reconnect quickly: by default, retries start after 2 s and slow down from there.
     pauses = {"interval_start": RETRY_SECONDS, "interval_step": 0, "interval_max": RETRY_SECONDS}
-    return {"confirm_publish": True, **pauses}
+    alarms = {"on_blocked": alarm.raised, "on_unblocked": alarm.lifted}
+    return {"confirm_publish": confirm_publish, **alarms, **pauses}
 
 
 def _queues() -> list[Queue]:
@@ -106,7 +116,7 @@ def _queues() -> list[Queue]:
 
 
 def _queue(name: str, arguments: dict[str, str] | None) -> Queue:
-    exchange = Exchange("stackserve", type="direct", durable=True)
+    exchange = Exchange(EXCHANGE, type="direct", durable=True)
     return PacedQueue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
 
 
@@ -149,8 +159,20 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
     def connect(self) -> Connection:
         connection = super().connect()
         if self.hub:
-            self.hub.add_reader(connection.connection.sock, frames.reader(connection.connection))
+            inner = connection.connection
+            self.hub.add_reader(inner.sock, frames.reader(inner, log_alarm))
+        self._thread = threading.get_ident()
+        self.app.alarm.on_raised = self._stop_heartbeats
         return connection
+
+    def _stop_heartbeats(self) -> None:
+        """Get this connection blocked as well, because RabbitMQ expects no heartbeats from then on.
+
+        This thread sends none while it waits for the confirm of a chunk's outcome. RabbitMQ would
+        close the connection and pass the chunk on, until it looks as if it kills every worker.
+        """
+        if self.connection is not None and self._thread == threading.get_ident():
+            publish_nothing(self.connection.default_channel, EXCHANGE)
 
     def connection_for_read(self, heartbeat: float | None = None) -> Connection:
         """Disable confirms: the predict task replies on this connection too."""

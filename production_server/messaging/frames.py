@@ -9,16 +9,23 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from production_server.messaging.alarms import alarm_in
+
 CHUNK_BYTES = 256 * 1024
 # Frame type, channel, payload size. One END byte follows the payload.
 HEADER = struct.Struct(">BHI")
 END = 0xCE
 
 
-def reader(connection: Any) -> Callable[[], None]:
-    """The callback for an event loop that watches the socket of a py-amqp connection."""
-    # With `connection.blocked`, py-amqp reads from the socket before it publishes, and could start
-    # the next task in the middle of this one. The event loop does all reading instead.
+def reader(connection: Any, on_alarm: Callable[[str], None]) -> Callable[[], None]:
+    """The callback for an event loop that watches the socket of a py-amqp connection.
+
+    It calls `on_alarm` with the reason when RabbitMQ blocks the connection, and with "" when it
+    unblocks it.
+    """
+    # RabbitMQ learned at the login that this client understands `connection.blocked`. If py-amqp
+    # still knew, it would read from the socket before it publishes, and could start the next task
+    # in the middle of this one. The event loop does all reading instead.
     capabilities = {**connection.client_properties["capabilities"], "connection.blocked": False}
     connection.client_properties = {**connection.client_properties, "capabilities": capabilities}
     transport = connection.transport
@@ -35,7 +42,11 @@ def reader(connection: Any) -> Callable[[], None]:
         # This is py-amqp's own buffer: py-amqp may read from the socket between two frames.
         transport._read_buffer += data
         while (frame := take_frame(transport)) is not None:
-            connection.on_inbound_frame(frame)
+            kind, channel, payload = frame
+            if channel == 0 and (alarm := alarm_in(kind, payload)) is not None:
+                on_alarm(alarm)
+            else:
+                connection.on_inbound_frame(frame)
 
     return read
 

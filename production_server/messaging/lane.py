@@ -17,6 +17,7 @@ from typing import Protocol
 from celery import Celery
 
 from production_server.errors import QueueError
+from production_server.messaging.alarms import blocked_error, log_alarm
 from production_server.messaging.batches import (
     CHECK_BROKER,
     CHECK_WORKERS,
@@ -33,6 +34,11 @@ from production_server.messaging.link import CONNECTION_ERRORS, Link, Meta, open
 
 RECONNECT_PAUSE = 0.5
 TICK_SECONDS = 0.25
+# How soon an idle process notices an alarm.
+PROBE_SECONDS = 5.0
+# RabbitMQ only tells of an alarm after a batch is published, and does not take that batch. Workers
+# may still answer those before it.
+ALARM_GRACE = 1.0
 
 
 class Observer(Protocol):
@@ -43,6 +49,9 @@ class Observer(Protocol):
 
     def waiting(self, requests: int) -> None:
         """This many requests are waiting for an answer."""
+
+    def blocked(self, blocked: bool) -> None:
+        """An alarm of the broker began or ended."""
 
 
 class Lane:
@@ -61,6 +70,9 @@ class Lane:
         self._outstanding: dict[str, Batch] = {}
         self._flush_is_due = False
         self._link: Link | None = None
+        # Why RabbitMQ accepts no messages from this process, such as "low on disk".
+        self.alarm = ""
+        self._probed = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,20 +142,25 @@ class Lane:
                 await asyncio.sleep(RECONNECT_PAUSE)
                 continue
             self._lost.clear()
-            link.watch(asyncio.get_running_loop(), self._on_answers, self._on_lost)
+            loop = asyncio.get_running_loop()
+            link.watch(loop, self._on_answers, self._on_lost, self._on_alarm)
             self._link = link
             self._flush()
             await self._lost.wait()
 
     async def _tick(self) -> None:
-        """Enforce deadlines and keep the connection's heartbeat."""
+        """Enforce deadlines, keep the connection's heartbeat and look for an alarm."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
             self._report_waiting()
-            self._expire(time.monotonic())
+            self._expire(now)
             if self._link is not None:
                 try:
                     self._link.check_heartbeat()
+                    if not self.alarm and now - self._probed > PROBE_SECONDS:
+                        self._probed = now
+                        self._link.probe()
                 except CONNECTION_ERRORS as error:
                     self._link.close()
                     self._on_lost(error)
@@ -152,6 +169,8 @@ class Lane:
         self._flush_is_due = False
         if self._link is None:
             return
+        if self.alarm:
+            self._refuse_waiting()
         while self._waiting and len(self._outstanding) < self._window:
             batch = next(take_batches(self._waiting, time.monotonic()), None)
             if batch is not None and not self._send(self._link, batch):
@@ -183,10 +202,27 @@ class Lane:
     def _on_lost(self, _error: Exception) -> None:
         """Send everything again that was in flight: answers cannot arrive on a new connection."""
         self._link = None
+        self._set_alarm("")  # a new connection is only blocked once it has published
         for batch in reversed(self._outstanding.values()):
             self._waiting.extendleft(reversed(batch.asks))
         self._outstanding.clear()
         self._lost.set()
+
+    def _on_alarm(self, reason: str) -> None:
+        log_alarm(reason)
+        self._set_alarm(reason)
+        if self._loop is not None:
+            self._loop.call_soon(self._flush)
+
+    def _set_alarm(self, reason: str) -> None:
+        self.alarm = reason
+        if self._observer is not None:
+            self._observer.blocked(bool(reason))
+
+    def _refuse_waiting(self) -> None:
+        refused, self._waiting = self._waiting, deque()
+        for ask in refused:
+            ask.done(blocked_error(self.alarm))
 
     def _report_waiting(self) -> None:
         if self._observer is not None:
@@ -194,10 +230,17 @@ class Lane:
             self._observer.waiting(sent + len(self._waiting))
 
     def _expire(self, now: float) -> None:
-        late = [batch for batch in self._outstanding.values() if batch.until <= now]
+        blocked = now - ALARM_GRACE if self.alarm else 0.0
+        late = [
+            batch
+            for batch in self._outstanding.values()
+            if batch.until <= now or batch.sent <= blocked
+        ]
         for batch in late:
             del self._outstanding[batch.task]
-            batch.resolve(QueueError(NO_ANSWER, CHECK_WORKERS))
+            batch.resolve(
+                blocked_error(self.alarm) if self.alarm else QueueError(NO_ANSWER, CHECK_WORKERS)
+            )
         if self._link is None:
             expired = [ask for ask in self._waiting if ask.until <= now]
             self._waiting = deque(ask for ask in self._waiting if ask.until > now)

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 from kombu.serialization import dumps
 
 from production_server.messaging import frames
+from production_server.messaging.alarms import publish_nothing
 from production_server.messaging.app import PREDICT, PREDICT_QUEUE, disable_confirms
 from production_server.messaging.batches import Batch
 
@@ -44,6 +45,7 @@ class Link:
         self._headers = {name: message.headers[name] for name in ("lang", "task", "timelimit")}
         self._embed = message.body[2]
         self._answers: list[Meta] = []
+        self._in_memory = True
         self._unwatch: Callable[[], object] = lambda: None
 
     def open(self) -> None:
@@ -65,11 +67,17 @@ class Link:
         loop: asyncio.AbstractEventLoop,
         on_answers: Callable[[list[Meta]], None],
         on_failure: Callable[[Exception], None],
+        on_alarm: Callable[[str], None],
     ) -> None:
-        """Call `on_answers` as answers arrive, and `on_failure` once if the connection breaks."""
+        """Call `on_answers` as answers arrive, and `on_failure` once if the connection breaks.
+
+        Call `on_alarm` with the reason when RabbitMQ stops accepting messages, and with "" when it
+        accepts them again.
+        """
         inner = self._connection.connection
         sock = getattr(inner, "sock", None)
-        read = self._poll if sock is None else frames.reader(inner)
+        self._in_memory = sock is None
+        read = self._poll if sock is None else frames.reader(inner, on_alarm)
 
         def receive() -> None:
             failure = None
@@ -115,6 +123,11 @@ class Link:
         self._channel.basic_publish(
             message, exchange=self._queue.exchange.name, routing_key=self._queue.routing_key
         )
+
+    def probe(self) -> None:
+        """Publish nothing, to be told of an alarm."""
+        if not self._in_memory:
+            publish_nothing(self._channel, self._queue.exchange.name)
 
     def check_heartbeat(self) -> None:
         """Send a heartbeat if one is due, and check the broker's. Call it about once a second."""

@@ -74,6 +74,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=into,
         )
+        self._blocked = Gauge(
+            "stackserve_broker_blocked",
+            "1 while RabbitMQ accepts no messages, because its server is low on memory or disk",
+            multiprocess_mode="livemax",
+            registry=into,
+        )
         self._registry = into
 
     def loop_failed(self) -> None:
@@ -81,6 +87,9 @@ class Metrics:
 
     def waiting(self, requests: int) -> None:
         self._waiting.set(requests)
+
+    def blocked(self, blocked: bool) -> None:
+        self._blocked.set(blocked)
 
     def batch(self, rows: int, waited: float, inference: float) -> None:
         self.batch_rows.observe(rows)

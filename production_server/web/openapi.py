@@ -9,9 +9,10 @@ from flask import Blueprint, Response
 from pydantic import TypeAdapter
 
 from production_server.web import front, jobs_api, operations, pages
+from production_server.web.current_model import Pinned
 from production_server.web.openapi_parts import JSON
 from production_server.web.problems import ProblemBody
-from production_server.web.services import Pinned, Services
+from production_server.web.services import Services
 
 
 def blueprint(services: Services) -> Blueprint:

@@ -13,14 +13,17 @@ import psutil
 from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from production_server.errors import StackserveError
+from production_server.errors import QueueError, StackserveError
+from production_server.messaging.alarms import blocked_error
+from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
 from production_server.web.openapi_parts import JSON, json_answer, operation, responses, text_answer
+from production_server.web.problems import Problem
 from production_server.web.recent import Recent
 from production_server.web.services import Services
 
 READY_DEADLINE = 3.0
 ALIVE_SECONDS = 1.0
-NOT_CHECKED = {"ok": False, "reason": "not checked: the broker is not connected"}
+NOT_CHECKED = {"ok": False, "reason": "not checked, because the broker failed its check"}
 LIBRARIES = ("celery", "flask", "jax", "keras", "numpy", "uvicorn")
 
 
@@ -31,7 +34,7 @@ def as_json(body: object, status: int = 200, headers: dict[str, str] | None = No
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("operations", __name__)
     # Every worker answers this question, so anonymous clients must not ask it at will.
-    versions_loaded = Recent(ALIVE_SECONDS, lambda: services.models.loaded_by_workers(0.3))
+    versions_loaded = Recent(ALIVE_SECONDS, lambda: services.workers.versions(0.3))
 
     @routes.get("/ping")
     def ping() -> Response:
@@ -44,9 +47,10 @@ def blueprint(services: Services) -> Blueprint:
     @routes.get("/ready")
     def ready() -> Response:
         checks = readiness(services)
-        good = all(check["ok"] for check in checks.values())
-        body = {"ready": good, **services.summary(), "checks": checks}
-        return as_json(body, 200 if good else 503, None if good else {"Retry-After": "2"})
+        body = {**services.summary(), "checks": checks}
+        if not all(check["ok"] for check in checks.values()):
+            raise not_ready(body)
+        return as_json({"ready": True, **body})
 
     @routes.get("/models")
     def models() -> Response:
@@ -124,6 +128,7 @@ def alive_body(services: Services, loaded: list[list[str]]) -> dict[str, Any]:
         "memory_mb": round(process.memory_info().rss / 1e6, 1),
         "uptime_seconds": round(time.time() - services.started, 1),
         **services.summary(),
+        "broker_alarm": services.lane.alarm or None,
         "workers": [{"models": versions} for versions in loaded],
         "versions": {
             "python": platform.python_version(),
@@ -134,14 +139,35 @@ def alive_body(services: Services, loaded: list[list[str]]) -> dict[str, Any]:
 
 def readiness(services: Services) -> dict[str, dict[str, Any]]:
     """Check each part by using it: broker and worker by a prediction, the store by a read."""
-    connected = services.lane.connected
-    # Without a broker, the prediction would only time out.
-    worker = _check(lambda: _predict_default(services)) if connected else NOT_CHECKED
-    return {
-        "broker": {"ok": connected},
-        "worker": worker,
-        "store": _check(services.store.counts),
+    lane = services.lane
+    broker: dict[str, Any] = {"ok": True}
+    worker: dict[str, Any] = NOT_CHECKED
+    if not lane.connected:
+        # The prediction would only time out.
+        broker = _failed(QueueError(NO_BROKER, CHECK_BROKER))
+    else:
+        worker = _check(lambda: _predict_default(services))
+        # This process may have learned of the alarm by that prediction.
+        if lane.alarm:
+            broker, worker = _failed(blocked_error(lane.alarm)), NOT_CHECKED
+    return {"broker": broker, "worker": worker, "store": _check(services.store.counts)}
+
+
+def not_ready(body: dict[str, Any]) -> Problem:
+    """The checks that failed, and what to do about the first of them."""
+    failed = {
+        part: check
+        for part, check in body["checks"].items()
+        if not check["ok"] and check is not NOT_CHECKED
     }
+    return Problem(
+        503,
+        "not_ready",
+        "; ".join(f"{part}: {check['reason']}" for part, check in failed.items()),
+        next(iter(failed.values()))["remedy"],
+        headers={"Retry-After": "2"},
+        more={"ready": False, **body},
+    )
 
 
 def _predict_default(services: Services) -> None:
@@ -155,5 +181,10 @@ def _check(call: Any) -> dict[str, Any]:
     try:
         call()
     except (StackserveError, SQLAlchemyError) as error:
-        return {"ok": False, "reason": str(error)}
+        return _failed(error)
     return {"ok": True, "seconds": round(time.perf_counter() - started, 4)}
+
+
+def _failed(error: StackserveError | SQLAlchemyError) -> dict[str, Any]:
+    remedy = getattr(error, "remedy", "") or "See the server's log."
+    return {"ok": False, "reason": str(error), "remedy": remedy}

@@ -23,6 +23,7 @@ from production_server.figures import number
 from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
+from production_server.web.current_model import Pinned
 from production_server.web.filling import Filling
 from production_server.web.openapi_parts import (
     ANY_OBJECT,
@@ -35,7 +36,7 @@ from production_server.web.openapi_parts import (
 )
 from production_server.web.problems import Problem
 from production_server.web.rows import Warnings
-from production_server.web.services import Pinned, Services
+from production_server.web.services import Services
 from production_server.web.showcase import COHORT_SEED, SAMPLE_ROWS, Sheet, Showcase
 
 DISCLAIMER = (

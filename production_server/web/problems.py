@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from production_server.errors import (
     JobError,
     KeyReused,
+    QueueBlocked,
     QueueError,
     QueueFull,
     RowsRefused,
@@ -107,7 +108,9 @@ class Problem(Exception):
 
 def of_queue(error: QueueError) -> Problem:
     """The queue gave no answer."""
-    return Problem(503, "queue_unavailable", str(error), error.remedy, headers={"Retry-After": "2"})
+    blocked = isinstance(error, QueueBlocked)
+    code, seconds = ("queue_blocked", RETRY_SECONDS) if blocked else ("queue_unavailable", 2)
+    return Problem(503, code, str(error), error.remedy, headers={"Retry-After": str(seconds)})
 
 
 def of_service(error: StackserveError) -> Problem:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 
 from production_server.errors import RegistryError
+from production_server.messaging.workers import Workers
 from production_server.model.registry import Registry
-from production_server.web.services import CurrentModel
+from production_server.web.current_model import CurrentModel
 from production_server.worker import model_cache
 from production_server.worker.model_cache import ModelCache
 
@@ -55,7 +57,8 @@ def test_the_web_tier_finds_a_new_version_after_errors(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures: list[int] = []
-    current = CurrentModel(registry, Celery(), 10, lambda: failures.append(1))
+    workers = Workers(Celery(), SimpleNamespace(alarm=""))
+    current = CurrentModel(registry, workers, 10, lambda: failures.append(1))
     monkeypatch.setattr(current, "_workers_have", lambda _version: True)
     version = newer(registry)
     failing_at_first(registry, monkeypatch)

@@ -12,6 +12,7 @@ from production_server.messaging.frames import reader, take_frame
 
 Frame = tuple[int, int, bytes]
 
+ALARMS: list[str] = []
 FRAMES: list[Frame] = [(1, 1, b"method"), (2, 1, b""), (3, 1, b"\xce" * 300), (8, 0, b"")]
 
 
@@ -39,7 +40,7 @@ def test_frames_arrive_whole_and_in_order(size: int) -> None:
     here, there = socket.socketpair()
     with here, there:
         connection = Connection(here)
-        read = reader(connection)
+        read = reader(connection, ALARMS.append)
         data = encoded(FRAMES * 2)
         for start in range(0, len(data), size):
             there.sendall(data[start : start + size])
@@ -59,7 +60,7 @@ def test_the_rest_of_a_frame_stays_in_py_amqps_buffer() -> None:
 def test_a_closed_connection_is_an_error() -> None:
     here, there = socket.socketpair()
     with here:
-        read = reader(Connection(here))
+        read = reader(Connection(here), ALARMS.append)
         there.close()
         with pytest.raises(ConnectionResetError):
             read()
@@ -76,7 +77,7 @@ def test_publishing_does_not_read_from_the_socket() -> None:
     with here, there:
         connection = Connection(here)
         before = connection.client_properties
-        reader(connection)
+        reader(connection, ALARMS.append)
         assert connection.client_properties["capabilities"] == {
             "connection.blocked": False,
             "other": True,

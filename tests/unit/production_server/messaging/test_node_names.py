@@ -8,7 +8,7 @@ import pytest
 from kombu.matcher import match
 
 from production_server.messaging.celery_worker import node_name
-from production_server.web.services import MODEL_NODES
+from production_server.messaging.workers import MODEL_NODES
 
 
 def test_two_machines_with_the_same_processes_have_different_names(

@@ -16,8 +16,9 @@ from production_server.model.card import Card, Feature, read_card
 from production_server.model.metrics import HeldOut, Metrics
 from production_server.model.registry import SHIPPED
 from production_server.web import pages, problems
+from production_server.web.current_model import Pinned
 from production_server.web.rows import RowSchema
-from production_server.web.services import Pinned, Services
+from production_server.web.services import Services
 
 Model = Callable[[list[float]], list[float]]
 

@@ -18,12 +18,13 @@ from prometheus_client import CollectorRegistry
 from production_server.local.rabbitmq import free_port
 from production_server.messaging.batches import Answer, Ask
 from production_server.settings import Settings
+from production_server.web.current_model import Pinned
 from production_server.web.front import Front
 from production_server.web.guard import HttpLimits
 from production_server.web.metrics import Metrics
 from production_server.web.rows import RowSchema
 from production_server.web.run import server_config
-from production_server.web.services import Pinned, Services
+from production_server.web.services import Services
 from tests.unit.production_server.web.cards import BINARY
 
 Message = dict[str, Any]

@@ -35,3 +35,12 @@ def test_without_a_store_the_rest_is_told() -> None:
     text = metrics.text(away)[0].decode()
     assert "stackserve_waiting_requests 3.0" in text
     assert "stackserve_jobs" not in text
+
+
+def test_an_alarm_of_the_broker_is_told() -> None:
+    metrics = Metrics(None, CollectorRegistry())
+    assert "stackserve_broker_blocked 0.0" in lines(metrics, {})
+    metrics.blocked(True)
+    assert "stackserve_broker_blocked 1.0" in lines(metrics, {})
+    metrics.blocked(False)
+    assert "stackserve_broker_blocked 0.0" in lines(metrics, {})

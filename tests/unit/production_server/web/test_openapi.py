@@ -12,9 +12,9 @@ from production_server.jobs.store import Store
 from production_server.model.card import Card, Feature
 from production_server.settings import Settings
 from production_server.web import jobs_api, operations, pages
+from production_server.web.current_model import Pinned
 from production_server.web.openapi import document
 from production_server.web.rows import RowSchema
-from production_server.web.services import Pinned
 
 
 def test_the_document_describes_the_model_in_force() -> None:

@@ -42,7 +42,7 @@ def test_a_value_is_made_again_after_its_time() -> None:
 def test_alive_asks_the_workers_once_for_many_calls() -> None:
     asked: list[float] = []
 
-    def loaded_by_workers(timeout: float) -> list[list[str]]:
+    def versions(timeout: float) -> list[list[str]]:
         asked.append(timeout)
         return [["demo-1"]]
 
@@ -50,7 +50,8 @@ def test_alive_asks_the_workers_once_for_many_calls() -> None:
         settings=Settings(),
         started=time.time(),
         summary=lambda: {"model": "demo"},
-        models=SimpleNamespace(loaded_by_workers=loaded_by_workers),
+        lane=SimpleNamespace(alarm=""),
+        workers=SimpleNamespace(versions=versions),
     )
     app = Flask("operations")
     app.register_blueprint(operations.blueprint(cast(Services, services)))
