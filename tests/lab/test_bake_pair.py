@@ -63,7 +63,7 @@ def pair(launcher: LabUser, image: dict[str, Any]) -> Iterator[list[Server]]:
         ]
     finally:
         for name in NAMES:
-            launcher.run("delete", name, "--yes")
+            launcher.run("delete", name, "--yes", "--take-over")
 
 
 def test_no_builder_is_left(launcher: LabUser, image: dict[str, Any]) -> None:

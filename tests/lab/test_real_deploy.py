@@ -60,7 +60,7 @@ def newcomer(
     user = LabUser(real_lab, folder, folder / "stackserve")
     yield user
     for name in NAMES:
-        user.run("delete", name, "--yes")
+        user.run("delete", name, "--yes", "--take-over")
 
 
 @pytest.fixture(scope="module")

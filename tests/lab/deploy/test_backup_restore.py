@@ -26,7 +26,7 @@ KEY = {"Idempotency-Key": "the-only-one"}
 def user(real_lab: LabCloud, tmp_path: Path) -> Iterator[LabUser]:
     user = LabUser(real_lab, tmp_path)
     yield user
-    user.run("delete", NAME, "--yes")
+    user.run("delete", NAME, "--yes", "--take-over")
 
 
 def deployed(user: LabUser) -> httpx.Client:
