@@ -65,7 +65,9 @@ def get_job(client: httpx.Client, job: str) -> dict[str, Any]:
     return dict(response.json())
 
 
-def follow(client: httpx.Client, job: str, timeout: float = 60) -> dict[str, Any]:
+def follow(
+    client: httpx.Client, job: str, timeout: float = 60, pause: float = 0.05
+) -> dict[str, Any]:
     """Wait until a job ends; check that its progress never decreases."""
     deadline = time.monotonic() + timeout
     progress = 0
@@ -77,15 +79,17 @@ def follow(client: httpx.Client, job: str, timeout: float = 60) -> dict[str, Any
         if state["state"] in ENDED:
             return state
         assert time.monotonic() < deadline, state
-        time.sleep(0.05)
+        time.sleep(pause)
 
 
-def wait_for_chunks(client: httpx.Client, job: str, minimum: int, timeout: float = 60) -> None:
+def wait_for_chunks(
+    client: httpx.Client, job: str, minimum: int, timeout: float = 60, pause: float = 0.01
+) -> None:
     """Wait until at least this many chunks are done."""
     deadline = time.monotonic() + timeout
     while (state := get_job(client, job))["chunks_done"] < minimum:
         assert time.monotonic() < deadline, state
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 def fetch_result(client: httpx.Client, job: str) -> list[dict[str, str]]:
