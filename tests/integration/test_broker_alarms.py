@@ -112,6 +112,7 @@ def test_an_alarm_is_told_and_lifted_without_a_restart(
         lift_alarm(rabbit, "memory")
 
 
+@pytest.mark.long
 def test_a_worker_keeps_its_chunk_during_a_long_alarm(rabbit: RabbitNode, service: Service) -> None:
     """It used to miss heartbeats, and the chunk then went from worker to worker.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import httpx
 
+from production_server.jobs.space import reserve
+from production_server.local import rabbitmq
 from production_server.model.registry import SHIPPED, Registry
-from tests.support.disks import SmallDisk
+from tests.support.disks import MEGABYTE, SmallDisk
 from tests.support.service import Service
 
 CSV = {"Content-Type": "text/csv"}
@@ -50,3 +53,39 @@ def test_a_full_disk(disk: SmallDisk) -> None:
         assert [int(line.partition(",")[0]) for line in result[1:]] == list(range(10_000))
         assert not any(line.split(",")[1] == "" for line in result[1:])
         assert client.post("/jobs", content=rows, headers=CSV).status_code == 202
+
+
+def test_predictions_go_on_while_jobs_are_refused(
+    needs: Callable[[object, str], None], disk: SmallDisk
+) -> None:
+    """RabbitMQ stops them only when next to nothing is left, and then says so."""
+    needs(rabbitmq.installed(), "RabbitMQ is not installed: apt-get install rabbitmq-server")
+    with Service(disk.path / "service", "--services", "--workers", "1") as service:
+        client = httpx.Client(base_url=service.url, timeout=30)
+        rows = client.get("/predictions/sample.csv").content
+        disk.fill(leave=reserve(0) - MEGABYTE)
+        time.sleep(3)  # RabbitMQ looks more often the less is left
+        assert client.post("/jobs", content=rows, headers=CSV).status_code == 507
+        assert client.get("/ready").status_code == 200
+        assert client.get("/predict", params=ROW).status_code == 200
+
+        disk.fill()
+        wait_for(lambda: client.get("/predict", params=ROW).status_code == 503)
+        refused = client.get("/predict", params=ROW)
+        assert refused.json()["code"] == "queue_blocked"
+        assert "low on disk" in refused.json()["detail"]
+        assert "low on disk" in client.get("/ready").json()["detail"]
+
+        disk.empty()
+        wait_for(lambda: client.get("/ready").status_code == 200)
+        assert client.get("/predict", params=ROW).status_code == 200
+        accepted = client.post("/jobs", content=rows, headers=CSV)
+        assert accepted.status_code == 202
+        wait_for(lambda: client.get(accepted.headers["Location"]).json()["state"] == "done")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.2)

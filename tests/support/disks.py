@@ -29,12 +29,12 @@ class SmallDisk:
         self.path = path
         self._filler = path / "filler"
 
-    def fill(self) -> None:
-        """Write until nothing more fits."""
+    def fill(self, leave: int = 0) -> None:
+        """Write until nothing more fits, or until this many bytes are left."""
         with self._filler.open("ab", buffering=0) as file:
             for size in (MEGABYTE, 4096, 1):
                 try:
-                    while True:
+                    while not leave or self.free() > leave + size:
                         file.write(b"\0" * size)
                 except OSError:
                     continue
