@@ -110,6 +110,12 @@ class Metrics:
         return generate_latest(registry) + generate_latest(jobs_registry), CONTENT_TYPE_LATEST
 
 
+def forget_process(folder: Path | None, pid: int) -> None:
+    """Drop the gauges of a process that has died. Its counters stay in the sums."""
+    if folder is not None:
+        multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
 class Jobs(Collector):
     """The number of jobs by state; omitted while the store is unavailable."""
 

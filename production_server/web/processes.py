@@ -22,6 +22,7 @@ STOP_SECONDS = 15
 RESTART_SECONDS = 1.0
 
 Serve = Callable[[socket.socket], None]
+OnDeath = Callable[[int], None]
 
 
 def listeners(host: str, port: int, count: int) -> list[socket.socket]:
@@ -66,8 +67,10 @@ class Child:
 class Processes:
     """One process per listener, each running `serve`, until SIGTERM or SIGINT."""
 
-    def __init__(self, sockets: list[socket.socket], serve: Serve) -> None:
+    def __init__(self, sockets: list[socket.socket], serve: Serve, on_death: OnDeath) -> None:
+        """`on_death` gets the ID of each process that ended by itself, before it is replaced."""
         self._serve = serve
+        self._on_death = on_death
         self._sockets = sockets
         self._children: list[Child] = []
 
@@ -93,6 +96,8 @@ class Processes:
     def _restarted(self, child: Child) -> Child:
         if child.process.exitcode is None:
             return child
+        if child.process.pid is not None:
+            self._on_death(child.process.pid)
         time.sleep(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
         return self._start(child.listener)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -29,6 +30,7 @@ def run_web(settings: Settings) -> None:
     settings.share_with_children()
     # Imported here, because prometheus_client reads the shared folder at its import.
     from production_server.web.app import create_front
+    from production_server.web.metrics import forget_process
 
     parent = os.getpid()
 
@@ -37,7 +39,8 @@ def run_web(settings: Settings) -> None:
         server.run(sockets=[listener])
 
     count = settings.web_process_count
-    Processes(listeners(settings.host, settings.port, count), serve).run()
+    forget = partial(forget_process, settings.metrics_folder)
+    Processes(listeners(settings.host, settings.port, count), serve, forget).run()
 
 
 class Server(uvicorn.Server):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 
-from production_server.web.metrics import Metrics
+from production_server.web.metrics import Metrics, forget_process
 
 
 def lines(metrics: Metrics, counts: dict[str, int]) -> list[str]:
@@ -44,3 +46,13 @@ def test_an_alarm_of_the_broker_is_told() -> None:
     assert "stackserve_broker_blocked 1.0" in lines(metrics, {})
     metrics.blocked(False)
     assert "stackserve_broker_blocked 0.0" in lines(metrics, {})
+
+
+def test_gauges_of_a_dead_process_are_dropped(tmp_path: Path) -> None:
+    """Otherwise an alarm that it saw would be told for ever."""
+    names = ("gauge_livemax_7.db", "gauge_livesum_7.db", "counter_7.db", "gauge_livemax_8.db")
+    for name in names:
+        (tmp_path / name).touch()
+    forget_process(tmp_path, 7)
+    forget_process(None, 7)
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_7.db", "gauge_livemax_8.db"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ def serve(listener):
         connection, _ = listener.accept()
         connection.sendall(str(os.getpid()).encode())
         connection.close()
-processes.Processes(processes.listeners("127.0.0.1", int(sys.argv[1]), 2), serve).run()
+listeners = processes.listeners("127.0.0.1", int(sys.argv[1]), 2)
+processes.Processes(listeners, serve, lambda pid: print(pid, flush=True)).run()
 """
 
 
@@ -41,7 +43,9 @@ def free_port() -> int:
 @pytest.fixture
 def parent() -> Iterator[tuple[psutil.Popen, int]]:
     port = free_port()
-    process = psutil.Popen([sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT)
+    process = psutil.Popen(
+        [sys.executable, "-c", PROGRAM, str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     yield process, port
     if process.poll() is None:
         # Stopped first, or it would replace a child while they are being counted.
@@ -89,6 +93,7 @@ def test_a_process_that_died_is_replaced(parent: tuple[psutil.Popen, int]) -> No
         assert time.monotonic() < give_up
     assert len(now & first) == 1
     assert answering(port, 2) == now
+    assert process.stdout.readline() == f"{killed}\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
