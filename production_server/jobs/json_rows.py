@@ -23,7 +23,7 @@ from production_server.model.card import Card, Feature
 # Characters of one row, and of the rows that are parsed at once. Both limit the memory, because
 # parsed JSON can take up to 60 times its size.
 LONGEST_ROW = 1 << 17
-BATCH_CHARACTERS = 1 << 20
+BATCH_CHARACTERS = 1 << 17
 _SPACE = re.compile(r"[ \t\r\n]*")
 _REMEDY = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
 _INVALID = "the body is not valid JSON, or it is incomplete"

@@ -23,11 +23,8 @@ from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_Q
 from production_server.messaging.celery_worker import run_celery_worker
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
-from production_server.web.run import server_config
+from production_server.web.run import SWITCH_SECONDS, server_config
 from production_server.worker.process import make_cache, register_tasks
-
-# The default interval of 5 ms would delay a request each time it passes from thread to thread.
-SWITCH_SECONDS = 0.0005
 
 
 def serve_embedded(settings: Settings, console: Console) -> None:

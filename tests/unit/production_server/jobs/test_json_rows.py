@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from production_server.errors import RowsRefused, UploadMalformed
-from production_server.jobs.intake import Body, Limits, chunks
+from production_server.jobs.intake import PIECE, Body, Limits, chunks
 from production_server.jobs.json_rows import LONGEST_ROW, elements, json_tables
 from production_server.jobs.ledger import MOST_COUNTED, Ledger
 from production_server.model.card import Card
@@ -139,6 +140,18 @@ def test_the_parsed_rows_of_a_batch_do_not_fill_the_memory(card: Card, rows: Led
     row = b"[" + b"[]," * 30_000 + b"[]],"
     tables = json_tables(iter([b"[", *[row] * 100, b"0]"]), card, rows, ignore_unknown=False)
     assert max(len(table) for table in tables) < 20
+
+
+def test_rows_nested_deeply_take_little_memory(card: Card, rows: Ledger) -> None:
+    body = b"[" + b",".join([b"[" * 900 + b"]" * 900] * 600) + b"]"
+    pieces = (body[at : at + PIECE] for at in range(0, len(body), PIECE))
+    tracemalloc.start()
+    try:
+        for _ in json_tables(pieces, card, rows, ignore_unknown=False):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 15e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_number_with_too_many_digits_is_refused(card: Card, rows: Ledger) -> None:
