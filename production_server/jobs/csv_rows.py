@@ -24,7 +24,7 @@ from production_server.jobs.ledger import Bounds, Ledger, Values, check_value
 from production_server.model.card import Card
 
 # numpy holds the interpreter for the whole of a block: small ones keep the web process responsive.
-BLOCK = 1 << 17
+BLOCK = 1 << 15
 LONGEST_LINE = 1 << 20  # bytes; limits the memory
 MOST_COLUMNS = 10_000
 # Blank lines allowed in a file, besides one for each row.
@@ -68,7 +68,7 @@ def csv_tables(
 
 
 def whole_lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks of complete lines, of about a megabyte each."""
+    """The same bytes in blocks of complete lines, of about BLOCK bytes each."""
     held: list[bytes] = []
     size = 0
     for piece in pieces:

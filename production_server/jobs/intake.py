@@ -19,7 +19,7 @@ from production_server.jobs.json_rows import json_tables
 from production_server.jobs.ledger import Ledger
 from production_server.model.card import Card
 
-PIECE = 1 << 16
+PIECE = 1 << 15
 # RabbitMQ 4 refuses messages over 16 MiB. Smaller ones also keep it and the workers responsive.
 CHUNK_BYTES = 4 << 20
 

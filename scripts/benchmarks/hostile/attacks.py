@@ -1,6 +1,7 @@
 """The attacks. Each is bounded in clients, rate and time, and uses loopback only.
 
-Run as a separate program: `python -m benchmarks.hostile.attacks NAME PORT SECONDS RESULT`.
+Run as a separate program: `python -m benchmarks.hostile.attacks NAME PORT SECONDS RESULT`. It
+prints a line when it has prepared everything and begins.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def head(path: str, media: str, length: int | None) -> bytes:
 async def forever(clients: int, action: Callable[[], Awaitable[None]], period: float) -> None:
     """Let some clients repeat an action, each at most once in a period."""
     loop = asyncio.get_running_loop()
+    print("attacking", flush=True)
 
     async def client(number: int) -> None:
         await asyncio.sleep(period * number / clients)
@@ -164,6 +166,9 @@ ATTACKS: dict[str, Run] = {
     "lists nested 10,000,000 deep": bodies("/predict", JSON, lambda: b"[" * 10_000_000),
     "a number of 10,000,000 digits": bodies(
         "/predict", JSON, lambda: b'[{"glucose":' + b"1" * 9_999_000 + b"}]"
+    ),
+    "a table of lists nested 900 deep": bodies(
+        "/jobs", JSON, lambda: b"[" + b",".join([b"[" * 900 + b"]" * 900] * 5000) + b"]"
     ),
     "a table of 1,000,000 newlines": bodies("/jobs", CSV, lambda: b"\n" * 1_000_000),
     "a table of one endless line": endless_line,

@@ -33,9 +33,16 @@ COLUMNS = {
 @click.option(
     "--seconds",
     type=click.IntRange(1, 60),
-    default=8,
+    default=4,
     show_default=True,
     help="Duration of each load, in seconds.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 20),
+    default=3,
+    show_default=True,
+    help="Loads without and with each attack, in turn; their latencies count together.",
 )
 @click.option(
     "--only",
@@ -45,7 +52,9 @@ COLUMNS = {
 )
 @cache_option
 @json_option
-def hostile(seconds: int, only: tuple[str, ...], cache: Path, json_file: Path | None) -> None:
+def hostile(
+    seconds: int, rounds: int, only: tuple[str, ...], cache: Path, json_file: Path | None
+) -> None:
     """Latency of a steady load while hostile clients attack the same web process."""
     attacks = [name for name in ATTACKS if not only or any(word in name for word in only)]
     if not attacks:
@@ -53,7 +62,8 @@ def hostile(seconds: int, only: tuple[str, ...], cache: Path, json_file: Path | 
     machine = results.machine()
     model = cache / "model"
     subprocess.run([sys.executable, "-m", "benchmarks.reference", str(model)], cwd=ROOT, check=True)
-    plan = Plan(attacks, seconds, cache / "scratch" / "hostile", Reference.read(model))
+    scratch = cache / "scratch" / "hostile"
+    plan = Plan(attacks, seconds, rounds, scratch, Reference.read(model))
     rows = measure(plan)
     click.echo(f"Steady load: {RATE} predictions per second on {CONNECTIONS} connections")
     click.echo(table(rows))

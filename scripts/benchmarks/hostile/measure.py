@@ -1,4 +1,8 @@
-"""Start the service, and measure the steady load with and without each attack."""
+"""Start the service, and measure the steady load with and without each attack.
+
+Rounds without and with an attack alternate, and each side's percentiles are those of all its
+rounds, so a single slow moment of the machine does not decide a ratio.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ import psutil
 from environment import say
 
 from benchmarks import load_generator
+from benchmarks.hostile.steady import Latencies
 from benchmarks.jobs import write_table
 from benchmarks.processes import ProcessGroup, free_port
 from benchmarks.reference import Reference
@@ -27,6 +32,9 @@ START_SECONDS = 120
 # The attack begins before the measured load, and ends after it.
 LEAD_SECONDS = 1.0
 SETTLE_SECONDS = 2.0
+WARM_UP_SECONDS = 3
+# An attack is stopped after the load. If this program dies, it ends by itself, so much later.
+SPARE_SECONDS = 30
 RESULT_ROWS = 300_000
 
 
@@ -34,6 +42,7 @@ RESULT_ROWS = 300_000
 class Plan:
     attacks: list[str]
     seconds: int
+    rounds: int
     scratch: Path
     reference: Reference
 
@@ -79,7 +88,8 @@ def measure(plan: Plan) -> list[dict[str, Any]]:
     rows_file = plan.scratch / "rows.jsonl"
     rows_file.write_bytes(b"\n".join(json.dumps(row).encode() for row in plan.reference.rows))
     with running(plan) as service:
-        return [_row(name, service, plan.seconds, rows_file) for name in plan.attacks]
+        steady(service.port, WARM_UP_SECONDS, rows_file)
+        return [_row(name, service, plan, rows_file) for name in plan.attacks]
 
 
 @contextmanager
@@ -129,36 +139,55 @@ def _curl(port: int, path: str, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-def _row(name: str, service: Service, seconds: int, rows: Path) -> dict[str, Any]:
-    alone = steady(service.port, seconds, rows)
-    attack = _program(
-        "attacks", name, str(service.port), str(seconds + 2 * LEAD_SECONDS), service.result
-    )
-    with watched(service.web) as peak:
-        time.sleep(LEAD_SECONDS)
-        attacked = steady(service.port, seconds, rows)
-        attack.wait()
-    time.sleep(SETTLE_SECONDS)
-    row = {
-        "attack": name,
-        "p99_ms": alone["p99_ms"],
-        "attacked_p99_ms": attacked["p99_ms"],
-        "attacked_max_ms": attacked["max_ms"],
-        "ratio": round(attacked["p99_ms"] / alone["p99_ms"], 2),
-        "errors": alone["errors"] + attacked["errors"],
-        "peak_mb": round(peak.bytes / 1e6),
-    }
+def _row(name: str, service: Service, plan: Plan, rows: Path) -> dict[str, Any]:
+    alone, attacked = Latencies(), Latencies()
+    peak = 0
+    for _ in range(plan.rounds):
+        alone.add(steady(service.port, plan.seconds, rows))
+        with attacking(name, service, plan.seconds), watched(service.web) as seen:
+            attacked.add(steady(service.port, plan.seconds, rows))
+        peak = max(peak, seen.bytes)
+        time.sleep(SETTLE_SECONDS)
+    row = row_of(name, alone, attacked, peak)
     say(f"{name}: p99 {row['p99_ms']} ms, attacked {row['attacked_p99_ms']} ms")
     return row
 
 
-def steady(port: int, seconds: int, rows: Path) -> dict[str, float]:
-    program = _program("steady", str(port), str(seconds), str(rows), stdout=subprocess.PIPE)
-    output, _ = program.communicate()
-    report: dict[str, float] = json.loads(output)
-    return report
+def row_of(name: str, alone: Latencies, attacked: Latencies, peak: int) -> dict[str, Any]:
+    usual, worse = alone.report(), attacked.report()
+    return {
+        "attack": name,
+        "p99_ms": usual["p99_ms"],
+        "attacked_p99_ms": worse["p99_ms"],
+        "attacked_max_ms": worse["max_ms"],
+        "ratio": round(worse["p99_ms"] / usual["p99_ms"], 2),
+        "errors": alone.errors + attacked.errors,
+        "peak_mb": round(peak / 1e6),
+    }
 
 
-def _program(module: str, *arguments: str, stdout: int | None = None) -> subprocess.Popen[bytes]:
+@contextmanager
+def attacking(name: str, service: Service, seconds: int) -> Iterator[None]:
+    """Let an attack go on, which has begun already."""
+    limit = seconds + SPARE_SECONDS
+    program = _program("attacks", name, str(service.port), str(limit), service.result)
+    try:
+        assert program.stdout
+        program.stdout.readline()
+        time.sleep(LEAD_SECONDS)
+        yield
+        if program.poll() is not None:
+            raise SystemExit(f"the attack ended too early: {name}")
+    finally:
+        program.terminate()
+        program.communicate()
+
+
+def steady(port: int, seconds: int, rows: Path) -> Latencies:
+    output, _ = _program("steady", str(port), str(seconds), str(rows)).communicate()
+    return Latencies(**json.loads(output))
+
+
+def _program(module: str, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", f"benchmarks.hostile.{module}", *arguments]
-    return subprocess.Popen(command, stdout=stdout)
+    return subprocess.Popen(command, stdout=subprocess.PIPE)

@@ -1,15 +1,17 @@
 """A steady load: one prediction at a time, at a fixed rate; prints its latencies as JSON.
 
 A latency counts from the time at which the request was due, so a stalled server cannot hide the
-requests that it held up. Run as a separate program: `python -m benchmarks.hostile.steady`.
+requests that it held up. The connections are opened before that, and each has had a first answer.
+Run as a separate program: `python -m benchmarks.hostile.steady`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 CONNECTIONS = 10
@@ -52,6 +54,10 @@ class Latencies:
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
 
+    def add(self, other: Latencies) -> None:
+        self.seconds += other.seconds
+        self.errors += other.errors
+
     def report(self) -> dict[str, float]:
         ordered = sorted(self.seconds)
 
@@ -66,7 +72,12 @@ async def load(port: int, seconds: float, bodies: list[bytes]) -> Latencies:
     found = Latencies()
     free: asyncio.Queue[Connection] = asyncio.Queue()
     for _ in range(CONNECTIONS):
-        free.put_nowait(Connection(port))
+        connection = Connection(port)
+        found.errors += not await connection.post(bodies[0])
+        free.put_nowait(connection)
+    # A collection would delay every request that is due.
+    gc.freeze()
+    gc.disable()
     loop = asyncio.get_running_loop()
 
     async def one(due: float, body: bytes) -> None:
@@ -88,4 +99,4 @@ async def load(port: int, seconds: float, bodies: list[bytes]) -> Latencies:
 
 if __name__ == "__main__":
     lines = Path(sys.argv[3]).read_bytes().splitlines()
-    print(json.dumps(asyncio.run(load(int(sys.argv[1]), float(sys.argv[2]), lines)).report()))
+    print(json.dumps(asdict(asyncio.run(load(int(sys.argv[1]), float(sys.argv[2]), lines)))))
