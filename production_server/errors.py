@@ -80,7 +80,7 @@ class QueueFull(JobError):
 
 
 class StoreFull(JobError):
-    """The disk has no room for another job."""
+    """The disk or the limit on bytes has no room for another job."""
 
 
 class RowsRefused(JobError, ValueError):

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     job_retention: Annotated[float, Field(gt=0)] = Field(
         30.0, description="How long finished jobs are kept, in days."
     )
+    store_bytes: Annotated[int, Field(ge=1 << 20)] | None = Field(
+        None,
+        description="Most bytes of jobs. The oldest finished jobs make room. Default: half of the "
+        "disk with SQLite, no limit with PostgreSQL.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Log level."
     )

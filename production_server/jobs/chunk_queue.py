@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -29,22 +30,20 @@ def register_record_task(
     store: Store,
     on_record: Callable[[], None],
     on_retry: Callable[[str, int, str], None],
+    *,
+    one_process: bool,
 ) -> None:
     """Register the task that records outcomes. It calls `on_record` after each.
 
-    It calls `on_retry` instead for a chunk that the worker could not try.
+    It calls `on_retry` instead for a chunk that the worker could not try. With `one_process`, the
+    same thread runs the predictions, and another one waits for a store that is full or away.
     """
 
-    @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:
-        if outcome.get("temporary"):
-            on_retry(job, number, str(outcome["error"]))
-            return
-        found = Outcome(outputs=outcome.get("outputs"), error=outcome.get("error"))
+    def keep_trying(job: str, number: int, outcome: Outcome) -> None:
         give_up = time.monotonic() + STORE_PATIENCE
         while True:
             try:
-                store.record(job, number, found)
+                store.record(job, number, outcome)
             except SQLAlchemyError as error:
                 # The message stays unacknowledged while this retries. If the process dies or gives
                 # up, the dispatcher sends the chunk again.
@@ -55,6 +54,22 @@ def register_record_task(
             else:
                 on_record()
                 return
+
+    @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
+    def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:
+        if outcome.get("temporary"):
+            on_retry(job, number, str(outcome["error"]))
+            return
+        found = Outcome(outputs=outcome.get("outputs"), error=outcome.get("error"))
+        if not one_process:
+            keep_trying(job, number, found)
+            return
+        try:
+            store.record(job, number, found)
+        except SQLAlchemyError:
+            threading.Thread(target=keep_trying, args=(job, number, found), daemon=True).start()
+        else:
+            on_record()
 
 
 def chunk_publisher(app: Celery) -> Callable[[Payload], None]:

@@ -31,8 +31,6 @@ POLL = 0.2  # seconds; how soon a job from another process is noticed
 PATIENCE = 60.0
 RECHECK = 5.0
 RETRY = 1.0
-PRUNE_EVERY = 3600.0
-ABANDONED = 900.0  # seconds without a new chunk until an upload counts as abandoned
 
 
 @dataclass
@@ -67,7 +65,6 @@ class Dispatcher:
         publish: Callable[[Payload], None],
         queued: Callable[[], int],
         *,
-        retention: float,
         in_flight: int = IN_FLIGHT,
         one_process: bool = False,
     ) -> None:
@@ -79,14 +76,13 @@ class Dispatcher:
         self._store = store
         self._publish = publish
         self._queued = queued
-        self._retention = retention
         self._in_flight = in_flight
         self._one_process = one_process
         self._suspects: deque[tuple[str, int, int]] | None = None if one_process else deque()
         self._flying: dict[Chunk, Flight] = {}
         self._retries = Retries()
         self._failures: deque[tuple[Chunk, str]] = deque()
-        self._checked = self._pruned = 0.0
+        self._checked = 0.0
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -134,9 +130,6 @@ class Dispatcher:
 
     def tick(self, now: float) -> None:
         """Compare the store with the chunks in flight, and send what there is room for."""
-        if now - self._pruned > PRUNE_EVERY or not self._pruned:
-            self._pruned = now
-            self.prune(time.time())
         waiting = self._store.waiting()
         self._remove_recorded(waiting)
         self._plan_retries(now)
@@ -152,12 +145,6 @@ class Dispatcher:
             shares = share_slots(more, flying, slots)
             more = [job for job, count in shares.items() if self._send(job, count, now) == count]
             flying = Counter(job for job, _ in self._flying)
-
-    def prune(self, now: float) -> None:
-        """Delete old jobs and abandoned uploads."""
-        deleted = self._store.prune(now - self._retention * 86400, now - ABANDONED)
-        if deleted:
-            log.info("deleted %d old jobs", deleted)
 
     def _remove_recorded(self, waiting: list[str]) -> None:
         numbers: dict[str, list[int]] = {}

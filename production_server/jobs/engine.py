@@ -17,6 +17,7 @@ from production_server.jobs.tables import SCHEMA, metadata, revisions, versions
 
 log = logging.getLogger(__name__)
 
+LOG_BYTES = 8 << 20
 BUSY_SECONDS = 30  # transactions are short, so a longer wait means that the disk hangs
 
 
@@ -92,7 +93,11 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # _begin_sqlite begins transactions instead
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
+    # Takes effect only before the file's first page is written; see shrinking.py.
+    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     cursor.execute("PRAGMA journal_mode=WAL")
+    # A large deletion would leave a log of its size.
+    cursor.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     # Accepted jobs must survive even a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")

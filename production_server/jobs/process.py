@@ -1,4 +1,4 @@
-"""The recorder process: runs the dispatcher, and writes the outcomes of chunks to the store."""
+"""The recorder process: sends chunks, writes their outcomes to the store, and tidies the store."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from celery import Celery
 
 from production_server.jobs.chunk_queue import chunk_publisher, queue_length, register_record_task
 from production_server.jobs.dispatcher import Dispatcher
+from production_server.jobs.housekeeping import Housekeeper
 from production_server.jobs.store import Store
 from production_server.messaging.app import RESULTS_QUEUE, create_app
 from production_server.messaging.celery_worker import run_celery_worker
@@ -13,30 +14,39 @@ from production_server.settings import Settings
 
 
 class Recorder:
-    """The recorder's task on `app`, and the dispatcher in a thread.
+    """The recorder's task on `app`, and dispatcher and housekeeper in a thread each.
 
     With --services and on servers it has its own process. Otherwise it runs in the single process.
     """
 
     def __init__(self, settings: Settings, app: Celery) -> None:
         self._app = app
-        self._store = Store(settings.store)
+        self._one_process = settings.embedded
+        self._store = Store(settings.store, settings.store_bytes)
         self._dispatcher = Dispatcher(
             self._store,
             chunk_publisher(app),
             queue_length(app),
-            retention=settings.job_retention,
             one_process=settings.embedded,
         )
+        self._housekeeper = Housekeeper(self._store, settings.job_retention)
 
     def register_tasks(self) -> None:
-        register_record_task(self._app, self._store, self._dispatcher.wake, self._dispatcher.retry)
+        register_record_task(
+            self._app,
+            self._store,
+            self._dispatcher.wake,
+            self._dispatcher.retry,
+            one_process=self._one_process,
+        )
 
     def start(self) -> None:
         self._dispatcher.start()
+        self._housekeeper.start()
 
     def stop(self) -> None:
         self._dispatcher.stop()
+        self._housekeeper.stop()
         self._store.close()
 
 

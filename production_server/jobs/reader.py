@@ -10,16 +10,19 @@ from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
 from sqlalchemy.pool import PoolProxiedConnection
 
 from production_server.jobs.engine import open_engine
-from production_server.jobs.records import ACTIVE, Job, Part, Payload, queue_full
-from production_server.jobs.space import check_space
-from production_server.jobs.tables import chunks, jobs
+from production_server.jobs.pruning import total_bytes
+from production_server.jobs.records import ACTIVE, Job, Part, Payload, Usage, queue_full
+from production_server.jobs.space import budget_of, check_space
+from production_server.jobs.tables import chunks, jobs, pruned
 
 
 class Reader:
     """The jobs of one service, to read."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, budget: int | None = None) -> None:
+        """`budget` is the most bytes of jobs; by default, it depends on the disk."""
         self._engine = open_engine(url)
+        self._budget = budget_of(self._engine, budget)
         self._watch: PoolProxiedConnection | None = None
         self._mark: object = None
 
@@ -76,9 +79,8 @@ class Reader:
 
     def counts(self) -> dict[str, int]:
         """The number of jobs in each state."""
-        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
         with self._read() as connection:
-            return {row.state: row[1] for row in connection.execute(query)}
+            return self._counts(connection)
 
     def parts(self, job: str, after: int, limit: int) -> list[Part]:
         """Recorded chunks in order, starting with number `after`."""
@@ -97,6 +99,15 @@ class Reader:
         query = select(jobs.c.id).where(jobs.c.version == version, jobs.c.state.in_(states))
         with self._read() as connection:
             return list(connection.execute(query.order_by(jobs.c.created)).scalars())
+
+    def usage(self) -> Usage:
+        """The number and bytes of jobs, and what was deleted."""
+        with self._read() as connection:
+            deleted = {
+                row.reason: (row.jobs, row.bytes) for row in connection.execute(select(pruned))
+            }
+            used = total_bytes(connection)
+            return Usage(self._counts(connection), used, self._budget, deleted)
 
     # For the dispatcher
 
@@ -144,6 +155,10 @@ class Reader:
         with self._read() as connection:
             row: RowMapping | None = connection.execute(query).mappings().first()
         return Job(**row) if row else None
+
+    def _counts(self, connection: Connection) -> dict[str, int]:
+        query = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+        return {row.state: row[1] for row in connection.execute(query)}
 
     def _count_active(self, connection: Connection) -> int:
         query = select(func.count()).select_from(jobs).where(jobs.c.state.in_(ACTIVE))

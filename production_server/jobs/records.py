@@ -89,6 +89,16 @@ class Part:
     reason: str | None
 
 
+@dataclass(frozen=True)
+class Usage:
+    """Jobs by state, their bytes and the limit, and the deleted jobs and bytes by reason."""
+
+    jobs: dict[str, int]
+    bytes: int
+    budget: int | None
+    pruned: dict[str, tuple[int, int]]
+
+
 def same_body(job: Job, body_hash: str) -> Job:
     """Return the job if it was made from this body; otherwise raise KeyReused."""
     if job.body_hash != body_hash:

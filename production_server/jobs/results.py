@@ -10,20 +10,28 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import StoreError
+from production_server.jobs.pruning import KEEP_SECONDS
 from production_server.jobs.records import Job, Part
 from production_server.jobs.store import Store
 from production_server.model.outputs import KINDS, Output
 from production_server.model.outputs.output import NUMBER
 
+log = logging.getLogger(__name__)
+
 PARTS_AT_ONCE = 4
+# Seconds. Marking a job as being read takes a write, and it lasts for KEEP_SECONDS.
+KEEP_EVERY = KEEP_SECONDS / 5
 # A float32 has about 7 digits; the 17 of its float64 would double the size of the file.
 NUMBER_FORMAT = "%.8g"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -138,10 +146,24 @@ def _literal(text: str) -> str:
 
 def _parts(store: Store, job: Job) -> Iterator[Part]:
     number = 0
+    kept = job.touched
     while number < job.chunks:
+        kept = _keep(store, job, kept)
         parts = store.parts(job.id, number, PARTS_AT_ONCE)
         if not parts:
             # The response has begun: only breaking it off can report this.
             raise StoreError(f"job {job.id} was removed while its result was being read")
         yield from parts
         number = parts[-1].number + 1
+
+
+def _keep(store: Store, job: Job, kept: float) -> float:
+    """Keep the job while it is read; returns when that was last written."""
+    now = time.time()
+    if now - kept < KEEP_EVERY:
+        return kept
+    try:
+        store.keep(job.id)
+    except SQLAlchemyError as error:  # reading goes on even when the disk is full
+        log.warning("cannot mark job %s as being read: %s", job.id, error.args[0])
+    return now

@@ -20,13 +20,33 @@ def reserve(total: int) -> int:
     return min(1024 * MEGABYTE, max(16 * MEGABYTE, total // 50))
 
 
-def check_space(engine: Engine) -> None:
-    """Raise StoreFull if the database's disk has no room for a job. Only SQLite's is known."""
+def database_file(engine: Engine) -> Path | None:
+    """The file of a SQLite database. No other database's disk is known."""
     file = engine.url.database
     if engine.dialect.name != "sqlite" or not file or file == ":memory:":
+        return None
+    return Path(file)
+
+
+def budget_of(engine: Engine, setting: int | None) -> int | None:
+    """The most bytes of jobs: the setting, or half of the disk if it is known."""
+    file = database_file(engine)
+    return disk_of(file.parent)[1] // 2 if setting is None and file else setting
+
+
+def disk_of(folder: Path) -> tuple[int, int]:
+    """The free bytes and all bytes of a folder's disk."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def check_space(engine: Engine) -> None:
+    """Raise StoreFull if the database's disk has no room for a job."""
+    file = database_file(engine)
+    if file is None:
         return
-    found = os.statvfs(Path(file).parent)
-    free, kept = found.f_bavail * found.f_frsize, reserve(found.f_blocks * found.f_frsize)
+    free, size = disk_of(file.parent)
+    kept = reserve(size)
     if free < kept and free + reusable(engine) < kept:
         raise store_full(
             f"the server's disk has {free // MEGABYTE} MB left, and {kept // MEGABYTE} MB are "

@@ -9,15 +9,20 @@ After a crash, it sends all pending chunks again, and the store counts each outc
 
 from __future__ import annotations
 
+import logging
 import secrets
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, and_, func, or_, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from production_server.jobs import pruning, shrinking
+from production_server.jobs.ballast import Ballast
+from production_server.jobs.pruning import JOB_BYTES, Batch, batches, check_budget
 from production_server.jobs.reader import Reader, pending_of
 from production_server.jobs.records import (
     ACTIVE,
@@ -28,11 +33,20 @@ from production_server.jobs.records import (
     queue_full,
     same_body,
 )
+from production_server.jobs.space import database_file, is_full
 from production_server.jobs.tables import chunks, jobs
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 class Store(Reader):
     """The jobs of one service."""
+
+    def __init__(self, url: str, budget: int | None = None) -> None:
+        super().__init__(url, budget)
+        self._ballast = Ballast(database_file(self._engine))
 
     # Receiving
 
@@ -49,18 +63,26 @@ class Store(Reader):
                     answer=answer,
                     created=now,
                     touched=now,
+                    bytes=JOB_BYTES,
                 )
             )
         return job
 
     def stage(self, job: str, number: int, count: int, rows: bytes) -> None:
+        """Add a chunk to a job that is arriving. Raises StoreFull if it exceeds the budget."""
+        now = time.time()
         with self._write() as connection:
+            check_budget(connection, self._budget, len(rows), now)
             connection.execute(
                 chunks.insert().values(
                     job=job, number=number, state="pending", count=count, rows=rows
                 )
             )
-            connection.execute(jobs.update().where(jobs.c.id == job).values(touched=time.time()))
+            connection.execute(
+                jobs.update()
+                .where(jobs.c.id == job)
+                .values(touched=now, bytes=jobs.c.bytes + len(rows))
+            )
 
     def discard(self, job: str) -> None:
         """Delete a job that was not accepted."""
@@ -151,36 +173,80 @@ class Store(Reader):
             if found.chunks_done + found.chunks_failed == found.chunks:
                 state = "failed" if found.chunks_failed else "done"
                 connection.execute(
-                    jobs.update().where(jobs.c.id == job).values(state=state, finished=now)
+                    jobs.update()
+                    .where(jobs.c.id == job)
+                    .values(state=state, finished=now, bytes=_result_bytes(job))
                 )
             return True
+
+    def keep(self, job: str) -> None:
+        """Keep a result from being deleted to make room, because somebody is reading it."""
+        with self._write() as connection:
+            connection.execute(jobs.update().where(jobs.c.id == job).values(touched=time.time()))
 
     # Ending
 
     def cancel(self, job: str) -> bool:
         """Cancel an unfinished job and delete its rows; False if it has ended."""
-        with self._write() as connection:
+
+        def change(connection: Connection) -> bool:
             stopped = connection.execute(
                 jobs.update()
                 .where(jobs.c.id == job, jobs.c.state.in_(ACTIVE))
-                .values(state="cancelled", finished=time.time())
+                .values(state="cancelled", finished=time.time(), bytes=JOB_BYTES)
             )
             if stopped.rowcount:
                 connection.execute(chunks.delete().where(chunks.c.job == job))
             return bool(stopped.rowcount)
 
+        return self._free(change)
+
     def remove(self, job: str) -> bool:
         """Delete a finished job and its result."""
         query = jobs.delete().where(jobs.c.id == job, jobs.c.state.in_(FINISHED))
-        with self._write() as connection:
-            return bool(connection.execute(query).rowcount)
+        return self._free(lambda connection: bool(connection.execute(query).rowcount))
 
-    def prune(self, finished_before: float, abandoned_before: float) -> int:
-        """Delete old finished jobs, and uploads whose web process died."""
-        old = and_(jobs.c.state.in_(FINISHED), jobs.c.finished < finished_before)
-        abandoned = and_(jobs.c.state == "receiving", jobs.c.touched < abandoned_before)
+    # Housekeeping
+
+    def prune(self, now: float, retention: float) -> list[Batch]:
+        """Delete some of the jobs that are too old, too many or abandoned; [] if none is left."""
+        with self._read() as connection:
+            found = list(batches(connection, now, retention, self._budget))
+        return [batch for batch in found if batch.jobs and self._prune(batch)]
+
+    def _prune(self, batch: Batch) -> int:
+        query = jobs.delete().where(jobs.c.id.in_(batch.jobs), batch.condition)
+
+        def delete(connection: Connection) -> int:
+            deleted = connection.execute(query).rowcount
+            pruning.count(connection, batch.reason, deleted, batch.bytes)
+            return deleted
+
+        return self._free(delete)
+
+    def allow_shrinking(self) -> None:
+        shrinking.allow_shrinking(self._engine)
+
+    def shrink(self, stopping: threading.Event) -> None:
+        """Give free pages of the database back to the disk, and restore the ballast."""
+        self._ballast.restore()
+        # The ballast takes at most half of the free space.
+        shrinking.shrink(self._engine, stopping, 2 * self._ballast.missing)
+        self._ballast.restore()
+
+    def _free(self, work: Callable[[Connection], Result]) -> Result:
+        """Run a transaction that frees space, which has to succeed on a full disk too."""
+        try:
+            with self._write() as connection:
+                return work(connection)
+        except OperationalError as error:
+            if not is_full(error) or not self._ballast.release():
+                raise
+        log.warning("the disk is full; released the ballast to delete a job")
         with self._write() as connection:
-            return connection.execute(jobs.delete().where(or_(old, abandoned))).rowcount
+            # Overwriting what is deleted would take as much space again.
+            connection.exec_driver_sql("PRAGMA secure_delete=FAST")
+            return work(connection)
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
@@ -192,3 +258,9 @@ class Store(Reader):
 
 def _one(connection: Connection, job: str) -> Job:
     return Job(**connection.execute(select(jobs).where(jobs.c.id == job)).mappings().one())
+
+
+def _result_bytes(job: str) -> Any:
+    """What a finished job takes."""
+    size = func.coalesce(func.sum(func.length(chunks.c.outputs)), 0)
+    return select(size + JOB_BYTES).where(chunks.c.job == job).scalar_subquery()

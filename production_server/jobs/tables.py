@@ -59,7 +59,7 @@ jobs = Table(
     Column("touched", Float, nullable=False),
     Column("started", Float),
     Column("finished", Float),
-    # An estimate: see production_server/jobs/budget.py.
+    # An estimate: see pruning.py.
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.created)

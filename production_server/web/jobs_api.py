@@ -126,7 +126,7 @@ def openapi_paths() -> dict[str, Any]:
                         415: "The body is neither CSV nor JSON",
                         422: "Invalid rows: the number of problems, and the first 20",
                         429: "Too many jobs or uploads; try again after Retry-After",
-                        507: "The server's disk is full; delete jobs or try again later",
+                        507: "There is no room for the job; delete jobs or try again later",
                         **store_down,
                     },
                 ),
@@ -231,7 +231,8 @@ def _found(store: Store, job_id: str) -> Job:
             404,
             "job_not_found",
             f"There is no job {job_id[:40]}.",
-            "See GET /jobs for all jobs. Finished jobs are deleted after some days.",
+            "See GET /jobs for all jobs. Finished jobs are deleted after some days, or earlier to "
+            "make room.",
         )
     return job
 

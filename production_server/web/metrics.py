@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from prometheus_client import (
@@ -15,12 +15,10 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.batch_sizes import LARGEST_BATCH
-from production_server.jobs.records import STATES
+from production_server.jobs.records import Usage
+from production_server.web.store_metrics import StoreMetrics
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TINY = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
@@ -96,8 +94,8 @@ class Metrics:
         self.queue_seconds.observe(max(0.0, waited - inference))
         self.inference_seconds.observe(inference)
 
-    def text(self, jobs: Callable[[], Mapping[str, int]]) -> tuple[bytes, str]:
-        """All metrics, with the current number of jobs in each state."""
+    def text(self, usage: Callable[[], Usage]) -> tuple[bytes, str]:
+        """All metrics, with those of the jobs' database."""
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()
@@ -105,29 +103,12 @@ class Metrics:
                 registry, path=str(self._folder)
             )
         # Read from the store that all processes share, so not summed over the processes.
-        jobs_registry = CollectorRegistry()
-        jobs_registry.register(Jobs(jobs))
-        return generate_latest(registry) + generate_latest(jobs_registry), CONTENT_TYPE_LATEST
+        store = CollectorRegistry()
+        store.register(StoreMetrics(usage))
+        return generate_latest(registry) + generate_latest(store), CONTENT_TYPE_LATEST
 
 
 def forget_process(folder: Path | None, pid: int) -> None:
     """Drop the gauges of a process that has died. Its counters stay in the sums."""
     if folder is not None:
         multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
-
-
-class Jobs(Collector):
-    """The number of jobs by state; omitted while the store is unavailable."""
-
-    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
-        self._counts = counts
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        try:
-            counts = self._counts()
-        except SQLAlchemyError:
-            return
-        family = GaugeMetricFamily("stackserve_jobs", "Jobs by state", labels=["state"])
-        for state in STATES:
-            family.add_metric([state], counts.get(state, 0))
-        yield family

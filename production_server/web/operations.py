@@ -79,7 +79,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        text, kind = services.metrics.text(services.store.counts)
+        text, kind = services.metrics.text(services.store.usage)
         return Response(text, content_type=kind)
 
     return routes

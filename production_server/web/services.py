@@ -34,7 +34,7 @@ class Services:
         self.models = CurrentModel(
             self.registry, self.workers, settings.max_rows, self.metrics.loop_failed
         )
-        self.store = Store(settings.store)
+        self.store = Store(settings.store, settings.store_bytes)
 
     def start(self) -> None:
         self.lane.start()

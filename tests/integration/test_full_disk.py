@@ -1,9 +1,11 @@
-"""A full disk refuses new jobs and loses no accepted one. Predictions go on."""
+"""A full disk refuses new jobs and loses no accepted one. Predictions and deletions go on."""
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import httpx
 
@@ -84,8 +86,41 @@ def test_predictions_go_on_while_jobs_are_refused(
         wait_for(lambda: client.get(accepted.headers["Location"]).json()["state"] == "done")
 
 
+def test_jobs_are_deleted_on_a_full_disk(disk: SmallDisk) -> None:
+    with Service(disk.path / "service") as service:
+        client = httpx.Client(base_url=service.url, timeout=60)
+        rows = wide_table(300_000)
+        jobs = [client.post("/jobs", content=rows, headers=CSV).headers["Location"] for _ in "ab"]
+        wait_for(lambda: all(client.get(job).json()["state"] == "done" for job in jobs))
+        cancelled = client.post("/jobs", content=rows, headers=CSV).headers["Location"]
+        database = service.home / "jobs.sqlite3"
+        ballast = database.with_name("jobs.sqlite3-ballast")
+        wait_for(ballast.exists)
+        disk.fill()
+        assert disk.free() == 0
+
+        assert client.delete(cancelled).status_code in (200, 204)
+        assert client.delete(jobs[0]).status_code == 204
+        assert client.get(jobs[0]).status_code == 404
+        # The file shrinks, and the ballast is there for the next time.
+        size = database.stat().st_size
+        wait_for(lambda: database.stat().st_size < size // 2 and ballast.exists())
+        disk.fill()
+        assert client.get(f"{jobs[1]}/result?format=csv").text.count("\n") == 300_001
+        assert client.delete(jobs[1]).status_code == 204
+        assert client.get(jobs[1]).status_code == 404
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def wide_table(rows: int) -> bytes:
+    names = [feature.name for feature in CARD.features]
+    line = ",".join(str(ROW[name]) for name in names)
+    return ("\n".join([",".join(names), *[line] * rows]) + "\n").encode()
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 90
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.2)

@@ -167,8 +167,12 @@ def test_pages_and_pruning(store: Store) -> None:
     assert [job.id for job in store.page(3, jobs[2])] == jobs[1::-1]
     store.cancel(jobs[0])
     store.begin("tiny-1", {})
-    assert store.prune(time.time() + 1, time.time() + 1) == 2
+    deleted = store.prune(time.time() + 1000, 900)
+    assert [(batch.reason, len(batch.jobs)) for batch in deleted] == [("abandoned", 1), ("age", 1)]
     assert store.counts() == {"queued": 4}
+    usage = store.usage()
+    assert (usage.bytes, usage.budget) == (4 * (1024 + 4), None)
+    assert usage.pruned["age"][0] >= 1
 
 
 def test_service_stores_its_jobs_in_postgresql(server: str, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def queue() -> Queue:
 
 @pytest.fixture
 def dispatcher(store: Store, queue: Queue) -> Dispatcher:
-    return Dispatcher(store, queue.publish, lambda: queue.length, retention=30, in_flight=4)
+    return Dispatcher(store, queue.publish, lambda: queue.length, in_flight=4)
 
 
 def made(store: Store, parts: int) -> str:
@@ -118,7 +118,7 @@ def test_a_cancelled_job_makes_room(store: Store, queue: Queue, dispatcher: Disp
 def test_after_a_restart_pending_chunks_are_sent_again(store: Store, queue: Queue) -> None:
     job = made(store, 3)
     for expected in ([0, 1, 2], [0, 2]):
-        Dispatcher(store, queue.publish, lambda: 0, retention=30).tick(1)
+        Dispatcher(store, queue.publish, lambda: 0).tick(1)
         assert queue.take() == [(job, number) for number in expected]
         store.record(job, 1, GOOD)
 
@@ -170,9 +170,7 @@ def test_in_one_process_a_deadly_chunk_is_found_and_fails(store: Store, queue: Q
     while store.get(job).active:  # type: ignore[union-attr]
         lives += 1
         assert lives < 10
-        life = Dispatcher(
-            store, queue.publish, lambda: 0, retention=30, in_flight=4, one_process=True
-        )
+        life = Dispatcher(store, queue.publish, lambda: 0, in_flight=4, one_process=True)
         for now in range(20):
             life.tick(now)
             taken = queue.take()
@@ -188,7 +186,7 @@ def test_in_one_process_a_deadly_chunk_is_found_and_fails(store: Store, queue: Q
 
 def test_in_one_process_a_clean_stop_makes_no_suspects(store: Store, queue: Queue) -> None:
     made(store, 3)
-    life = Dispatcher(store, queue.publish, lambda: 0, retention=30, one_process=True)
+    life = Dispatcher(store, queue.publish, lambda: 0, one_process=True)
     life.start()
     while not queue.sent:
         time.sleep(0.01)
@@ -207,7 +205,7 @@ def test_no_error_ends_the_dispatcher(
             raise errors.pop(0)
         queue.publish(payload)
 
-    life = Dispatcher(store, publish, lambda: 0, retention=30)
+    life = Dispatcher(store, publish, lambda: 0)
     life.start()
     job = made(store, 1)
     give_up = time.monotonic() + 10
@@ -319,7 +317,7 @@ def test_a_late_failure_of_a_chunk_with_an_outcome_is_ignored(
 
 def test_in_one_process_a_retry_makes_no_suspect(store: Store, queue: Queue) -> None:
     job = made(store, 1)
-    life = Dispatcher(store, queue.publish, lambda: 0, retention=30, one_process=True)
+    life = Dispatcher(store, queue.publish, lambda: 0, one_process=True)
     life.tick(1)
     assert store.suspects() == [(job, 0, 1)]
     fail_all(queue, life)

@@ -112,18 +112,6 @@ def test_a_job_is_hidden_until_it_is_accepted(store: Store) -> None:
     assert store.waiting() == []
 
 
-def test_old_jobs_and_abandoned_uploads_are_pruned(store: Store) -> None:
-    old, active = made(store), made(store)
-    store.cancel(old)
-    store.begin("tiny-1", ANSWER)
-    now = time.time()
-    assert store.prune(now - 10, now - 10) == 0
-    assert store.prune(now + 1, now - 10) == 1
-    assert store.prune(now - 10, now + 1) == 1
-    assert store.get(old) is None
-    assert store.get(active) is not None
-
-
 def test_pages_are_newest_first_and_complete(store: Store) -> None:
     jobs = [made(store, parts=1) for _ in range(7)]
     seen: list[str] = []

@@ -7,16 +7,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
 
+from production_server.jobs.records import Usage
 from production_server.web.metrics import Metrics, forget_process
 
 
-def lines(metrics: Metrics, counts: dict[str, int]) -> list[str]:
-    text, _ = metrics.text(lambda: counts)
+def lines(metrics: Metrics, usage: Usage) -> list[str]:
+    text, _ = metrics.text(lambda: usage)
     return text.decode().splitlines()
 
 
 def test_every_state_of_jobs_is_told_even_without_jobs() -> None:
-    told = lines(Metrics(None, CollectorRegistry()), {"running": 2, "done": 7})
+    told = lines(Metrics(None, CollectorRegistry()), Usage({"running": 2, "done": 7}, 0, None, {}))
     jobs = [line for line in told if line.startswith("stackserve_jobs{")]
     assert jobs == [
         'stackserve_jobs{state="receiving"} 0.0',
@@ -28,8 +29,20 @@ def test_every_state_of_jobs_is_told_even_without_jobs() -> None:
     ]
 
 
+def test_bytes_and_deleted_jobs_are_told() -> None:
+    usage = Usage({}, 5000, 1 << 30, {"space": (3, 900)})
+    told = lines(Metrics(None, CollectorRegistry()), usage)
+    for line in (
+        "stackserve_store_bytes 5000.0",
+        "stackserve_store_bytes_limit 1.073741824e+09",
+        'stackserve_jobs_deleted_total{reason="age"} 0.0',
+        'stackserve_jobs_deleted_total{reason="space"} 3.0',
+    ):
+        assert line in told
+
+
 def test_without_a_store_the_rest_is_told() -> None:
-    def away() -> dict[str, int]:
+    def away() -> Usage:
         raise OperationalError("SELECT", {}, OSError("gone"))
 
     metrics = Metrics(None, CollectorRegistry())
@@ -41,11 +54,11 @@ def test_without_a_store_the_rest_is_told() -> None:
 
 def test_an_alarm_of_the_broker_is_told() -> None:
     metrics = Metrics(None, CollectorRegistry())
-    assert "stackserve_broker_blocked 0.0" in lines(metrics, {})
+    assert "stackserve_broker_blocked 0.0" in lines(metrics, Usage({}, 0, None, {}))
     metrics.blocked(True)
-    assert "stackserve_broker_blocked 1.0" in lines(metrics, {})
+    assert "stackserve_broker_blocked 1.0" in lines(metrics, Usage({}, 0, None, {}))
     metrics.blocked(False)
-    assert "stackserve_broker_blocked 0.0" in lines(metrics, {})
+    assert "stackserve_broker_blocked 0.0" in lines(metrics, Usage({}, 0, None, {}))
 
 
 def test_gauges_of_a_dead_process_are_dropped(tmp_path: Path) -> None:
