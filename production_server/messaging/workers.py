@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from celery import Celery
 
 from production_server.messaging.link import CONNECTION_ERRORS
 
-# The Celery nodes that have the versions command; the recorder has not.
+DESCRIBE = "stackserve_describe"
+# The Celery nodes that have this command; the recorder has not.
 MODEL_NODES = "^(worker|embedded)"
+
+
+class WorkerState(TypedDict):
+    """What a worker says about itself: its loaded versions, and how often loading one failed."""
+
+    models: list[str]
+    load_failures: int
 
 
 class Watched(Protocol):
@@ -25,14 +33,14 @@ class Workers:
         self._app = app
         self._lane = lane
 
-    def versions(self, timeout: float = 1.0) -> list[list[str]]:
-        """The versions that each worker has loaded. Empty if they cannot be asked."""
+    def states(self, timeout: float = 1.0) -> list[WorkerState]:
+        """The state of each worker that has a model. Empty if they cannot be asked."""
         # Unread questions would pile up, and answers to a few of them are no use later.
         if self._lane.alarm:
             return []
         try:
             replies = self._app.control.broadcast(
-                "stackserve_versions",
+                DESCRIBE,
                 reply=True,
                 timeout=timeout,
                 pattern=MODEL_NODES,
@@ -40,4 +48,5 @@ class Workers:
             )
         except CONNECTION_ERRORS:
             return []
-        return [list(held) for reply in replies or [] for held in reply.values() if held]
+        states: list[WorkerState] = [one for reply in replies or [] for one in reply.values()]
+        return [state for state in states if state["models"]]

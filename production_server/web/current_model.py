@@ -72,8 +72,8 @@ class CurrentModel:
     def _workers_have(self, version: str) -> bool:
         give_up = time.monotonic() + LOAD_PATIENCE
         while not self._stopping.wait(0.1) and time.monotonic() < give_up:
-            loaded = self._workers.versions()
-            if loaded and all(version in versions for versions in loaded):
+            states = self._workers.states()
+            if states and all(version in state["models"] for state in states):
                 return True
             if self.registry.active() != version:
                 return False

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from production_server.errors import QueueError, StackserveError
 from production_server.messaging.alarms import blocked_error
 from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
+from production_server.messaging.workers import WorkerState
 from production_server.web.openapi_parts import JSON, json_answer, operation, responses, text_answer
 from production_server.web.problems import Problem
 from production_server.web.recent import Recent
@@ -34,7 +35,7 @@ def as_json(body: object, status: int = 200, headers: dict[str, str] | None = No
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("operations", __name__)
     # Every worker answers this question, so anonymous clients must not ask it at will.
-    versions_loaded = Recent(ALIVE_SECONDS, lambda: services.workers.versions(0.3))
+    worker_states = Recent(ALIVE_SECONDS, lambda: services.workers.states(0.3))
 
     @routes.get("/ping")
     def ping() -> Response:
@@ -42,7 +43,7 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/alive")
     def alive() -> Response:
-        return as_json(alive_body(services, versions_loaded()))
+        return as_json(alive_body(services, worker_states()))
 
     @routes.get("/ready")
     def ready() -> Response:
@@ -119,7 +120,7 @@ def openapi_paths() -> dict[str, Any]:
     }
 
 
-def alive_body(services: Services, loaded: list[list[str]]) -> dict[str, Any]:
+def alive_body(services: Services, workers: list[WorkerState]) -> dict[str, Any]:
     process = psutil.Process()
     return {
         "alive": True,
@@ -129,7 +130,7 @@ def alive_body(services: Services, loaded: list[list[str]]) -> dict[str, Any]:
         "uptime_seconds": round(time.time() - services.started, 1),
         **services.summary(),
         "broker_alarm": services.lane.alarm or None,
-        "workers": [{"models": versions} for versions in loaded],
+        "workers": workers,
         "versions": {
             "python": platform.python_version(),
             **{name: library_version(name) for name in LIBRARIES},

@@ -40,6 +40,8 @@ class ModelCache:
         self._loaded: OrderedDict[str, Predictor] = OrderedDict()
         self._loading = threading.Lock()
         self._stopping = threading.Event()
+        # How often the watch could not load a new version, for /alive.
+        self.failures = 0
 
     def get(self, version: str) -> Predictor:
         """The predictor of a version; loads it if necessary."""
@@ -83,6 +85,7 @@ class ModelCache:
                 pause, failed = WATCH_SECONDS, ""
             except Exception as error:  # if this thread ended, no new version would be loaded
                 log.exception("cannot load the active model: %s", getattr(error, "remedy", ""))
+                self.failures += 1
                 pause = min(LONGEST_PAUSE, 2 * pause)
                 failed, again = active, time.monotonic() + pause
                 if not active:

@@ -9,6 +9,7 @@ from celery.worker.control import inspect_command
 
 from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, create_app
 from production_server.messaging.celery_worker import run_celery_worker
+from production_server.messaging.workers import DESCRIBE, WorkerState
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.worker.chunk_task import register_chunk_task
@@ -19,10 +20,12 @@ from production_server.worker.predict_task import register_predict_task
 _cache: ModelCache | None = None
 
 
-@inspect_command(name="stackserve_versions")  # type: ignore[untyped-decorator]
-def loaded_versions(_state: object) -> list[str]:
-    """Remote command: the model versions that this worker has loaded and warmed."""
-    return _cache.versions() if _cache else []
+@inspect_command(name=DESCRIBE)  # type: ignore[untyped-decorator]
+def describe(_state: object) -> WorkerState:
+    """Remote command: the model versions that this worker has loaded and warmed, and failures."""
+    if _cache is None:
+        return {"models": [], "load_failures": 0}
+    return {"models": _cache.versions(), "load_failures": _cache.failures}
 
 
 def register_tasks(app: Celery, cache: ModelCache) -> None:

@@ -92,5 +92,6 @@ def test_the_worker_loads_a_new_version_after_errors(
     wait_for(lambda: version in cache.versions())
     cache.stop()
     assert loads == [first, version, version]
+    assert cache.failures == len(ERRORS) + 1
     assert "ZeroDivisionError: a mistake" in caplog.text
     assert "MemoryError: no memory" in caplog.text

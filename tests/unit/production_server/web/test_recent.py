@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from flask import Flask
 
+from production_server.messaging.workers import WorkerState
 from production_server.settings import Settings
 from production_server.web import operations
 from production_server.web.recent import Recent
@@ -39,23 +40,26 @@ def test_a_value_is_made_again_after_its_time() -> None:
     assert recent() == 2
 
 
+STATE: WorkerState = {"models": ["demo-1"], "load_failures": 0}
+
+
 def test_alive_asks_the_workers_once_for_many_calls() -> None:
     asked: list[float] = []
 
-    def versions(timeout: float) -> list[list[str]]:
+    def states(timeout: float) -> list[WorkerState]:
         asked.append(timeout)
-        return [["demo-1"]]
+        return [STATE]
 
     services: Any = SimpleNamespace(
         settings=Settings(),
         started=time.time(),
         summary=lambda: {"model": "demo"},
         lane=SimpleNamespace(alarm=""),
-        workers=SimpleNamespace(versions=versions),
+        workers=SimpleNamespace(states=states),
     )
     app = Flask("operations")
     app.register_blueprint(operations.blueprint(cast(Services, services)))
     client = app.test_client()
     answers = [client.get("/alive").get_json() for _ in range(20)]
-    assert all(answer["workers"] == [{"models": ["demo-1"]}] for answer in answers)
+    assert all(answer["workers"] == [STATE] for answer in answers)
     assert len(asked) == 1
