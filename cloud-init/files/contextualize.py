@@ -16,6 +16,7 @@ Standard library only, Python 3.10 or later: it runs before anything is installe
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from private import write
 
@@ -41,13 +42,8 @@ CONSOLE = Path("/dev/console")
 PYTHON_IS_OLD = sys.version_info < (3, 11)
 # Seconds that the launcher waits by default; the limits of the steps fit it.
 DEFAULT_TIMEOUT = 1800
-# What each step leaves when it is complete. The steps compare it with what they would install.
-STAMPS = {
-    "packages": "/etc/stackserve/packages-installed",
-    "code": "/opt/stackserve/app/payload.sha256",
-    "dependencies": "/opt/stackserve/venv/stackserve-lock",
-    "model": "/opt/stackserve/warmed",
-}
+# A launcher that was interrupted may come back days later.
+PATIENCE = 7 * 24 * 3600
 LINES_SHOWN = 12
 TIME_TO_READ = 20  # seconds until a machine that becomes an image switches off
 LINE_LENGTH = 240
@@ -60,6 +56,7 @@ class Step(NamedTuple):
     after: tuple[str, ...]
     limit: float  # seconds
     stamp: str = ""  # the step writes it with the suffix .new; see keep()
+    needs_stamps: bool = False
 
 
 class Running(NamedTuple):
@@ -68,29 +65,25 @@ class Running(NamedTuple):
     until: float
 
 
-def steps(role: str, ready_timeout: int) -> list[Step]:
-    # cloud-init/parts.yaml.j2 puts the programs in files/steps/ on the server.
-    base = ("code", "packages") if PYTHON_IS_OLD else ("code",)
-    # A launcher that was interrupted may come back days later.
-    patience = 7 * 24 * 3600
+def steps(declared: list[dict[str, Any]], ready_timeout: int) -> list[Step]:
+    """The steps of this machine's role, as its role.toml declares them; see docs/roles.md."""
     # No step gives up on a slow cloud whose launcher was told to wait longer (--timeout-ready).
     slower = max(1.0, ready_timeout / DEFAULT_TIMEOUT)
-    prepare = [
-        Step("booting", "host.sh", (), 300 * slower),
-        Step("packages", "packages.sh", ("booting",), 1800 * slower, STAMPS["packages"]),
-        Step("code", "code.sh", ("booting",), patience, STAMPS["code"]),
-        Step("dependencies", "dependencies.sh", base, 1800 * slower, STAMPS["dependencies"]),
-        Step("model", "model.sh", ("dependencies",), 600 * slower, STAMPS["model"]),
-    ]
-    if role == "image":
-        return [*prepare, Step("clean", "clean.sh", ("packages", "model"), 900 * slower)]
-    broker = (
-        Step("rabbitmq", "rabbitmq.sh", ("packages",), 900 * slower)
-        if role == "server"
-        else Step("rabbitmq", "join.py", ("code",), patience)
-    )
-    # ready.py ends by itself, with the reason.
-    return [*prepare, broker, Step("ready", "ready.py", ("rabbitmq", "model"), ready_timeout + 60)]
+    # A step that is limited by "ready" ends by itself, with the reason.
+    limits = {"launcher": PATIENCE, "ready": ready_timeout + 60}
+    plan = []
+    for entry in declared:
+        after = list(entry["after"])
+        if PYTHON_IS_OLD:
+            after += entry["after_on_old_python"]
+        limit = limits.get(entry["limit"]) or entry["limit"] * slower
+        program = Path(entry["program"]).name
+        plan.append(
+            Step(
+                entry["stage"], program, tuple(after), limit, entry["stamp"], entry["needs_stamps"]
+            )
+        )
+    return plan
 
 
 def main() -> int:
@@ -100,7 +93,8 @@ def main() -> int:
     LOGS.mkdir(mode=0o750, exist_ok=True)
     environment = dict(os.environ, **read_settings(HERE / "settings.env"))
     environment["PYTHON_IS_OLD"] = "yes" if PYTHON_IS_OLD else ""
-    plan = steps(environment["ROLE"], int(environment["READY_TIMEOUT"]))
+    declared = json.loads((HERE / "steps.json").read_text("utf-8"))
+    plan = steps(declared, int(environment["READY_TIMEOUT"]))
     show_host_keys()
     started = time.monotonic()
     if was_cut_off():
@@ -112,7 +106,7 @@ def main() -> int:
     if failed:
         return 1
     wait_for(begun)
-    if environment["ROLE"] == "image":
+    if environment.get("SWITCH_OFF"):
         # Before the launcher takes the image, it must read on the console that cleaning is done.
         time.sleep(TIME_TO_READ)
         subprocess.run(["systemctl", "poweroff"], check=True)
@@ -165,7 +159,7 @@ def run(plan: list[Step], environment: dict[str, str]) -> bool:
     while waiting or running:
         for step in [step for step in waiting if done.issuperset(step.after)]:
             waiting.remove(step)
-            if step.stage == "clean":  # an image has its stamps
+            if step.needs_stamps:
                 wait_for(keeping)
             running.append(start(step, environment))
         time.sleep(0.1)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jinja2
 
 from openstack_client.places import QUICK_START, TEMPLATES
-from openstack_client.roles import Role
+from openstack_client.roles import Ask, Role
 from openstack_client.roles.read import TEMPLATE, source
 from openstack_client.userdata.checks import check_cloud_config, check_size
 from openstack_client.userdata.context import UserData, UserDataContext
@@ -73,6 +73,7 @@ def cloud_config(
     template = environment.get_template(TEMPLATE)
     return template.render(
         vm=context,
+        steps=declared_steps(context.role),
         step_settings=step_settings(context, payload),
         service_settings=service_settings(context),
     )
@@ -109,6 +110,15 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
     return dict(sorted((ours | dict(context.settings)).items()))
 
 
+def declared_steps(role: Role) -> str:
+    """The role's steps for contextualize.py: JSON, one step a line."""
+    lines = [
+        json.dumps({"stage": name, **step.model_dump()}, sort_keys=True)
+        for name, step in role.in_order
+    ]
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
 def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     """The environment of the setup steps."""
     values: dict[str, object] = {
@@ -120,7 +130,8 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),
-        "EXTRA_PACKAGES": " ".join(context.extra_packages),
+        "EXTRA_PACKAGES": " ".join((*context.extra_packages, *context.role.packages)),
+        "SWITCH_OFF": "yes" if context.role.ready.ask is Ask.OFF else None,
         "APT_MIRROR": context.apt_mirror,
         "APT_SECURITY_MIRROR": context.apt_security_mirror,
         "UV_DEFAULT_INDEX": context.pip_index_url,

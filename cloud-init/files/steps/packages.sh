@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install RabbitMQ and other missing packages; no recommended packages, no upgrade.
+# Install the packages of the role that are missing; no recommended packages, no upgrade.
 set -eu
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
 # What there was before the installation, until the stamp says that all of it is on the disk.
@@ -14,7 +14,6 @@ known() {
 [ -z "${APT_MIRROR:-}${APT_SECURITY_MIRROR:-}" ] || python3 "$(dirname "$0")/sources.py"
 
 wanted=$EXTRA_PACKAGES
-[ "$ROLE" = worker ] || wanted="$wanted rabbitmq-server"
 [ -z "$PYTHON_IS_OLD" ] || wanted="$wanted python3.11"
 
 # Packages that an attempt which was cut off has changed. Their files may be empty, because dpkg does

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
 from openstack_client.places import TEMPLATES
+from openstack_client.roles import ours
+from openstack_client.userdata.render import declared_steps
 
 FILES = TEMPLATES / "files"
 # On a server, the programs are in one folder and import each other from there.
@@ -19,6 +22,13 @@ def file(name: str) -> Path:
     """A file that all roles share, or the file of this name that a single role has."""
     shared = FILES / name
     return shared if shared.is_file() else next(TEMPLATES.glob(f"roles/*/{name}"))
+
+
+def steps_of(role: str, ready_timeout: int) -> list[Any]:
+    """The steps that contextualize.py runs on a machine with this role."""
+    declared = json.loads(declared_steps(ours(role)))
+    plan: list[Any] = load("contextualize.py").steps(declared, ready_timeout)
+    return plan
 
 
 def load(name: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cloud_init.steps import file, load
+from tests.unit.cloud_init.steps import file, load, steps_of
 
 MARKER = re.compile(r'STACKSERVE stage=(\w+) state=(\w+) t=[\d.]+(?: detail="(.*)")?$')
 
@@ -140,8 +140,7 @@ def test_stopping_a_step_stops_its_children(vm: Vm) -> None:
 
 @pytest.mark.parametrize("role", ["server", "worker"])
 def test_every_step_has_a_program_and_comes_after_those_it_needs(role: str) -> None:
-    program = load("contextualize.py")
-    plan = program.steps(role, 600)
+    plan = steps_of(role, 600)
     assert all(file(f"steps/{step.program}").is_file() for step in plan)
     done: set[str] = set()
     for step in plan:
@@ -163,9 +162,9 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("role", ["server", "image"])
 def test_no_step_gives_up_before_a_launcher_that_waits_longer(role: str) -> None:
     program = load("contextualize.py")
-    usual = {step.stage: step.limit for step in program.steps(role, program.DEFAULT_TIMEOUT)}
-    twice = {step.stage: step.limit for step in program.steps(role, 2 * program.DEFAULT_TIMEOUT)}
-    shorter = {step.stage: step.limit for step in program.steps(role, 600)}
+    usual = {step.stage: step.limit for step in steps_of(role, program.DEFAULT_TIMEOUT)}
+    twice = {step.stage: step.limit for step in steps_of(role, 2 * program.DEFAULT_TIMEOUT)}
+    shorter = {step.stage: step.limit for step in steps_of(role, 600)}
     for limits in (usual, twice, shorter):
         limits.pop("code")  # it waits for days anyway
     if role == "server":

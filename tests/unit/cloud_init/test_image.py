@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cloud_init.steps import FILES, file, load
+from tests.unit.cloud_init.steps import FILES, file, steps_of
 
 CLEAN = file("steps/clean.sh").read_text()
 
 
 def test_it_starts_no_service_and_creates_no_account() -> None:
-    steps = {step.stage: step for step in load("contextualize.py").steps("image", 600)}
+    steps = {step.stage: step for step in steps_of("image", 600)}
     assert set(steps) == {"booting", "packages", "dependencies", "code", "model", "clean"}
     assert set(steps["clean"].after) == {"packages", "model"}
 
 
 def test_servers_and_workers_connect_to_rabbitmq_and_get_ready() -> None:
     for role, program in (("server", "rabbitmq.sh"), ("worker", "join.py")):
-        steps = {step.stage: step.program for step in load("contextualize.py").steps(role, 600)}
+        steps = {step.stage: step.program for step in steps_of(role, 600)}
         assert steps["rabbitmq"] == program
         assert list(steps)[-1] == "ready"
         assert "clean" not in steps

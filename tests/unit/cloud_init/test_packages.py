@@ -51,13 +51,12 @@ class Machine:
         ]
         (self.folder / "status").write_text("".join(reversed(lines)))
 
-    def run(self, extra: str = "", role: str = "server") -> list[str]:
+    def run(self, extra: str = "", packages: str = "rabbitmq-server") -> list[str]:
         """The commands that change something."""
         (self.folder / "asked").unlink(missing_ok=True)
         environment = {
             "PATH": f"{self.folder}:{os.environ['PATH']}",
-            "ROLE": role,
-            "EXTRA_PACKAGES": extra,
+            "EXTRA_PACKAGES": f"{extra} {packages}",
             "PYTHON_IS_OLD": "",
         }
         subprocess.run(["sh", str(self.folder / "packages.sh")], env=environment, check=True)
@@ -85,7 +84,7 @@ def test_only_what_is_missing_is_installed(machine: Machine) -> None:
 
 
 def test_nothing_missing_and_nothing_cut_off(machine: Machine) -> None:
-    assert machine.run("bash", "worker") == []
+    assert machine.run("bash", "") == []
     assert not list(machine.etc.iterdir())
 
 
