@@ -89,9 +89,10 @@ def blueprint(services: Services) -> Blueprint:
 def openapi_paths() -> dict[str, Any]:
     """The routes above for the OpenAPI document."""
 
-    def get(name: str, summary: str, *answers: dict[str, Any]) -> dict[str, Any]:
-        by_status = dict(zip((200, 503), answers, strict=False))
-        return {"get": operation(name, summary, responses(by_status))}
+    def get(
+        name: str, summary: str, answer: dict[str, Any], problems: dict[int, str] | None = None
+    ) -> dict[str, Any]:
+        return {"get": operation(name, summary, responses({200: answer}, problems))}
 
     return {
         "/accuracy": get(
@@ -113,7 +114,7 @@ def openapi_paths() -> dict[str, Any]:
             "ready",
             "Check broker, worker and store",
             json_answer("All checks passed"),
-            json_answer("A check failed; the body says which"),
+            {503: "A check failed; `checks` says which, and `remedy` what to do"},
         ),
         "/ping": get("ping", "Answer pong", text_answer("pong")),
         "/metrics": get("metrics", "Get metrics for Prometheus", text_answer("The metrics")),
