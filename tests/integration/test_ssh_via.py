@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,9 +28,7 @@ from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.tunnel import check_jump_host, reach
 from production_server.local.rabbitmq import free_port
 from tests.support.service import Service
-from tests.support.ssh_server import SshServer, make_key
-
-SSH = shutil.which("ssh") or "/usr/bin/ssh"
+from tests.support.ssh_server import SshServer, make_key, users_ssh
 
 
 @dataclass
@@ -59,15 +56,7 @@ def all_hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     jump = SshServer(folder / "jump", users_key.with_suffix(".pub"))
     server = SshServer(folder / "server", servers_key.with_suffix(".pub"))
     hosts = Hosts(jump, server, servers_key, folder / "user")
-    # ssh finds its configuration by the account, not by HOME.
-    (hosts.user / "config").write_text(
-        f'Match host 127.0.0.1 exec "test %p = {jump.port}"\n'
-        f"  IdentityFile {users_key}\n  IdentitiesOnly yes\n  UserKnownHostsFile {hosts.known}\n"
-    )
-    program = hosts.user / "bin" / "ssh"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {SSH} -F {hosts.user}/config "$@"\n')
-    program.chmod(0o755)
+    users_ssh(hosts.user, jump, users_key)
     yield hosts
     jump.stop()
     server.stop()

@@ -6,8 +6,11 @@ python -m tests.support.ssh_server ADDRESS PORT HOST_KEY AUTHORIZED_KEYS
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
@@ -15,12 +18,21 @@ import asyncssh
 from production_server.local.rabbitmq import free_port
 from tests.support.service import ROOT
 
+SSH = shutil.which("ssh") or "/usr/bin/ssh"
+
 
 class SshServer:
     """A server on a port of its own, which it keeps after a restart."""
 
-    def __init__(self, folder: Path, authorized: Path, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authorized: Path,
+        address: str = "127.0.0.1",
+        inside: Callable[[list[str]], list[str]] = list,
+    ) -> None:
         self.address = address
+        self.inside = inside
         self.port = free_port()
         self.host_key = make_key(folder / "host_key")
         self.authorized = authorized
@@ -34,8 +46,9 @@ class SshServer:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.support.ssh_server", self.address, str(self.port)]
         self.process = subprocess.Popen(
-            [*command, str(self.host_key), str(self.authorized)],
+            self.inside([*command, str(self.host_key), str(self.authorized)]),
             cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,
         )
         assert self.process.stdout is not None
@@ -46,6 +59,25 @@ class SshServer:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def users_ssh(folder: Path, jump: SshServer, key: Path) -> Path:
+    """A folder for PATH with an `ssh` that knows the jump host and its key.
+
+    ssh finds a user's configuration by the account, not by HOME.
+    """
+    known = folder / "known_hosts"
+    known.write_text(jump.known_hosts_line)
+    config = folder / "config"
+    config.write_text(
+        f'Match host {jump.address} exec "test %p = {jump.port}"\n'
+        f"  IdentityFile {key}\n  IdentitiesOnly yes\n  UserKnownHostsFile {known}\n"
+    )
+    program = folder / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {SSH} -F {config} "$@"\n')
+    program.chmod(0o755)
+    return program.parent
 
 
 def make_key(path: Path) -> Path:
