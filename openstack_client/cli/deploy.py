@@ -23,7 +23,7 @@ from openstack_client.watch.tunnel import check_jump_host
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @name_argument
-@settings_flags()
+@settings_flags()  # one for each field of settings.py:Settings
 @cloud_flags
 @click.option("--keep", is_flag=True, help="Keep the created resources even if the deploy fails.")
 @click.option(

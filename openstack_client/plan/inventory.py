@@ -3,8 +3,8 @@
 Servers carry the mark in their metadata; security groups, ports and floating IPs in their
 description, which is set by the request that creates them, so that no resource is ever
 unmarked. The keypair is found by its name. `cloud/queries.py:gather` lists the resources, and
-decide.py, server.py and network.py plan with what is found here. `Plan.only` (model.py) refuses
-more than one resource of a kind.
+`make.py:make_plan` passes what is found here to decide.py, server.py and network.py. `Plan.only`
+(model.py) refuses more than one resource of a kind.
 """
 
 from __future__ import annotations

@@ -16,8 +16,7 @@ def wanted_rules(
 ) -> list[Rule]:
     """Open each port to users from `allow_from`, or to operators from `ssh_from`, if given.
 
-    All are TCP: see deploy/create.py and cloud/queries.py. network.py names the ports for users
-    who provide their own group.
+    The ports are in each role's role.toml. All are TCP: see deploy/create.py and cloud/queries.py.
     """
     users = list(allow_from)
     networks = {Who.USERS: users, Who.OPERATORS: users if ssh_from is None else list(ssh_from)}

@@ -22,7 +22,8 @@ from production_server.web.store_metrics import StoreMetrics
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 TINY = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1)
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, LARGEST_BATCH)
+POWERS_OF_TWO = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+SIZES = (*(size for size in POWERS_OF_TWO if size < LARGEST_BATCH), LARGEST_BATCH)
 
 
 class Metrics:

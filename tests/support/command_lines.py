@@ -40,9 +40,11 @@ def _click(command: click.Command, arguments: list[str]) -> None:
     while isinstance(command, click.Group):
         assert arguments, f"{command.name} needs a command"
         name, *arguments = arguments
-        if any(name in option.opts for option in command.get_params(click.Context(command))):
+        # click keeps the help option of the first context, so the context must have its names.
+        context = click.Context(command, **command.context_settings)
+        if any(name in option.opts for option in command.get_params(context)):
             return
-        found = command.get_command(click.Context(command), name)
+        found = command.get_command(context, name)
         assert found is not None, f"unknown command {name!r}"
         command = found
     command.make_context(command.name, arguments)

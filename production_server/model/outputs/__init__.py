@@ -2,7 +2,7 @@
 
 To add a kind, write its class, list it in KINDS, and draw it in a template under web/templates if
 none of those there fits. If it needs them, add new scores to model/metrics.py and new number
-formats to figures.py.
+formats to figures.py. What `deploy` prints of a prediction is in openstack_client/watch/probe.py.
 """
 
 from __future__ import annotations
