@@ -19,7 +19,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
-from openstack_client.service import HTTP_PORT
 
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"
@@ -82,6 +81,11 @@ class Settings(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")] = Field(
         "stackserve", description="Name of the deployment: lowercase letters, digits and hyphens."
     )
+    role: str | None = Field(
+        None,
+        description="What the server is: a folder with a role.toml, or the name of one of ours. "
+        "Default: server, the whole service.",
+    )
     image: str | None = Field(
         None, description="Image, by name or id. Default: the newest Debian or Ubuntu image."
     )
@@ -116,7 +120,7 @@ class Settings(BaseModel):
     allow_from: Cidrs = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         min_length=1,
-        description=f"Networks (CIDR, comma separated) allowed to connect to port {HTTP_PORT}.",
+        description="Networks (CIDR, comma separated) allowed to connect to the service.",
     )
     ssh_from: Cidrs | None = Field(
         None, description="Networks (CIDR) allowed to connect by ssh. Default: --allow-from."
@@ -213,6 +217,9 @@ def read_file(path: Path) -> dict[str, Any]:
     for key in ("model", "ca_bundle", "config_dir"):
         if isinstance(values.get(key), str) and values[key]:
             values[key] = str(path.parent / Path(values[key]).expanduser())
+    role = path.parent / str(values.get("role", ""))
+    if values.get("role") and (role / "role.toml").is_file():
+        values["role"] = str(role)
     return values
 
 

@@ -91,6 +91,7 @@ def main() -> int:
         finish()
         return 0
     LOGS.mkdir(mode=0o750, exist_ok=True)
+    BEGUN.parent.mkdir(exist_ok=True)
     environment = dict(os.environ, **read_settings(HERE / "settings.env"))
     environment["PYTHON_IS_OLD"] = "yes" if PYTHON_IS_OLD else ""
     declared = json.loads((HERE / "steps.json").read_text("utf-8"))

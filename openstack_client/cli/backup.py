@@ -14,7 +14,7 @@ from openstack_client.cli import serve_here
 from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, settings_flags
 from openstack_client.cli.session import Session, find_source, open_session
-from openstack_client.cli.ssh import find_ssh_target
+from openstack_client.cli.ssh import find_service_by_ssh
 from openstack_client.deploy import archive, transfer
 from openstack_client.deploy.archive import Archive, Damaged
 from openstack_client.deploy.interrupts import Interrupts
@@ -53,7 +53,7 @@ def backup(words: tuple[str, ...], here: bool, **flags: Any) -> None:
     session = open_session(flags)
     interrupts = Interrupts()
     with interrupts.installed():
-        target = find_ssh_target(session)
+        target = find_service_by_ssh(session)
         title = f"Saving {session.name!r}"
         with session.showing(interrupts, title, stages.BACKUP) as progress:
             transfer.fetch(target, file, progress)
@@ -84,7 +84,7 @@ def restore(words: tuple[str, ...], here: bool, yes: bool, **flags: Any) -> None
     session = open_session(flags)
     interrupts = Interrupts()
     with interrupts.installed():
-        target = find_ssh_target(session)
+        target = find_service_by_ssh(session)
         if not session.as_json:
             session.say(f"{file}: {found.summary}.")
         loss = f"This deletes all present jobs and models of deployment {session.name!r}."

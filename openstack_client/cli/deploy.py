@@ -17,7 +17,9 @@ from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.run import Launch, Options, Result
 from openstack_client.errors import OldCode, SettingsError
 from openstack_client.places import COMMAND
+from openstack_client.roles import Ask
 from openstack_client.settings import Settings
+from openstack_client.watch import stages
 from openstack_client.watch.tunnel import check_jump_host
 
 
@@ -88,7 +90,8 @@ def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options, yes
         check_jump_host(session.settings.ssh_via)
         if plan.loss:
             session.confirm("Replace the server?", yes, plan.loss)
-        with session.showing(interrupts, f"Deploying {session.name!r}", began=began) as progress:
+        title, shown = f"Deploying {session.name!r}", stages.deploy(plan.role)
+        with session.showing(interrupts, title, shown, began) as progress:
             result = Launch(
                 cloud=session.cloud,
                 settings=session.settings,
@@ -127,12 +130,14 @@ def _show_result(session: Session, result: Result) -> None:
         return
     after = f"after {result.seconds:.0f} s"
     if result.ready:
-        session.say(f"\nReady {after}. First prediction: {result.prediction}.", "bold")
+        predicts = result.watched.ask is Ask.PREDICTION
+        found = f"First prediction: {result.prediction}." if predicts else f"{result.prediction}."
+        session.say(f"\nReady {after}. {found}", "bold")
     else:
-        session.say(f"\nThe server has its code {after} and continues on its own.", "bold")
+        session.say(f"\nThe server {result.has} {after} and continues on its own.", "bold")
         session.say(f"  Ready?   {COMMAND} status {result.name}")
     via = session.settings.ssh_via
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
-    session.say(
-        f"  Open:    {where}\n  Log in:  {result.ssh}\n  Delete:  {COMMAND} delete {result.name}"
-    )
+    if result.url:
+        session.say(f"  Open:    {where}")
+    session.say(f"  Log in:  {result.ssh}\n  Delete:  {COMMAND} delete {result.name}")

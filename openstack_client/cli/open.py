@@ -12,10 +12,12 @@ import click
 from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import CLIENT_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
-from openstack_client.service import HTTP_PORT, base_url
+from openstack_client.errors import SettingsError
+from openstack_client.plan.inventory import watched
+from openstack_client.roles import Watched
+from openstack_client.service import HTTP_PORT, page_url
 from openstack_client.watch.tunnel import forward_command, reach
 
-PAGE = "/predictions"
 PAUSE = 1.0
 
 
@@ -33,13 +35,22 @@ def open_(no_browser: bool, **flags: Any) -> None:
     session = open_session(flags)
     session.login()
     mine = session.inventory()
-    address, via = mine.address_of(session.the_server(mine)), session.settings.ssh_via
-    url = base_url(address) + PAGE
+    server, via = session.the_server(mine), session.settings.ssh_via
+    role, address = watched(server), mine.address_of(server)
+    url = page_url(role, address)
+    if not url:
+        raise SettingsError(
+            f"Deployment {mine.name!r} has the role {role.role}, which has no page to open.",
+            "Log in with `ssh` instead.",
+        )
+    port = role.port or HTTP_PORT
     if session.as_json:
-        forward = forward_command(via, HTTP_PORT, address) if via else None
+        # Only root may listen on a port below 1024.
+        local = port if port >= 1024 else 8000 + port
+        forward = forward_command(via, local, address, port) if via else None
         session.answer({"name": mine.name, "url": url, "forward": forward})
     elif via:
-        _forward(session, address, via, no_browser)
+        _forward(session, role, address, via, no_browser)
     else:
         _show(session, url, no_browser)
 
@@ -50,11 +61,11 @@ def _show(session: Session, url: str, no_browser: bool) -> None:
         webbrowser.open(url)
 
 
-def _forward(session: Session, address: str, via: str, no_browser: bool) -> None:
+def _forward(session: Session, role: Watched, address: str, via: str, no_browser: bool) -> None:
     """Forward a local port until Ctrl-C, also after the connection broke."""
-    with reach(address, via) as way, suppress(KeyboardInterrupt):
+    with reach(address, via, role.port or HTTP_PORT) as way, suppress(KeyboardInterrupt):
         session.say(f"Forwarding to {way.name}. Press Ctrl-C to end.")
-        _show(session, base_url(way.address, way.port) + PAGE, no_browser)
+        _show(session, page_url(role, way.address, way.port), no_browser)
         while True:
             time.sleep(PAUSE)
             way.keep()

@@ -12,7 +12,9 @@ from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import SSH_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud.resources import Server
-from openstack_client.errors import CloudError, ServerError
+from openstack_client.errors import CloudError, ServerError, SettingsError
+from openstack_client.plan.inventory import watched
+from openstack_client.roles import Ask
 from openstack_client.watch.boot import knows_host, read_console, remember_host_keys
 from openstack_client.watch.ssh import SshTarget
 
@@ -59,6 +61,18 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
 def find_ssh_target(session: Session) -> SshTarget:
     """How to connect by ssh, with the server's host key known."""
     return server_by_ssh(session)[1]
+
+
+def find_service_by_ssh(session: Session) -> SshTarget:
+    """The same, of a deployment with jobs and models."""
+    server, target = server_by_ssh(session)
+    role = watched(server)
+    if role.ask is not Ask.PREDICTION:
+        raise SettingsError(
+            f"Deployment {session.name!r} has the role {role.role}, which has no jobs or models.",
+            "Log in with `ssh` to save what it holds.",
+        )
+    return target
 
 
 def server_by_ssh(session: Session) -> tuple[Server, SshTarget]:

@@ -16,13 +16,18 @@ from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, Unhealthy
 from openstack_client.places import IMPORT_FOLDER
 from openstack_client.plan.inventory import watched
+from openstack_client.roles import Ask, Watched
+from openstack_client.service import HTTP_PORT
 from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
+from openstack_client.watch.console import Mark
+from openstack_client.watch.ready import ask
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.status import Inspection, inspect_server, status_json
 from openstack_client.watch.tunnel import reach
 
 SHOWN = (
+    ("role", "role"),
     ("server", "server"),
     ("server_status", "state"),
     ("fault", "fault"),
@@ -32,6 +37,7 @@ SHOWN = (
     ("model", "model"),
     ("version", "version"),
     ("prediction", "prediction"),
+    ("answer", "answer"),
     ("service", "service"),
     ("setup", "setup"),
     ("code_deployed", "deployed code"),
@@ -46,22 +52,26 @@ SHOWN = (
 @click.option("--no-ssh", is_flag=True, help="Skip the checks over ssh.")
 @report_errors
 def status(no_ssh: bool, **flags: Any) -> None:
-    """Show the state of a deployment. Exits with 11 if it does not predict."""
+    """Show the state of a deployment. Exits with 11 if it is not ready."""
     session = open_session(flags)
     session.login()
     mine = session.inventory()
     server = mine.servers[0] if mine.servers else None
-    on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER))
+    role = watched(server)
+    has_code = role.ask is Ask.PREDICTION
+    on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER)) if has_code else ""
     probe = alive = inside = setup = not_ready = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
-        with reach(mine.address_of(server), session.settings.ssh_via) as way:
+        marks = [] if has_code else _marks(session, server, role)
+        address, via = mine.address_of(server), session.settings.ssh_via
+        with reach(address, via, role.port or HTTP_PORT) as way:
             service = way.service()
-            probe = service.probe()
-            if probe.ok:
+            probe = ask(role, service, marks)
+            if probe.ok and has_code:
                 alive = service.get_json("/alive")
         if not probe.ok:
-            setup = _setup(session, server)
-            not_ready = service.not_ready()
+            setup = _setup(session, server, role)
+            not_ready = service.not_ready() if has_code else None
         if not no_ssh:
             inside = _inside(session, session.ssh_target(mine, server), server)
     content = status_json(
@@ -99,13 +109,22 @@ def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
     return inspect_server(target, watched(server))
 
 
-def _setup(session: Session, server: Server) -> str:
-    """The setup progress of a server that does not predict yet, from its console."""
+def _setup(session: Session, server: Server, role: Watched) -> str:
+    """The setup progress of a server that is not ready yet, from its console."""
     try:
         text = read_console(session.cloud, server)
     except CloudError as error:
         return error.what
-    return console.describe_setup(console.marks(text))
+    return console.describe_setup(console.marks(text, role.stages), role.stages)
+
+
+def _marks(session: Session, server: Server, role: Watched) -> list[Mark]:
+    """The stages since the last boot; none if the cloud shows no console."""
+    try:
+        text = read_console(session.cloud, server)
+    except CloudError:
+        return []
+    return console.since_boot(console.marks(text, role.stages))
 
 
 def _show(session: Session, content: dict[str, Any]) -> None:

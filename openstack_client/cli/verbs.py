@@ -20,7 +20,7 @@ VERBS = {
     ),
     "status": (
         "openstack_client.cli.status:status",
-        "Show the state of a deployment. Exits with 11 if it does not predict.",
+        "Show the state of a deployment. Exits with 11 if it is not ready.",
     ),
     "logs": (
         "openstack_client.cli.logs:logs",

@@ -23,7 +23,8 @@ from openstack_client.errors import LauncherError
 from openstack_client.plan import keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory
 from openstack_client.plan.model import Action, Plan
-from openstack_client.service import base_url
+from openstack_client.roles import Ask, Watched
+from openstack_client.service import HTTP_PORT, page_url
 from openstack_client.settings import Settings
 from openstack_client.watch.probe import Service
 from openstack_client.watch.progress import Progress
@@ -52,6 +53,7 @@ class Result:
     server: str
     ready: bool
     ssh: str
+    watched: Watched
     prediction: str = ""
     model: str = ""
     version: str = ""
@@ -66,12 +68,18 @@ class Result:
 
     @property
     def url(self) -> str:
-        return f"{base_url(self.address)}/predictions"
+        return page_url(self.watched, self.address)
+
+    @property
+    def has(self) -> str:
+        """What a server has that is not ready yet, in words."""
+        return "has its code" if "code" in self.watched.stages else "is ACTIVE"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "event": "result",
             "name": self.name,
+            "role": self.watched.role,
             "address": self.address,
             "url": self.url,
             "server": self.server,
@@ -122,10 +130,11 @@ class Launch:
         self.stays = True
         self.progress.stage("addressed", "done", address)
         target = self._ssh_target(address)
-        result = Result(self.plan.name, address, server.id, False, target.shell_command)
+        watched = self.plan.role.watched
+        result = Result(self.plan.name, address, server.id, False, target.shell_command, watched)
         assert self.plan.parcel is not None, "a plan without problems has user data"
         result.code_on_disk = self.plan.parcel.code_hash
-        with reach(address, self.settings.ssh_via) as way:
+        with reach(address, self.settings.ssh_via, watched.port or HTTP_PORT) as way:
             self._watch(server, target, way, self.plan.parcel.payload, result)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
@@ -143,6 +152,7 @@ class Launch:
             progress=self.progress,
             meanwhile=self.lease.renew,
             sleep=self.sleep,
+            watched=result.watched,
         )
         if self.options.wait:
             probe = watch.wait_until_ready(self.settings.timeout_ready)
@@ -150,7 +160,8 @@ class Launch:
             result.model, result.version = probe.model, probe.version
         else:
             watch.wait_until_delivered(self.settings.timeout_ready)
-        result.code_deployed = self._deployed_code(server, watch.service if result.ready else None)
+        probed = result.ready and result.watched.ask is Ask.PREDICTION
+        result.code_deployed = self._deployed_code(server, watch.service if probed else None)
 
     def _deployed_code(self, server: Server, service: Service | None) -> str:
         """The hash of the server's code: what it reports, or what it was created with."""

@@ -15,25 +15,38 @@ from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts
-from openstack_client.errors import PreflightError, Problem
+from openstack_client.errors import PreflightError, Problem, SettingsError
 from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
 from openstack_client.plan import baked_images, inventory, keypair
 from openstack_client.plan.decide import decide
 from openstack_client.plan.model import Parcel, Plan
-from openstack_client.roles import Role, ours
+from openstack_client.roles import Ask, Role, find, is_ours, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
 
 
+def deployed_role(settings: Settings) -> Role:
+    """The role that these settings name. Raises SettingsError if it cannot be deployed."""
+    role = find(settings.role or "server")
+    if role.requires or role.ready.ask is Ask.OFF:
+        why = "only `bake` uses it" if role.ready.ask is Ask.OFF else "it needs another server"
+        raise SettingsError(
+            f"--role {settings.role}: this role cannot be deployed by itself; {why}.",
+            "Choose another role.",
+        )
+    return role
+
+
 def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Problem]:
     """The user data for these settings, or the problems with it."""
+    role = role or ours("server")
     try:
         context = userdata.UserDataContext(
-            role=role or ours("server"),
+            role=role,
             name=settings.name,
-            code=userdata.read_code(IMPORT_FOLDER),
-            model=_model(settings.model) if settings.model else None,
-            port=HTTP_PORT,
+            code=userdata.read_code(IMPORT_FOLDER) if role.code else (),
+            model=_model(settings.model) if settings.model and role.code else None,
+            port=role.port or HTTP_PORT,
             workers=settings.workers,
             ready_timeout=settings.timeout_ready,
             apt_mirror=settings.apt_mirror,
@@ -56,13 +69,8 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
         ]
     except (OSError, UnicodeDecodeError) as error:
         return [Problem("user data", f"cannot read a file: {error}.")]
-    recipe = baked_images.recipe(
-        rendered.payload,
-        rendered.code_hash,
-        userdata.lock_file(context.code),
-        userdata.template_files(),
-    )
-    reported = userdata.cloud_init_schema(rendered.text) or []
+    checked = userdata.cloud_init_schema(rendered.text)
+    reported = checked or []
     # An older cloud-init on the server may not know the replacement of a deprecated key.
     deprecated = [problem for problem in reported if "deprecat" in problem.what.lower()]
     if len(deprecated) < len(reported):
@@ -72,8 +80,28 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
         rendered.code_hash,
         rendered.digest,
         rendered.payload,
-        recipe,
-        tuple(str(problem) for problem in deprecated),
+        _recipe(context, rendered) if role.code else None,
+        (*map(str, deprecated), *_unchecked(role, checked)),
+    )
+
+
+def _unchecked(role: Role, checked: list[Problem] | None) -> tuple[str, ...]:
+    """Tests have checked our own templates."""
+    if checked is not None or is_ours(role):
+        return ()
+    return (
+        "cloud-init is not installed on this machine, so its schema has not checked the user "
+        f"data of role {role.name!r}.",
+    )
+
+
+def _recipe(context: userdata.UserDataContext, rendered: userdata.UserData) -> baked_images.Recipe:
+    """What a baked image must contain to be used."""
+    return baked_images.recipe(
+        rendered.payload,
+        rendered.code_hash,
+        userdata.lock_file(context.code),
+        userdata.template_files(),
     )
 
 
@@ -105,6 +133,7 @@ def make_plan(
     role: Role | None = None,
 ) -> tuple[Plan, Facts]:
     """Query the cloud while rendering and checking the user data, then decide."""
+    role = role or deployed_role(settings)
     with ThreadPool(1) as aside:
         rendered = aside.apply_async(parcel, (settings, role))
         facts = queries.gather(cloud)

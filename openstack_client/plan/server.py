@@ -39,6 +39,7 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
         plan.server_action = Action.START
     else:
         plan.server_action = Action.FOUND
+        _check_role(plan, server)
     if server and server.status in SLEEPING and not recreate:
         verb = SLEEPING[server.status]
         plan.problems.append(
@@ -46,6 +47,19 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
                 "server",
                 f"{server.name!r} is {server.status}.",
                 f"Run: openstack server {verb} {server.id}; or recreate it with --recreate.",
+            )
+        )
+
+
+def _check_role(plan: Plan, server: Server) -> None:
+    role, has = plan.role.name, inventory.watched(server).role
+    if has != role:
+        plan.problems.append(
+            Problem(
+                "role",
+                f"deployment {plan.name!r} has the role {has!r}, not {role!r}.",
+                "Name its role with --role, choose another name for a new deployment, or replace "
+                "the server with --recreate.",
             )
         )
 

@@ -8,6 +8,18 @@ docs/roles.md explains how to write one.
 """
 
 from openstack_client.roles.model import Ask, Port, Role, Step, Watched, Who
-from openstack_client.roles.read import find, names, ours, read
+from openstack_client.roles.read import find, is_ours, names, ours, read
 
-__all__ = ["Ask", "Port", "Role", "Step", "Watched", "Who", "find", "names", "ours", "read"]
+__all__ = [
+    "Ask",
+    "Port",
+    "Role",
+    "Step",
+    "Watched",
+    "Who",
+    "find",
+    "is_ours",
+    "names",
+    "ours",
+    "read",
+]

@@ -62,6 +62,10 @@ def read(folder: Path) -> Role:
     return role
 
 
+def is_ours(role: Role) -> bool:
+    return role.folder.parent == FOLDER
+
+
 def source(role: Role, name: str) -> Path:
     """A file of the role: in its own folder, or else in cloud-init/files/."""
     own = role.folder / name

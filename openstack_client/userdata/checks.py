@@ -70,6 +70,19 @@ class CloudConfig(_Strict):
     runcmd: list[Command] | None = None
 
 
+class _AnyFile(BaseModel):
+    path: Path_
+
+
+class AnyConfig(BaseModel):
+    """Any cloud-config, of a role that is not ours. cloud-init's own schema knows the rest."""
+
+    write_files: list[_AnyFile] = []
+
+
+Schema = type[CloudConfig] | type[AnyConfig]
+
+
 def check_size(data: bytes, parts: dict[str, int]) -> None:
     """Raise PreflightError if the user data is too large for Nova; list the size of each part."""
     if len(data) <= NOVA_LIMIT:
@@ -81,18 +94,18 @@ def check_size(data: bytes, parts: dict[str, int]) -> None:
     )
 
 
-def check_cloud_config(text: str) -> None:
+def check_cloud_config(text: str, schema: Schema = CloudConfig) -> None:
     """Raise PreflightError if cloud-init would ignore the cloud-config or parts of it."""
-    problems = cloud_config_problems(text)
+    problems = cloud_config_problems(text, schema)
     if problems:
         raise PreflightError(
             "The rendered cloud-config is not valid.",
-            "Check recent changes to the templates in cloud-init/.",
+            "Check recent changes to the template of the role.",
             problems=problems,
         )
 
 
-def cloud_config_problems(text: str) -> list[Problem]:
+def cloud_config_problems(text: str, schema: Schema = CloudConfig) -> list[Problem]:
     if not text.startswith(HEADER):
         return [
             Problem(
@@ -101,7 +114,7 @@ def cloud_config_problems(text: str) -> list[Problem]:
             )
         ]
     try:
-        config = CloudConfig.model_validate(yaml.safe_load(text))
+        config = schema.model_validate(yaml.safe_load(text))
     except yaml.YAMLError as error:
         return [Problem("YAML", " ".join(str(error).split()))]
     except ValidationError as error:

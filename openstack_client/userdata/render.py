@@ -6,15 +6,18 @@ import gzip
 import hashlib
 import json
 import re
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import jinja2
 
+from openstack_client.errors import PreflightError
 from openstack_client.places import QUICK_START, TEMPLATES
 from openstack_client.roles import Ask, Role
-from openstack_client.roles.read import TEMPLATE, source
-from openstack_client.userdata.checks import check_cloud_config, check_size
-from openstack_client.userdata.context import UserData, UserDataContext
+from openstack_client.roles.read import TEMPLATE, is_ours, source
+from openstack_client.userdata.checks import AnyConfig, CloudConfig, check_cloud_config, check_size
+from openstack_client.userdata.context import CarriedFile, UserData, UserDataContext
 from openstack_client.userdata.payload import carried, code_hash, pack
 
 # Files that templates use from another folder, by the name used in the template.
@@ -22,6 +25,8 @@ FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
 # In seconds. After a short --timeout-ready, users run the command again to keep waiting, so the
 # VM must not have given up by then.
 MIN_READY_TIMEOUT = 600
+# What a template of one's own may raise, by what it calls and with what.
+TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, LookupError)
 
 
 def reader(role: Role) -> Callable[[str], str]:
@@ -45,16 +50,17 @@ def template_files() -> dict[str, bytes]:
 
 def render(context: UserDataContext) -> UserData:
     """Render a VM's user data. Raises PreflightError if Nova or cloud-init would refuse it."""
-    payload = pack(carried(context))
+    role = context.role
+    payload = pack(carried(context)) if role.code else b""
     text = cloud_config(context, payload)
-    check_cloud_config(text)
+    check_cloud_config(text, CloudConfig if is_ours(role) else AnyConfig)
     data = compress(text.encode("utf-8"))
     check_size(data, parts(context, text))
     return UserData(
         data=data,
         text=text,
         payload=payload,
-        code_hash=code_hash(context.code),
+        code_hash=code_hash(context.code if role.code else role_files(role)),
         digest=digest(text),
     )
 
@@ -70,13 +76,46 @@ def cloud_config(
 ) -> str:
     """The cloud-config as text, with the hash of `payload`. `read` reads the files it includes."""
     environment = _environment(context.role, read or reader(context.role))
-    template = environment.get_template(TEMPLATE)
+    try:
+        return _filled(environment.get_template(TEMPLATE), context, payload)
+    except TEMPLATE_ERRORS as error:
+        raise template_problem(context.role, error) from error
+
+
+def _filled(template: jinja2.Template, context: UserDataContext, payload: bytes) -> str:
     return template.render(
         vm=context,
         steps=declared_steps(context.role),
         step_settings=step_settings(context, payload),
         service_settings=service_settings(context),
     )
+
+
+def template_problem(role: Role, error: Exception) -> PreflightError:
+    """The error for a template that does not render, with its file and line."""
+    line = getattr(error, "lineno", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename.endswith(TEMPLATE)]
+    at = line or (lines[-1] if lines else None)
+    where = f"{role.folder / TEMPLATE}" + (f", line {at}" if at else "")
+    return PreflightError(
+        f"{where}: {error}.", "Correct the template. docs/roles.md lists what it can use."
+    )
+
+
+def role_files(role: Role) -> tuple[CarriedFile, ...]:
+    """The files of a role, which are the code of a role that gets none from us."""
+    return tuple(
+        CarriedFile.model_construct(
+            path=path.relative_to(role.folder).as_posix(), content=path.read_bytes()
+        )
+        for path in sorted(role.folder.rglob("*"))
+        if path.is_file() and not _is_hidden(path.relative_to(role.folder))
+    )
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "__pycache__")) for part in path.parts)
 
 
 def parts(context: UserDataContext, text: str) -> dict[str, int]:
@@ -124,8 +163,8 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
     values: dict[str, object] = {
         "ROLE": context.role.name,
         "NAME": context.name,
-        "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
-        "PAYLOAD_SIZE": len(payload),
+        "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest() if payload else None,
+        "PAYLOAD_SIZE": len(payload) or None,
         "PORT": context.port,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,

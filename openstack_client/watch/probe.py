@@ -1,4 +1,4 @@
-"""Check whether a service is ready, by requesting a real prediction over HTTP.
+"""Check over HTTP whether a server is ready, by requesting a real prediction or a page.
 
 What the server itself checks for /ready is in production_server/web/operations.py:readiness.
 """
@@ -69,6 +69,21 @@ class Service:
             str(answer.get("model", "")),
             str(answer.get("version", "")),
         )
+
+    def page(self, path: str) -> Probe:
+        """Request a page. It may redirect elsewhere, but must not be an error."""
+        try:
+            response = self.session.get(
+                self.url + path,
+                timeout=(CONNECT_TIMEOUT, READ_TIMEOUT),
+                allow_redirects=False,
+                stream=True,
+            )
+            with response:
+                response.raise_for_status()
+        except requests.RequestException as error:
+            return Probe(False, f"{self.name} {reason(error)}")
+        return Probe(True, f"{self.name}{path} answers HTTP {response.status_code}")
 
     def get_json(self, path: str) -> Mapping[str, Any] | None:
         """A page as JSON, or None if the request fails."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from openstack_client.roles import ours
+from openstack_client.roles import Role, ours
 
 # Reported by Nova and Neutron.
 CREATE = ("requested", "building", "active", "addressed")
@@ -10,7 +10,13 @@ CREATE = ("requested", "building", "active", "addressed")
 SERVER = ours("server").stages
 BUILDER = ours("image").stages
 
-DEPLOY = (*CREATE, *SERVER)
+
+def deploy(role: Role) -> tuple[str, ...]:
+    """The stages of a deploy of this role."""
+    return (*CREATE, *role.stages)
+
+
+DEPLOY = deploy(ours("server"))
 BAKE = (*CREATE, *BUILDER, "stopped", "image")
 BACKUP = ("saved", "received", "checked")
 # The middle ones are printed by the script in deploy/transfer.py.

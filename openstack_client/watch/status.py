@@ -13,7 +13,7 @@ from typing import Any
 from openstack_client.cloud.resources import Address, Group, Port, Server
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
-from openstack_client.roles import Watched
+from openstack_client.roles import Ask, Watched
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.ssh import SshTarget
 
@@ -123,7 +123,7 @@ def parse_queues(text: str) -> dict[str, int]:
 
 def drift(on_disk: str, deployed: object) -> str:
     """Whether the deployed code differs from the local code."""
-    if not deployed:
+    if not deployed or not on_disk:
         return "unknown"
     return "none" if deployed == on_disk else "differs"
 
@@ -144,9 +144,11 @@ def status_json(
         server.metadata.get(inventory.CODE_KEY) if server else None
     )
     ready = bool(probe and probe.ok)
+    predicts = inventory.watched(server).ask is Ask.PREDICTION
     units = [vars(unit) | {"healthy": unit.healthy} for unit in inside.units] if inside else []
     return {
         "name": mine.name,
+        "role": inventory.watched(server).role,
         "ready": ready,
         "server": server.name if server else None,
         "server_id": server.id if server else None,
@@ -155,7 +157,8 @@ def status_json(
         "address": mine.address_of(server) if server else None,
         "flavor": server.flavor if server else None,
         "created": server.created if server else None,
-        "prediction": probe.summary if probe else None,
+        "prediction": probe.summary if probe and predicts else None,
+        "answer": probe.summary if probe and not predicts else None,
         "model": probe.model if probe and probe.ok else None,
         "version": probe.version if probe and probe.ok else None,
         "service": (not_ready or {}).get("detail"),

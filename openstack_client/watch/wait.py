@@ -1,20 +1,22 @@
-"""Wait for a server: until Nova has built it, and until it predicts."""
+"""Wait for a server: until Nova has built it, and until it is ready as its role defines it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError, TimedOut
+from openstack_client.roles import Ask, Watched, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
 from openstack_client.watch.boot import BootConsole, CodeDelivery
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.progress import Progress
+from openstack_client.watch.ready import ask
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.tunnel import Way
 
@@ -97,7 +99,7 @@ def refresh_server(cloud: Cloud, server: Server, progress: Progress) -> Server:
 
 @dataclass(kw_only=True)
 class ReadyWatch:
-    """Delivers the code to a booting server, waits until it predicts, and reports the stages."""
+    """Delivers the code to a booting server, waits until it is ready, and reports the stages."""
 
     cloud: Cloud
     server: Server
@@ -107,6 +109,7 @@ class ReadyWatch:
     progress: Progress
     meanwhile: Callable[[], None]
     sleep: Callable[[float], None] = time.sleep
+    watched: Watched = field(default_factory=lambda: ours("server").watched)
 
     def __post_init__(self) -> None:
         way, target = self.way, self.target
@@ -115,30 +118,37 @@ class ReadyWatch:
         self.console = BootConsole(
             self.cloud, self.server, target.address, self.progress, target.known_hosts
         )
-        self.probe = Probe(False, f"{way.name} does not answer")
+        self.console.stages = self.watched.stages
+        asks = self.watched.ask in {Ask.PREDICTION, Ask.PAGE}
+        missing = f"{way.name} does not answer"
+        self.probe = Probe(False, missing if asks else "the console does not show the last stage")
 
     def wait_until_ready(self, timeout: float) -> Probe:
-        """Wait for the first prediction. Raises an error with the cause if there is none."""
-        self._until(self._predicts, "No prediction", timeout)
+        """Wait until it is ready. Raises an error with the cause if it does not get there."""
+        predicts = self.watched.ask is Ask.PREDICTION
+        self._until(self._is_ready, "No prediction" if predicts else "Not ready", timeout)
         self.console.update()
-        for stage in console.STAGES:
-            self.progress.stage(stage, "done", self.probe.summary if stage == "ready" else "")
+        *others, last = self.watched.stages
+        for stage in others:
+            self.progress.stage(stage, "done")
+        self.progress.stage(last, "done", self.probe.summary)
         return self.probe
 
     def wait_until_delivered(self, timeout: float) -> None:
         """Wait until the server has its code and can finish on its own."""
         self._until(self._is_delivered, "Code not delivered", timeout)
         self._raise_failure()
-        self.progress.stage("code", "done")
+        if self.payload:
+            self.progress.stage("code", "done")
 
-    def _predicts(self) -> bool:
+    def _is_ready(self) -> bool:
         if self._is_delivered():
             self.way.keep()
-            self.probe = self.service.probe()
+            self.probe = ask(self.watched, self.service, self.console.marks)
         return self.probe.ok
 
     def _is_delivered(self) -> bool:
-        return self.console.has_done("code") or self.delivery.attempt()
+        return not self.payload or self.console.has_done("code") or self.delivery.attempt()
 
     def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         until = time.monotonic() + timeout
@@ -178,12 +188,16 @@ class ReadyWatch:
 
     def _timed_out(self, not_reached: str, timeout: float) -> TimedOut:
         marks = self.console.marks
-        stages = console.waiting_for(marks) if self.console.works else "no console log available"
+        known = self.watched.stages
+        stages = (
+            console.waiting_for(marks, known) if self.console.works else "no console log available"
+        )
         remedy = f"Run the command again to keep waiting, or log in: {self.target.shell_command}"
-        if console.is_ready(marks):
+        port = self.watched.port or HTTP_PORT
+        if console.is_ready(marks, known[-1]):
             remedy = (
                 "The server reports that it is ready, so something in between blocks "
-                f"port {HTTP_PORT}: check --allow-from, firewalls and your VPN. {remedy}"
+                f"port {port}: check --allow-from, firewalls and your VPN. {remedy}"
             )
         return TimedOut(
             f"{not_reached} after {timeout:.0f} s. Missing: {stages}; and "

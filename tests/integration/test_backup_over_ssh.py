@@ -83,7 +83,7 @@ class Remote:
 
         self.monkeypatch.setattr(backup, "find_source", lambda flags: "a cloud")
         self.monkeypatch.setattr(backup, "open_session", open_session)
-        self.monkeypatch.setattr(backup, "find_ssh_target", lambda session: self.target)
+        self.monkeypatch.setattr(backup, "find_service_by_ssh", lambda session: self.target)
         self.monkeypatch.setattr(Service, "probe", lambda service: Probe(True, "diabetes"))
         return CliRunner().invoke(main, arguments)
 

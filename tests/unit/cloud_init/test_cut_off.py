@@ -114,6 +114,14 @@ class TestContextualize:
         assert not (self.folder / "installed-again").exists()
         assert len(self.asked()) == 1
 
+    def test_a_role_without_settings_has_no_folder_for_the_mark_yet(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(self.program, "BEGUN", self.folder / "etc" / "begun")
+        self.plan = [self.step("booting", "true")]
+        assert self.program.main() == 0
+        assert (self.folder / "etc" / "begun").exists()
+
     def test_a_failed_attempt_stays_marked(self) -> None:
         program(self.folder / "sync", "true")
         self.plan = [self.step("packages", "sleep 1; exit 1")]
