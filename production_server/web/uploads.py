@@ -24,7 +24,7 @@ MEDIA: dict[str, Media] = {
     JSON: "json",
 }
 # An upload occupies a thread. One address may run half of them.
-MOST_UPLOADS = 8
+MOST_UPLOADS = 16
 LONGEST_KEY = 255
 # Set by the front when the client disconnects: a body without a length seems to just end there.
 DISCONNECTED = "stackserve.disconnected"
