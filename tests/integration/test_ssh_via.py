@@ -22,6 +22,7 @@ from openstack_client.cli import open as opening
 from openstack_client.cli.session import Session
 from openstack_client.cloud.credentials import Source
 from openstack_client.errors import ServerError
+from openstack_client.roles import ours
 from openstack_client.settings import merge
 from openstack_client.watch import tunnel
 from openstack_client.watch.ssh import SshTarget
@@ -137,7 +138,8 @@ def test_open_forwards_a_port_until_it_is_stopped(
         shown.append(httpx.get(url, headers={"Accept": "text/html"}).text)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(opening, "reach", lambda address, via: reach(address, via, embedded.port))
+    role = ours("server").watched.model_copy(update={"port": embedded.port})
+    monkeypatch.setattr(opening, "watched", lambda server: role)
     monkeypatch.setattr(opening, "open_session", _session)
     monkeypatch.setattr(opening.webbrowser, "open", look_and_press_ctrl_c)
     done = CliRunner().invoke(main, ["open", "--ssh-via", hosts.via])
