@@ -14,7 +14,9 @@ import httpx
 import pytest
 from flask import Flask, request
 
+from production_server.settings import Settings
 from production_server.web.guard import HttpLimits
+from production_server.web.run import server_config
 from tests.unit.production_server.web.cards import BINARY
 from tests.unit.production_server.web.fronts import make_front, serving
 
@@ -324,3 +326,9 @@ def test_a_connection_is_kept_for_the_next_request(port: int) -> None:
         for _ in range(20):
             assert client.post("/predict", content=ROW).status_code == 200
             assert client.get("/ready").text == "ready"
+
+
+def test_connections_stay_open_longer_than_clients_reuse_them() -> None:
+    # A server that closes first drops requests which clients just sent. httpx reuses for 5 s.
+    config = server_config(make_front(), Settings())
+    assert config.timeout_keep_alive > HttpLimits().head_seconds > 5
