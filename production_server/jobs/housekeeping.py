@@ -46,7 +46,7 @@ class Housekeeper:
             self._stopping.wait(EVERY)
 
     def round(self, now: float) -> None:
-        """Do all that there is to do now."""
+        """Delete what is due, and give its space back."""
         while not self._stopping.is_set() and (deleted := self._store.prune(now, self._retention)):
             for batch in deleted:
                 log.info(

@@ -1,8 +1,8 @@
 """RabbitMQ's alarms.
 
 While the server is low on memory or disk, RabbitMQ reads nothing from connections that publish. It
-says so once such a connection has published something. Whoever waits for an answer or a confirm
-would otherwise wait without knowing why.
+says so once such a connection has published something. Without this module, a client would wait for
+its answer or confirm and not know why.
 """
 
 from __future__ import annotations

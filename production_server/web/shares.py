@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# One network usually has so many bits of an IPv6 address to itself.
+# A client usually has a whole IPv6 network with a prefix of this length.
 NETWORK_BITS = 64
 
 
