@@ -48,8 +48,9 @@ FILES = {
     "etc/cloud/cloud.cfg.d/90-datasources.cfg": (
         "datasource_list: [ConfigDrive, OpenStack, NoCloud, None]\nlocale: C.UTF-8\n"
     ),
-    # Open vSwitch in user space drops frames whose checksum virtio left to the hardware.
-    "etc/systemd/network/10-virtio.link": (
+    # Open vSwitch in user space drops frames whose checksum virtio left to the hardware. udev uses
+    # the first file that matches, and netplan writes its 10-netplan-eth0.link at the first boot.
+    "etc/systemd/network/00-virtio.link": (
         "[Match]\nDriver=virtio_net\n\n"
         "[Link]\nNamePolicy=keep kernel\nTransmitChecksumOffload=false\n"
         "TCPSegmentationOffload=false\nTCP6SegmentationOffload=false\n"

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(DEPLOY_SECONDS + 4000)]
 NAME = "rebooted"
 # Enough to keep an emulated server busy until the reset, which the `openstack` command line
 # takes a few seconds to request.
-ROWS = 1_000_000
+ROWS = 300_000
 # Seconds for an emulated server to boot or to finish a job while other tests run.
 PATIENCE = 1500.0
 # Seconds between requests, which an emulated server answers slowly.

@@ -292,18 +292,11 @@ def test_a_small_answer_that_is_never_read_is_dropped(port: int) -> None:
     """Small answers fit in the buffers, but not as many as are asked for."""
     client = connected(port)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(15)
     rows = b"[%s]" % b",".join([ROW] * 60)
-    sent = 0
-    client.settimeout(0.5)
-    with pytest.raises(OSError, match=r"timed out|reset|Broken"):
-        while sent < 100_000:
-            client.sendall(head(len(rows)) + rows)
-            sent += 1
-    time.sleep(1.2)
     with closing(client), pytest.raises(ConnectionError):
-        for _ in range(10):
-            client.sendall(b"x")
-            time.sleep(0.05)
+        for _ in range(100_000):
+            client.sendall(head(len(rows)) + rows)
 
 
 def test_a_few_requests_may_be_pipelined_but_not_thousands(port: int) -> None:
