@@ -22,7 +22,7 @@ SECURITY_HEADERS = {
 
 
 def create_flask(services: Services) -> Flask:
-    """Every route except /predict. openapi.py documents the routes of the same modules."""
+    """Every route except /predict, which is in front.py. openapi.py documents the same modules."""
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     problems.install(app)

@@ -77,6 +77,7 @@ def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
     assert second.report()["healthy"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_killed_lab_is_started_again(second: LabCloud) -> None:
     """As after a reboot."""
@@ -92,6 +93,7 @@ def test_a_killed_lab_is_started_again(second: LabCloud) -> None:
     assert {row["Name"] for row in listed} >= {"public", "private"}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_running_lab_can_add_real_guests(second: LabCloud) -> None:
     second.up("--hypervisor", "both", timeout=500)
