@@ -9,8 +9,9 @@ import struct
 import time
 from typing import Any
 
-from production_server.messaging.app import PREDICT_QUEUE, create_app
+from production_server.messaging.app import create_app
 from production_server.messaging.lane import Lane
+from production_server.messaging.names import PREDICT_QUEUE
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.web.rows import RowSchema

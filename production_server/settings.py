@@ -27,7 +27,7 @@ def _absolute(path: Path) -> Path:
 
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # Child processes run in another folder, where a relative path would point elsewhere.
-Folder = Annotated[Path, AfterValidator(_absolute)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 def default_home() -> Path:
@@ -62,12 +62,28 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="STACKSERVE_", frozen=True, extra="ignore")
 
-    home: Folder = Field(default_factory=default_home, description="Folder for jobs and models.")
-    registry: Folder | None = Field(
+    home: AbsolutePath = Field(
+        default_factory=default_home, description="Folder for jobs and models."
+    )
+    registry: AbsolutePath | None = Field(
         None, description="Folder of the models. Default: `models` in `home`."
     )
     broker_url: str = Field(
-        "memory://", description="Broker: amqp://..., or memory:// for a single process."
+        "memory://",
+        description="Broker: amqp://..., amqps://..., or memory:// for a single process.",
+    )
+    broker_ca: AbsolutePath | None = Field(
+        None,
+        description="File of the certificate authorities to trust for amqps://. Default: those "
+        "of the system.",
+    )
+    broker_name: str | None = Field(
+        None, description="The name in the broker's certificate. Default: the host of its URL."
+    )
+    worker_vm: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = Field(
+        None,
+        description="The name under which the broker's server knows this worker VM, which may "
+        "then declare no queues.",
     )
     store_url: str | None = Field(
         None, description="SQLAlchemy URL of the jobs' database. Default: SQLite in `home`."
@@ -138,6 +154,11 @@ class Settings(BaseSettings):
         """Whether queue, worker and recorder run in the web process."""
         return self.broker_url.startswith("memory://")
 
+    @property
+    def on_worker_vm(self) -> bool:
+        """Whether another server has declared all queues, and an account here may not."""
+        return self.worker_vm is not None
+
     @cached_property
     def web_process_count(self) -> int:
         return self.web_processes or half_the_cores(os.cpu_count() or 1)
@@ -172,6 +193,11 @@ class Settings(BaseSettings):
 def bare_environment() -> dict[str, str]:
     """The variables that every program needs, without any that could change its behavior."""
     return {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+
+
+def notify_socket() -> str | None:
+    """Where systemd listens for the status of this process; None without systemd."""
+    return os.environ.get("NOTIFY_SOCKET")
 
 
 def half_the_cores(cores: int) -> int:

@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from production_server.errors import QueueError
 from production_server.jobs.records import Outcome, Payload
 from production_server.jobs.store import Store
-from production_server.messaging.app import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
 from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
 from production_server.messaging.link import CONNECTION_ERRORS
+from production_server.messaging.names import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
 
 log = logging.getLogger(__name__)
 

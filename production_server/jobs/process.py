@@ -8,8 +8,9 @@ from production_server.jobs.chunk_queue import chunk_publisher, queue_length, re
 from production_server.jobs.dispatcher import Dispatcher
 from production_server.jobs.housekeeping import Housekeeper
 from production_server.jobs.store import Store
-from production_server.messaging.app import RESULTS_QUEUE, create_app
-from production_server.messaging.celery_worker import run_celery_worker
+from production_server.messaging.app import create_app
+from production_server.messaging.celery_worker import node_name, run_celery_worker
+from production_server.messaging.names import RESULTS_QUEUE
 from production_server.settings import Settings
 
 
@@ -57,6 +58,6 @@ def run_recorder(settings: Settings) -> None:
     recorder.register_tasks()
     recorder.start()
     try:
-        run_celery_worker(app, "recorder", [RESULTS_QUEUE])
+        run_celery_worker(app, node_name("recorder"), [RESULTS_QUEUE])
     finally:
         recorder.stop()

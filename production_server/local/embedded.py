@@ -19,8 +19,9 @@ from production_server.jobs.process import Recorder
 from production_server.local.console import Console
 from production_server.local.readiness import report_ready
 from production_server.local.signals import stop_signals
-from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE, create_app
-from production_server.messaging.celery_worker import run_celery_worker
+from production_server.messaging.app import create_app
+from production_server.messaging.celery_worker import node_name, run_celery_worker
+from production_server.messaging.names import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE
 from production_server.settings import Settings, set_up_logging
 from production_server.web.app import create_front
 from production_server.web.run import SWITCH_SECONDS, server_config
@@ -62,7 +63,7 @@ class EmbeddedServer(uvicorn.Server):
 
 
 def _consume(app: Celery) -> None:
-    run_celery_worker(app, "embedded", [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
+    run_celery_worker(app, node_name("embedded"), [PREDICT_QUEUE, JOBS_QUEUE, RESULTS_QUEUE])
 
 
 async def _serve(server: EmbeddedServer, settings: Settings, console: Console) -> None:

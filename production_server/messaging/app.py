@@ -17,18 +17,22 @@ from kombu import Connection, Exchange, Queue
 
 from production_server.messaging import frames
 from production_server.messaging.alarms import Alarm, log_alarm, publish_nothing
+from production_server.messaging.control import DurableControl, PredeclaredControl
+from production_server.messaging.names import (
+    ANSWERS,
+    CONTROL,
+    EXCHANGE,
+    JOBS_QUEUE,
+    PREDICT,
+    PREDICT_CHUNK,
+    PREDICT_QUEUE,
+    RECORD_CHUNK,
+    RESULTS_QUEUE,
+)
+from production_server.messaging.tls import tls_options
 from production_server.settings import Settings
 
 log = logging.getLogger(__name__)
-
-EXCHANGE = "stackserve"
-PREDICT_QUEUE = "stackserve.predict"
-JOBS_QUEUE = "stackserve.jobs"
-RESULTS_QUEUE = "stackserve.results"
-
-PREDICT = "stackserve.predict"
-PREDICT_CHUNK = "stackserve.predict_chunk"
-RECORD_CHUNK = "stackserve.record_chunk"
 
 # Seconds. Detects a hung connection: RabbitMQ itself only closes a channel once a message has
 # been unacknowledged for 30 minutes.
@@ -54,10 +58,12 @@ def create_app(settings: Settings, *, confirm_publish: bool = True) -> Celery:
 
     With `confirm_publish`, each message waits for the broker's confirm, so none gets lost.
     """
-    app = Celery("stackserve", set_as_current=False)
+    control = PredeclaredControl if settings.on_worker_vm else DurableControl
+    app = Celery("stackserve", set_as_current=False, control=control)
     app.alarm = Alarm()
     app.conf.update(
         broker_url="memory://localhost//" if settings.embedded else settings.broker_url,
+        broker_use_ssl=tls_options(settings),
         broker_heartbeat=None if settings.embedded else HEARTBEAT,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -67,13 +73,19 @@ def create_app(settings: Settings, *, confirm_publish: bool = True) -> Celery:
         result_persistent=False,
         task_serializer="msgpack",
         accept_content=["json", "msgpack"],
-        task_queues=_queues(),
+        task_queues=_queues(declared_elsewhere=settings.on_worker_vm),
         task_default_queue=PREDICT_QUEUE,
         task_create_missing_queues=False,
         task_routes={
             PREDICT: {"queue": PREDICT_QUEUE},
             PREDICT_CHUNK: {"queue": JOBS_QUEUE},
-            RECORD_CHUNK: {"queue": RESULTS_QUEUE},
+            # Without exchange and key, Celery uses RabbitMQ's default exchange, which reaches every
+            # queue. Worker VMs may not publish there.
+            RECORD_CHUNK: {
+                "queue": RESULTS_QUEUE,
+                "exchange": ANSWERS,
+                "routing_key": RESULTS_QUEUE,
+            },
         },
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -86,6 +98,7 @@ def create_app(settings: Settings, *, confirm_publish: bool = True) -> Celery:
         worker_prefetch_multiplier=4,
         worker_send_task_events=False,
         worker_enable_prefetch_count_reduction=False,
+        control_exchange=CONTROL,
         control_queue_exclusive=True,
         event_queue_exclusive=True,
     )
@@ -104,20 +117,28 @@ def _transport_options(
     return {"confirm_publish": confirm_publish, **alarms, **pauses}
 
 
-def _queues() -> list[Queue]:
+def _queues(*, declared_elsewhere: bool) -> list[Queue]:
+    """The queues of tasks. A worker VM may not declare them."""
     # Jobs must survive a crash, and need the delivery counts that only quorum queues keep. The
     # predict queue needs neither: its clients are waiting and would retry.
     quorum = {"x-queue-type": "quorum"}
+    arguments = {PREDICT_QUEUE: None, JOBS_QUEUE: quorum, RESULTS_QUEUE: quorum}
     return [
-        _queue(PREDICT_QUEUE, None),
-        _queue(JOBS_QUEUE, quorum),
-        _queue(RESULTS_QUEUE, quorum),
+        PacedQueue(
+            name,
+            direct_exchange(ANSWERS if name == RESULTS_QUEUE else EXCHANGE),
+            routing_key=name,
+            durable=True,
+            queue_arguments=more,
+            no_declare=declared_elsewhere,
+        )
+        for name, more in arguments.items()
     ]
 
 
-def _queue(name: str, arguments: dict[str, str] | None) -> Queue:
-    exchange = Exchange(EXCHANGE, type="direct", durable=True)
-    return PacedQueue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
+def direct_exchange(name: str) -> Exchange:
+    """A durable exchange that routes messages by the name of their queue."""
+    return Exchange(name, type="direct", durable=True)
 
 
 class PacedQueue(Queue):  # type: ignore[misc]
@@ -172,7 +193,7 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
         close the connection and pass the chunk on, until it looks as if it kills every worker.
         """
         if self.connection is not None and self._thread == threading.get_ident():
-            publish_nothing(self.connection.default_channel, EXCHANGE)
+            publish_nothing(self.connection.default_channel, ANSWERS)
 
     def connection_for_read(self, heartbeat: float | None = None) -> Connection:
         """Disable confirms: the predict task replies on this connection too."""

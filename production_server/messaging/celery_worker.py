@@ -39,11 +39,11 @@ def node_name(name: str) -> str:
     return f"{name}.{os.getpid()}.{secrets.token_hex(4)}@{socket.gethostname() or 'unknown'}"
 
 
-def run_celery_worker(app: Celery, name: str, queues: list[str]) -> None:
-    """Consume `queues` in this thread until the worker is stopped."""
+def run_celery_worker(app: Celery, node: str, queues: list[str]) -> None:
+    """Consume `queues` in this thread until the worker is stopped, as the Celery node `node`."""
     app.steps["consumer"].add(WakeOnSignal)
     app.Worker(
-        hostname=node_name(name),
+        hostname=node,
         queues=queues,
         pool="solo",
         concurrency=1,

@@ -5,6 +5,7 @@ py-amqp makes about fifteen system calls for each message, a third of the time o
 
 from __future__ import annotations
 
+import ssl
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -30,13 +31,13 @@ def reader(connection: Any, on_alarm: Callable[[str], None]) -> Callable[[], Non
     connection.client_properties = {**connection.client_properties, "capabilities": capabilities}
     transport = connection.transport
     sock = transport.sock
-    # A TLS socket may buffer bytes that do not make it readable.
-    pending: Callable[[], int] = getattr(sock, "pending", lambda: 0)
+    receive = tls_receiver(sock) if isinstance(sock, ssl.SSLSocket) else sock.recv
 
     def read() -> None:
-        data = sock.recv(CHUNK_BYTES)
-        while data and pending():
-            data += sock.recv(CHUNK_BYTES)
+        try:
+            data = receive(CHUNK_BYTES)
+        except ssl.SSLWantReadError:
+            return
         if not data:
             raise ConnectionResetError("RabbitMQ closed the connection")
         # This is py-amqp's own buffer: py-amqp may read from the socket between two frames.
@@ -49,6 +50,27 @@ def reader(connection: Any, on_alarm: Callable[[str], None]) -> Callable[[], Non
                 connection.on_inbound_frame(frame)
 
     return read
+
+
+def tls_receiver(sock: ssl.SSLSocket) -> Callable[[int], bytes]:
+    """Like the `recv` of a socket that is readable. Raises SSLWantReadError instead of waiting.
+
+    A TLS socket may be readable without any data for us, because of half a record or a message of
+    TLS itself. And it may hold data that do not make it readable.
+    """
+
+    def receive(size: int) -> bytes:
+        before = sock.gettimeout()
+        sock.settimeout(0)
+        try:
+            data = sock.recv(size)
+            while data and sock.pending():
+                data += sock.recv(size)
+            return data
+        finally:
+            sock.settimeout(before)
+
+    return receive
 
 
 def take_frame(transport: Any) -> tuple[int, int, bytes] | None:

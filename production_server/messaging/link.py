@@ -18,8 +18,9 @@ from kombu.serialization import dumps
 
 from production_server.messaging import frames
 from production_server.messaging.alarms import publish_nothing
-from production_server.messaging.app import PREDICT, PREDICT_QUEUE, disable_confirms
+from production_server.messaging.app import direct_exchange, disable_confirms
 from production_server.messaging.batches import Batch
+from production_server.messaging.names import ANSWERS, PREDICT, PREDICT_QUEUE
 
 CONNECTION_ERRORS = (OSError, AMQPError, OperationalError)
 # The in-memory queue has no socket to watch, so it is polled.
@@ -37,8 +38,14 @@ class Link:
     def __init__(self, app: Celery) -> None:
         self._connection = disable_confirms(app.connection_for_write())
         self._queue: Queue = app.amqp.queues[PREDICT_QUEUE]
+        name = f"stackserve.reply.{uuid.uuid4()}"
         self._reply = Queue(
-            f"stackserve.reply.{uuid.uuid4()}", exclusive=True, auto_delete=True, durable=False
+            name,
+            direct_exchange(ANSWERS),
+            routing_key=name,
+            exclusive=True,
+            auto_delete=True,
+            durable=False,
         )
         message = app.amqp.create_task_message("", PREDICT, (), {})
         # Send only the headers that the worker reads.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypedDict
 
 from celery import Celery
@@ -9,6 +10,7 @@ from celery import Celery
 from production_server.messaging.link import CONNECTION_ERRORS
 
 DESCRIBE = "stackserve_describe"
+DRAIN = "stackserve_drain"
 # The Celery nodes that have this command; the recorder has not.
 MODEL_NODES = "^(worker|embedded)"
 
@@ -50,3 +52,9 @@ class Workers:
             return []
         states: list[WorkerState] = [one for reply in replies or [] for one in reply.values()]
         return [state for state in states if state["models"]]
+
+
+def drained(app: Celery, nodes: Sequence[str], timeout: float) -> list[str]:
+    """Let these Celery nodes take no more tasks. Return those that have done their last."""
+    replies = app.control.broadcast(DRAIN, destination=list(nodes), reply=True, timeout=timeout)
+    return [node for reply in replies or [] for node, said in reply.items() if "drained" in said]

@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from production_server.jobs.records import delivery_limit_error
-from production_server.messaging.app import PREDICT_CHUNK, RECORD_CHUNK
+from production_server.messaging.names import PREDICT_CHUNK, RECORD_CHUNK
 from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)

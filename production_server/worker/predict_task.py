@@ -19,7 +19,7 @@ from celery.worker.state import all_total_count, total_count
 from kombu import Message
 from kombu.serialization import dumps
 
-from production_server.messaging.app import PREDICT
+from production_server.messaging.names import ANSWERS, PREDICT
 from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
@@ -87,4 +87,4 @@ def reply(message: Message, meta: dict[str, Any]) -> None:
     answer = channel.prepare_message(
         body, content_type=content_type, content_encoding=encoding, properties=properties
     )
-    channel.basic_publish(answer, exchange="", routing_key=reply_to)
+    channel.basic_publish(answer, exchange=ANSWERS, routing_key=reply_to)

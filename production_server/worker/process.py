@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 from celery import Celery
 from celery.worker.control import inspect_command
 
-from production_server.messaging.app import JOBS_QUEUE, PREDICT_QUEUE, create_app
-from production_server.messaging.celery_worker import run_celery_worker
-from production_server.messaging.workers import DESCRIBE, WorkerState
+from production_server.messaging.app import create_app
+from production_server.messaging.celery_worker import node_name, run_celery_worker
+from production_server.messaging.names import JOBS_QUEUE, PREDICT_QUEUE, worker_node
+from production_server.messaging.workers import DESCRIBE, DRAIN, WorkerState
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.worker.chunk_task import register_chunk_task
 from production_server.worker.model_cache import ModelCache
 from production_server.worker.predict_task import register_predict_task
+from production_server.worker.status import ReportStatus
 
-# For the remote command below.
+# For the remote commands below.
 _cache: ModelCache | None = None
 
 
@@ -26,6 +29,19 @@ def describe(_state: object) -> WorkerState:
     if _cache is None:
         return {"models": [], "load_failures": 0}
     return {"models": _cache.versions(), "load_failures": _cache.failures}
+
+
+@inspect_command(name=DRAIN)  # type: ignore[untyped-decorator]
+def drain(state: Any) -> dict[str, bool]:
+    """Remote command: take no more tasks, and reply once those that this worker holds are done.
+
+    RabbitMQ confirms the end of each consumer after the tasks that it has sent before. This thread
+    runs them while it waits for that, so nothing is left when it replies.
+    """
+    consumer = state.consumer
+    for queue in list(consumer.app.amqp.queues.consume_from):
+        consumer.cancel_task_queue(queue)
+    return {"drained": True}
 
 
 def register_tasks(app: Celery, cache: ModelCache) -> None:
@@ -47,6 +63,10 @@ def make_cache(settings: Settings) -> ModelCache:
 def run_worker(settings: Settings, number: int) -> None:
     """Run tasks until a signal stops the process. SIGTERM lets the current task finish."""
     app = create_app(settings)
+    app.steps["consumer"].add(ReportStatus)
     register_tasks(app, make_cache(settings))
     gc.freeze()  # exempt libraries and model from collections, which would take 50 ms
-    run_celery_worker(app, f"worker{number}", [PREDICT_QUEUE, JOBS_QUEUE])
+    # A worker VM's processes have fixed names: their queues were declared on the server.
+    vm = settings.worker_vm
+    node = worker_node(number, vm) if vm else node_name(f"worker{number}")
+    run_celery_worker(app, node, [PREDICT_QUEUE, JOBS_QUEUE])

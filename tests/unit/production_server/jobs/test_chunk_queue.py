@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from production_server.jobs import chunk_queue
 from production_server.jobs.chunk_queue import register_record_task
 from production_server.jobs.records import Outcome
-from production_server.messaging.app import RECORD_CHUNK
+from production_server.messaging.names import RECORD_CHUNK
 
 
 class FullStore:

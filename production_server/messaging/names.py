@@ -1,0 +1,34 @@
+"""The names of exchanges, queues and tasks in RabbitMQ.
+
+The standard library is enough to import this module: the program that adds worker VMs uses it too.
+"""
+
+from __future__ import annotations
+
+# Takes tasks, for the queues below.
+EXCHANGE = "stackserve"
+# Takes what workers send back: answers, by the name of a web process's reply queue, and outcomes.
+ANSWERS = "stackserve.answers"
+
+PREDICT_QUEUE = "stackserve.predict"
+JOBS_QUEUE = "stackserve.jobs"
+RESULTS_QUEUE = "stackserve.results"
+
+PREDICT = "stackserve.predict"
+PREDICT_CHUNK = "stackserve.predict_chunk"
+RECORD_CHUNK = "stackserve.record_chunk"
+
+# Remote control: questions go to every process, replies to the one that asked.
+CONTROL = "stackserve"
+QUESTIONS = f"{CONTROL}.pidbox"
+REPLIES = f"reply.{CONTROL}.pidbox"
+
+
+def worker_node(number: int, name: str) -> str:
+    """The Celery node of a worker process on the worker VM of this name."""
+    return f"worker{number}@{name}"
+
+
+def question_queue(node: str) -> str:
+    """The queue from which a Celery node reads questions."""
+    return f"{node}.{QUESTIONS}"
