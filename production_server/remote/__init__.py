@@ -1,0 +1,1 @@
+"""Worker VMs, as their server sees them: accounts, rights, and how they come and go."""

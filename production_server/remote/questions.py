@@ -1,0 +1,41 @@
+"""Asks workers and deletes their queues, in a process with the service's account and settings.
+
+Its parent runs as root (stackserve-workers), and root should not run Celery:
+
+    python -m production_server.remote.questions drain SECONDS NODE...
+    python -m production_server.remote.questions delete-queues QUEUE...
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from celery import Celery
+
+from production_server.messaging.app import create_app
+from production_server.messaging.workers import drained
+from production_server.settings import load_settings
+
+
+def delete_queues(app: Celery, queues: Sequence[str]) -> None:
+    """Delete these queues. RabbitMQ does not mind if one does not exist."""
+    with app.connection_for_write() as connection:
+        for queue in queues:
+            connection.default_channel.queue_delete(queue)
+
+
+def main(verb: str, *arguments: str) -> None:
+    app = create_app(load_settings())
+    if verb == "drain":
+        timeout, *nodes = arguments
+        print(json.dumps(drained(app, nodes, float(timeout))))
+    elif verb == "delete-queues":
+        delete_queues(app, arguments)
+    else:
+        sys.exit(f"error: unknown verb {verb}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,51 @@
+"""RabbitMQ's own command, which starts a second Erlang each time: call it as rarely as possible."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from production_server.errors import ServiceError
+from production_server.remote.access import VHOST
+
+TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class RabbitMQ:
+    """A RabbitMQ node on this machine and the virtual host of the service."""
+
+    program: str = "rabbitmqctl"
+    environment: dict[str, str] | None = None
+    vhost: str = VHOST
+
+    def run(self, *arguments: str, given: str = "") -> str:
+        """Run the command. Secrets go to its standard input: every user can read arguments."""
+        done = subprocess.run(
+            [self.program, "--quiet", *arguments],
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+        if done.returncode != 0:
+            raise ServiceError(
+                f"rabbitmqctl {arguments[0]} failed: {(done.stderr or done.stdout).strip()}",
+                "Check that RabbitMQ runs: systemctl status rabbitmq-server",
+            )
+        return done.stdout
+
+    def define(self, definitions: dict[str, Any]) -> None:
+        """Add what the definitions describe, and change what exists."""
+        self.run("import_definitions", given=json.dumps(definitions))
+
+    def rows(self, what: str, *columns: str, everywhere: bool = False) -> list[dict[str, Any]]:
+        """A list of RabbitMQ's, such as its channels."""
+        where = [] if everywhere else ["--vhost", self.vhost]
+        text = self.run(f"list_{what}", "--formatter", "json", *where, *columns)
+        rows: list[dict[str, Any]] = json.loads(text)
+        return rows

@@ -1,0 +1,114 @@
+"""Add, remove, list and drain the worker VMs of this server."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from production_server.errors import ServiceError
+from production_server.messaging.names import question_queue
+from production_server.remote.access import (
+    NAME,
+    PORT,
+    SERVER_NAME,
+    Ticket,
+    account,
+    definitions,
+    question_queues,
+)
+from production_server.remote.rabbitmqctl import RabbitMQ
+
+POLL = 0.5
+NO_SUCH_USER = re.compile(r"no_such_user|does not exist")
+
+
+class Questions(Protocol):
+    """Asks the workers through RabbitMQ, and deletes their queues, as the service."""
+
+    def drain(self, nodes: Sequence[str], timeout: float) -> list[str]:
+        """Let these Celery nodes take no more tasks. Return those that have confirmed it."""
+
+    def delete_queues(self, queues: Sequence[str]) -> None:
+        """Delete these queues, if they exist."""
+
+
+def check_name(name: str) -> None:
+    if not NAME.fullmatch(name):
+        raise ServiceError(
+            f"{name!r} cannot be a worker's name", "Use only lowercase letters, digits and -."
+        )
+
+
+def add(broker: RabbitMQ, name: str, host: str, ca: str, processes: int) -> Ticket:
+    """Give the worker VM an account, or a new password if it has one, and its queues."""
+    check_name(name)
+    password = secrets.token_urlsafe(32)
+    broker.define(definitions(name, password, processes, broker.vhost))
+    return Ticket(name, host, PORT, account(name), password, ca, SERVER_NAME, broker.vhost)
+
+
+def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:
+    """Delete the account, which closes its connections, and its queues."""
+    check_name(name)
+    try:
+        broker.run("delete_user", account(name))
+    except ServiceError as error:
+        if not NO_SUCH_USER.search(str(error)):
+            raise
+    queues = [queue for queue, (vm, _) in _question_queues(broker).items() if vm == name]
+    if queues:
+        questions.delete_queues(queues)
+
+
+def listed(broker: RabbitMQ) -> list[dict[str, object]]:
+    """Each worker VM, and how many of its processes are connected."""
+    processes: dict[str, int] = {}
+    for vm, consumers in _question_queues(broker).values():
+        processes[vm] = processes.get(vm, 0) + bool(consumers)
+    return [
+        {"name": name, "connected": count > 0, "processes": count}
+        for name, count in sorted(processes.items())
+    ]
+
+
+def drain(broker: RabbitMQ, questions: Questions, name: str, timeout: float) -> None:
+    """Let the worker VM take no more tasks, and wait until it has answered those it holds."""
+    check_name(name)
+    until = time.monotonic() + timeout
+    found = question_queues(name)
+    connected = _question_queues(broker)
+    nodes = [node for node, queue in found.items() if connected.get(queue, ("", 0))[1]]
+    if not nodes:
+        return
+    silent = sorted(set(nodes) - set(questions.drain(nodes, timeout)))
+    if silent:
+        raise ServiceError(
+            f"{', '.join(silent)} did not stop taking tasks within {timeout:g} s",
+            "Try again with a longer --timeout, or remove the worker: RabbitMQ gives its tasks to "
+            "the others.",
+        )
+    while held := _unacknowledged(broker, name):
+        if time.monotonic() > until:
+            raise ServiceError(
+                f"the worker {name} still holds {held} tasks after {timeout:g} s",
+                "It takes no more. Try again to wait for longer.",
+            )
+        time.sleep(POLL)
+
+
+def _question_queues(broker: RabbitMQ) -> dict[str, tuple[str, int]]:
+    """The worker VM and the number of consumers, for each queue of questions."""
+    pattern = re.compile(question_queue(rf"worker\d+@({NAME.pattern})").replace(".", r"\."))
+    found = {}
+    for row in broker.rows("queues", "name", "consumers"):
+        if match := pattern.fullmatch(row["name"]):
+            found[row["name"]] = match[1], int(row["consumers"])
+    return found
+
+
+def _unacknowledged(broker: RabbitMQ, name: str) -> int:
+    rows = broker.rows("channels", "user", "messages_unacknowledged", everywhere=True)
+    return sum(row["messages_unacknowledged"] for row in rows if row["user"] == account(name))
