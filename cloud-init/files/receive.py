@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
-"""Wait on the service's port for one delivery, and write it to stdout.
+"""Wait on the service's port for the code, and write it to stdout.
 
-    receive.py payload   the code, from the launcher; its SHA-256 must be the one in the user data
-    receive.py password  a worker's password for the broker, from its server
-
+The launcher sends it; its SHA-256 must be the one in the user data.
 Other requests get the reply that this machine is being installed. Runs without privileges, as the
 service's account.
 """
@@ -12,11 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import sys
 import threading
-from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -24,10 +20,9 @@ Refusal = tuple[HTTPStatus, str]
 
 PAYLOAD = os.environ["PAYLOAD_SHA256"]
 PAYLOAD_SIZE = int(os.environ["PAYLOAD_SIZE"])
-LONGEST_PASSWORD = 100
 
 
-def payload_expected(path: str, size: int) -> Refusal | None:
+def expected(path: str, size: int) -> Refusal | None:
     if not path.startswith("/stackserve-payload/"):
         return HTTPStatus.SERVICE_UNAVAILABLE, "This server is waiting for its code."
     if path != f"/stackserve-payload/{PAYLOAD}" or size != PAYLOAD_SIZE:
@@ -35,32 +30,10 @@ def payload_expected(path: str, size: int) -> Refusal | None:
     return None
 
 
-def payload_whole(body: bytes) -> Refusal | None:
+def whole(body: bytes) -> Refusal | None:
     if hashlib.sha256(body).hexdigest() != PAYLOAD:
         return HTTPStatus.BAD_REQUEST, "The code arrived damaged; send it again."
     return None
-
-
-def password_expected(path: str, size: int) -> Refusal | None:
-    if path != "/stackserve-password":
-        return HTTPStatus.NOT_FOUND, "This worker has its code and is waiting for its password."
-    if not 0 < size <= LONGEST_PASSWORD:
-        return HTTPStatus.BAD_REQUEST, f"A password must have 1 to {LONGEST_PASSWORD} bytes."
-    return None
-
-
-def password_whole(body: bytes) -> Refusal | None:
-    if not re.fullmatch(rb"[A-Za-z0-9_-]+", body):
-        return HTTPStatus.BAD_REQUEST, "A password may hold only letters, digits, _ and -."
-    return None
-
-
-Expected = Callable[[str, int], "Refusal | None"]
-Whole = Callable[[bytes], "Refusal | None"]
-KINDS: dict[str, tuple[Expected, Whole]] = {
-    "payload": (payload_expected, payload_whole),
-    "password": (password_expected, password_whole),
-}
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -74,10 +47,10 @@ class Receiver(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         size = self.headers.get("Content-Length", "")
         length = int(size) if size.isdecimal() else 0
-        refusal = self.server.expected(self.path, length)
+        refusal = expected(self.path, length)
         if refusal is None:
             body = self.rfile.read(length)
-            refusal = self.server.whole(body)
+            refusal = whole(body)
             if refusal is None:
                 self.server.take(body)
                 refusal = HTTPStatus.CREATED, "Accepted."
@@ -108,10 +81,8 @@ class Server(ThreadingHTTPServer):
     # Finish a response that is under way before the process ends.
     daemon_threads = False
 
-    def __init__(self, port: int, expected: Expected, whole: Whole) -> None:
+    def __init__(self, port: int) -> None:
         super().__init__(("0.0.0.0", port), Receiver)
-        self.expected = expected
-        self.whole = whole
         self._lock = threading.Lock()
         self._taken = False
 
@@ -129,5 +100,5 @@ class Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    with Server(int(os.environ["PORT"]), *KINDS[sys.argv[1]]) as server:
+    with Server(int(os.environ["PORT"])) as server:
         server.serve_forever(poll_interval=0.2)

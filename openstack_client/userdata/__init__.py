@@ -15,7 +15,6 @@ from openstack_client.userdata.checks import (
     cloud_init_schema,
 )
 from openstack_client.userdata.context import (
-    Broker,
     CarriedFile,
     UserData,
     UserDataContext,
@@ -27,7 +26,6 @@ from openstack_client.userdata.render import render, template_files
 __all__ = [
     "NOVA_LIMIT",
     "SIZE_GOAL",
-    "Broker",
     "CarriedFile",
     "Delivery",
     "UserData",

@@ -95,13 +95,6 @@ class CarriedFile(Frozen):
     content: bytes
 
 
-class Broker(Frozen):
-    """The address of the server's RabbitMQ for a worker VM. Its password is never in user data."""
-
-    host: Host
-    port: int = Field(default=5672, ge=1, le=65535)
-
-
 class UserDataContext(Frozen):
     """Everything that determines a VM's user data."""
 
@@ -117,10 +110,6 @@ class UserDataContext(Frozen):
     port: int = Field(default=5100, ge=1, le=65535)
     workers: int | None = Field(default=None, ge=1, le=64)
     """Number of worker processes; None to choose by the VM's cores."""
-    workers_join: bool = False
-    """Role server: RabbitMQ also listens on the VM's network, for worker VMs."""
-    broker: Broker | None = None
-    """Role worker: the server to work for."""
     settings: tuple[tuple[SettingName, Setting], ...] = ()
     """Additional STACKSERVE_* settings of the service. No secrets: they stay readable at the
     metadata address."""
@@ -154,12 +143,6 @@ class UserDataContext(Frozen):
         role = self.role
         if role.code and not self.code:
             raise ValueError(f"code is required for the role {role.name}")
-        if "broker" in role.requires and self.broker is None:
-            raise ValueError(f"broker is required for the role {role.name}")
-        if "broker" not in role.requires and self.broker is not None:
-            raise ValueError(f"the role {role.name} does not require a broker")
-        if self.workers_join and "rabbitmq-server" not in role.units.values():
-            raise ValueError(f"workers_join: the role {role.name} has no RabbitMQ of its own")
         return self
 
 

@@ -178,8 +178,6 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "http_proxy": context.http_proxy,
         "https_proxy": context.https_proxy,
         "no_proxy": context.no_proxy,
-        "BROKER_HOST": context.broker and context.broker.host,
-        "BROKER_PORT": context.broker and context.broker.port,
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 

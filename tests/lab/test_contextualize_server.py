@@ -10,7 +10,7 @@ from datetime import datetime
 import httpx
 import pytest
 
-from openstack_client.userdata import Broker, UserData
+from openstack_client.userdata import UserData
 from tests.lab.contextualized import (
     PATIENCE,
     UNITS,
@@ -65,7 +65,7 @@ def server(
         user_data.data,
         port=port,
         http_port=port,
-        more_ports=(5672,),
+        more_ports=(5671,),
     )
     with delivered(guest, user_data):
         guest.wait_for("ready", "done", PATIENCE)
@@ -206,13 +206,7 @@ def test_a_worker_vm_joins_and_predicts(
 ) -> None:
     """The guests reach each other through this machine's address in their user networks."""
     host = "10.0.2.2"
-    rendered = render(
-        role="worker",
-        name="w1",
-        port=port,
-        workers=1,
-        broker=Broker(host=host, port=server.forwards[5672]),
-    )
+    rendered = render(role="worker", name="w1", port=port, workers=1)
     worker = Guest(
         tmp_path_factory.mktemp("worker"),
         lab_image(needs),
@@ -221,13 +215,14 @@ def test_a_worker_vm_joins_and_predicts(
         memory_mb=1536,
     )
     with worker:
+        ticket = json.loads(server.ssh(f"sudo stackserve-workers add w1 --host {host}"))
+        ticket["port"] = server.forwards[5671]
         worker.wait_for("code", "begin", PATIENCE)
-        joined = server.ssh(
-            f"sudo stackserve-add-worker w1 {host} --port {worker.http_port}", timeout=PATIENCE
-        )
-        assert "w1 has joined" in joined
+        worker.ssh("sudo stackserve-deliver ticket", given=json.dumps(ticket).encode())
+        worker.ssh("sudo stackserve-deliver code", given=rendered.payload, timeout=PATIENCE)
         worker.wait_for("ready", "done", PATIENCE)
-        assert "worker-w1" in server.ssh("sudo rabbitmqctl -q list_users")
+        (listed,) = json.loads(server.ssh("sudo stackserve-workers list"))
+        assert listed == {"name": "w1", "connected": True, "processes": 1}
         # Without the server's worker, only the other VM can predict.
         server.ssh("sudo systemctl stop stackserve-worker@1")
         assert ask(server, "/predict", PATIENT)["predictions"]
@@ -235,8 +230,13 @@ def test_a_worker_vm_joins_and_predicts(
         # It has little memory, so it has a swap file, unlike the server.
         assert "/swap.stackserve" in worker.ssh("cat /proc/swaps")
         assert "/swap.stackserve" not in server.ssh("cat /proc/swaps")
-        refused = worker.ssh("sudo -u nobody cat /etc/stackserve/server.env 2>&1 || true")
-        assert "Permission denied" in refused
+        for secret in ("/etc/stackserve/server.env", "/etc/stackserve/ticket.json"):
+            refused = worker.ssh(f"sudo -u nobody cat {secret} 2>&1 || true")
+            assert "Permission denied" in refused
+        assert ticket["password"] not in worker.console()
+        server.ssh("sudo stackserve-workers drain w1", timeout=PATIENCE)
+        server.ssh("sudo stackserve-workers remove w1", timeout=PATIENCE)
+        assert json.loads(server.ssh("sudo stackserve-workers list")) == []
 
 
 def test_a_reboot_during_a_job_loses_no_rows(server: Guest) -> None:

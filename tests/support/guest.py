@@ -152,7 +152,9 @@ class Guest:
             f"no {stage} {state} within {timeout:.0f} s; the console ends with:\n{tail}"
         )
 
-    def ssh(self, command: str, timeout: float = 900, check: bool = True) -> str:
+    def ssh(
+        self, command: str, timeout: float = 900, check: bool = True, given: bytes = b""
+    ) -> str:
         """Run a shell command as the image's user, with the host keys printed on the console."""
         known = self.folder / "known_hosts"
         keys = HOST_KEY.findall(self.console())
@@ -175,15 +177,15 @@ class Guest:
                 f"{self.user}@127.0.0.1",
                 command,
             ],
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
-            text=True,
             timeout=timeout,
             check=False,
         )
         if check and done.returncode != 0:
-            raise AssertionError(f"{command!r} failed ({done.returncode}): {done.stderr.strip()}")
-        return done.stdout
+            said = done.stderr.decode().strip()
+            raise AssertionError(f"{command!r} failed ({done.returncode}): {said}")
+        return done.stdout.decode()
 
     def cpu_seconds(self) -> float:
         """CPU time of the whole guest, which does not depend on the load of this machine."""

@@ -17,6 +17,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from certificates import make_certificates
 from private import SERVICE, SETTINGS, VHOST, broker_url, write
 
 RABBITMQ = Path("/etc/rabbitmq")
@@ -59,6 +60,7 @@ def make_definitions() -> None:
         found = BROKER.search(SERVICE.read_text())
         assert found, "make_settings wrote it"
         write(DEFINITIONS, json.dumps(definitions(found[1], found[2])), "rabbitmq")
+    make_certificates()
 
 
 def definitions(account: str, password: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ if [ "$ROLE" = worker ]; then
     units="$units rabbitmq-server.service epmd.service epmd.socket"
     # shellcheck disable=SC2086 # one word a unit
     systemctl disable --quiet --now $units
-    rm -f /etc/stackserve/server.env /etc/rabbitmq/stackserve-definitions.json
+    rm -rf /etc/stackserve/server.env /etc/rabbitmq/stackserve-definitions.json /etc/rabbitmq/tls
 elif [ "$before" != "$(cat /etc/stackserve/server.env)" ] ||
     [ "$(cat /opt/stackserve/warmed)" != "$PAYLOAD_SHA256" ]; then
     # shellcheck disable=SC2086

@@ -22,10 +22,17 @@ def write(path: Path, text: str, group: str, user: str = "root", mode: int = 0o6
 
     By default it may hold a secret: only its owner and one group can read it.
     """
+    write_bytes(path, text.encode(), group, user, mode)
+
+
+def write_bytes(
+    path: Path, content: bytes, group: str, user: str = "root", mode: int = 0o640
+) -> None:
+    """The same for bytes."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
         file.flush()
         os.fchmod(file.fileno(), mode)  # whatever the umask is
         shutil.chown(new, user, group)

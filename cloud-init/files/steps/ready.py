@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Succeed once a prediction has come back through the queue and every unit is active.
 
-This asks the web tier (production_server/web/operations.py:readiness), which asks a worker. On a
-worker VM it asks the server's web tier.
+This asks the web tier (production_server/web/operations.py:readiness), which asks a worker.
 """
 
 from __future__ import annotations
@@ -25,11 +24,8 @@ MAX_RESTARTS = 4
 
 
 def main() -> None:
-    services = [str(Path(__file__).with_name("services.sh"))]
-    units = subprocess.run(services, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    host = "127.0.0.1" if os.environ["ROLE"] == "server" else os.environ["BROKER_HOST"]
-    address = f"[{host}]" if ":" in host else host
-    url = f"http://{address}:{os.environ['PORT']}/ready"
+    units = started_units()
+    url = f"http://127.0.0.1:{os.environ['PORT']}/ready"
     version = wait(url, int(os.environ["READY_TIMEOUT"]), units)
     print(f"ready: model {version}", flush=True)
     # A reset after this loses nothing. Most is on the disk already; see keep() in contextualize.py.
@@ -37,6 +33,12 @@ def main() -> None:
     subprocess.run(["sync"], check=True)
     print(f"synced in {time.monotonic() - began:.2f} s", flush=True)
     sys.exit(subprocess.run(["systemctl", "is-active", *units], check=False).returncode)
+
+
+def started_units() -> list[str]:
+    """Start the services of this machine, unless they run already."""
+    services = [str(Path(__file__).with_name("services.sh"))]
+    return subprocess.run(services, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
 def wait(url: str, timeout: float, units: list[str]) -> str:

@@ -10,11 +10,11 @@ from tests.unit.cloud_init.receiver import Receiver
 
 
 @pytest.fixture
-def receiver() -> Iterator[Callable[..., Receiver]]:
+def receiver() -> Iterator[Callable[[], Receiver]]:
     made: list[Receiver] = []
 
-    def make(*how: str) -> Receiver:
-        made.append(Receiver(*how))
+    def make() -> Receiver:
+        made.append(Receiver())
         return made[-1]
 
     yield make

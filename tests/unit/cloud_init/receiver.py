@@ -19,7 +19,7 @@ PAYLOAD = bytes(range(256)) * 400
 class Receiver:
     """A receive.py process, run as on a server."""
 
-    def __init__(self, kind: str = "payload") -> None:
+    def __init__(self) -> None:
         (self.port,) = free_ports(1)
         settings = {
             "PAYLOAD_SHA256": hashlib.sha256(PAYLOAD).hexdigest(),
@@ -28,7 +28,7 @@ class Receiver:
         }
         self.out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the fixture
         self.process = subprocess.Popen(
-            [sys.executable, str(FILES / "receive.py"), kind],
+            [sys.executable, str(FILES / "receive.py")],
             env=settings,
             stdout=self.out,
             stderr=subprocess.DEVNULL,

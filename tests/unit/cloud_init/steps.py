@@ -15,7 +15,7 @@ from openstack_client.userdata.render import declared_steps
 
 FILES = TEMPLATES / "files"
 # On a server, the programs are in one folder and import each other from there.
-sys.path.append(str(FILES / "steps"))
+sys.path += [str(FILES / "steps"), str(TEMPLATES / "roles" / "worker" / "steps")]
 
 
 def file(name: str) -> Path:

@@ -34,6 +34,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(program, "RABBITMQ", tmp_path / "rabbitmq")
     monkeypatch.setattr(shutil, "chown", lambda *_: None)
     monkeypatch.setattr(program.grp, "getgrall", list)
+    monkeypatch.setattr(program, "make_certificates", lambda: None)
     (tmp_path / "settings").write_text("STACKSERVE_PORT=5100\n")
     return program
 
@@ -117,6 +118,6 @@ def test_rabbitmq_restarts_only_if_its_configuration_changed(
     (tmp_path / "of_the_image").write_text("")
     program.main(early=True)
     if changed:
-        (tmp_path / "rabbitmq" / "conf.d" / "20-workers-join.conf").write_text("more")
+        (tmp_path / "rabbitmq" / "conf.d" / "20-more.conf").write_text("more")
     program.main(early=False)
     assert (tmp_path / "started_with").exists() is not changed

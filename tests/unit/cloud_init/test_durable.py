@@ -42,7 +42,7 @@ def test_the_launcher_gets_its_reply_when_the_code_is_on_the_disk(
     archive = tmp_path / "payload.tar.xz"
     synced: list[bytes] = []
     monkeypatch.setattr(receive.os, "fsync", lambda _handle: synced.append(archive.read_bytes()))
-    with archive.open("w") as out, receive.Server(0, *receive.KINDS["payload"]) as server:
+    with archive.open("w") as out, receive.Server(0) as server:
         monkeypatch.setattr(receive.sys, "stdout", out)
         monkeypatch.setattr(server, "shutdown", lambda: None)
         server.take(b"code")
@@ -52,6 +52,7 @@ def test_the_launcher_gets_its_reply_when_the_code_is_on_the_disk(
 def test_the_code_is_received_into_the_archive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PORT", "5100")
     code = load("steps/code.py")
     archive = tmp_path / "payload.tar.xz"
     monkeypatch.setattr(code, "ARCHIVE", archive)

@@ -32,6 +32,8 @@ class Server:
         (folder / "warmed").write_text("this\n")
         (folder / "server.env").write_text("A=1\n")
         (folder / "stackserve-definitions.json").touch()
+        (folder / "tls").mkdir()
+        (folder / "tls" / "broker.key").touch()
         (folder / "systemctl").write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n')
         (folder / "systemctl").chmod(0o755)
 
@@ -46,9 +48,8 @@ class Server:
         return (self.folder / "asked").read_text().splitlines()
 
     def secrets(self) -> bool:
-        return (self.folder / "server.env").exists() or (
-            self.folder / "stackserve-definitions.json"
-        ).exists()
+        secrets = ("server.env", "stackserve-definitions.json", "tls")
+        return any((self.folder / name).exists() for name in secrets)
 
 
 @pytest.fixture

@@ -12,13 +12,14 @@ find /var/lib/stackserve -mindepth 1 -maxdepth 1 ! -name models -exec rm -rf {} 
 # RabbitMQ is installed but was never started. On a server, RabbitMQ, worker and recorder start once
 # account.py has created the secrets; the web tier waits for the user data.
 mkdir -p /opt/stackserve/early
-cp /opt/stackserve/contextualize/account.py /opt/stackserve/contextualize/private.py \
-    /etc/stackserve/settings.env /opt/stackserve/early
+cd /opt/stackserve/contextualize
+cp account.py certificates.py private.py /etc/stackserve/settings.env /opt/stackserve/early
+cd /
 systemctl enable --quiet --no-reload early-stackserve.service rabbitmq-server.service \
     stackserve-worker@1.service stackserve-recorder.service
 find /var/lib/rabbitmq -mindepth 1 ! -type d -delete
 rm -rf /var/lib/rabbitmq/mnesia/* /var/log/rabbitmq/*
-rm -f /etc/rabbitmq/stackserve-definitions.json
+rm -rf /etc/rabbitmq/stackserve-definitions.json /etc/rabbitmq/tls
 
 # From the launcher: certificates in the bundle, settings, programs.
 sed -i '/^# stackserve begin$/,/^# stackserve end$/d' /etc/ssl/certs/ca-certificates.crt

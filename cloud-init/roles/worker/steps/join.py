@@ -1,48 +1,89 @@
 #!/usr/bin/env python3
-"""Connect a worker to its server's RabbitMQ, with a password created for this worker.
+"""Connect a worker to its server's RabbitMQ with the ticket that was made for this worker.
 
-The broker's address is in the user data; the password is not. `stackserve-add-worker` on the server
-creates it and sends it here, over the network that the two share.
+The ticket holds a password, so it is never in user data: the launcher takes it from the server to
+stackserve-deliver on this machine, over ssh.
 """
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import socket
-import subprocess
+import ssl
 import sys
+import time
 from pathlib import Path
 
-from private import SERVICE, SETTINGS, broker_url, write
+from private import SERVICE, SETTINGS, write
+
+TICKET = Path("/etc/stackserve/ticket.json")
+AUTHORITY = Path("/etc/stackserve/broker-authority.pem")
+PAUSE = 0.5
+TIMEOUT = 30
+# They go into a settings file that systemd reads, and some into a URL.
+PLAIN = {
+    "name": r"[a-z0-9-]+",
+    "host": r"[A-Za-z0-9.:-]+",
+    "account": r"[a-z0-9-]+",
+    "password": r"[A-Za-z0-9_-]+",
+    "server_name": r"[A-Za-z0-9.-]+",
+    "vhost": r"[A-Za-z0-9_-]+",
+}
+
+Ticket = dict[str, object]
 
 
 def main() -> None:
-    host, port = os.environ["BROKER_HOST"], int(os.environ["BROKER_PORT"])
-    if not SERVICE.exists():
-        print("waiting for the server to deliver this worker's password", flush=True)
-        account, password = f"worker-{os.environ['NAME']}", received_password()
-        address = f"[{host}]" if ":" in host else host
-        broker = broker_url(account, password, address, port)
-        write(SERVICE, SETTINGS.read_text() + broker, "stackserve")
+    if not TICKET.exists():
+        print("waiting for the launcher to deliver this worker's ticket", flush=True)
+        while not TICKET.exists():
+            time.sleep(PAUSE)
+    ticket = checked(TICKET.read_text())
+    write(AUTHORITY, str(ticket["ca"]), "root", mode=0o644)
+    settings = SETTINGS.read_text() + broker_settings(ticket)
+    if not SERVICE.exists() or SERVICE.read_text() != settings:
+        write(SERVICE, settings, "stackserve")
+    try_connection(ticket)
+
+
+def checked(text: str) -> Ticket:
+    """The ticket, if it is complete."""
     try:
-        socket.create_connection((host, port), 30).close()
+        ticket: Ticket = json.loads(text)
+        wrong = [key for key, form in PLAIN.items() if not re.fullmatch(form, str(ticket[key]))]
+        if not isinstance(ticket["port"], int):
+            wrong.append("port")
+        if "BEGIN CERTIFICATE" not in str(ticket["ca"]):
+            wrong.append("ca")
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"error: this is no ticket of stackserve-workers: {type(error).__name__}")
+    if wrong:
+        sys.exit(f"error: the ticket has an invalid {', '.join(wrong)}")
+    return ticket
+
+
+def broker_settings(ticket: Ticket) -> str:
+    """The settings that tell the services where the broker is and how to verify it."""
+    host = f"[{ticket['host']}]" if ":" in str(ticket["host"]) else ticket["host"]
+    login = f"{ticket['account']}:{ticket['password']}"
+    return (
+        f"STACKSERVE_BROKER_URL=amqps://{login}@{host}:{ticket['port']}/{ticket['vhost']}\n"
+        f"STACKSERVE_BROKER_CA={AUTHORITY}\n"
+        f"STACKSERVE_BROKER_NAME={ticket['server_name']}\n"
+        f"STACKSERVE_WORKER_VM={ticket['name']}\n"
+    )
+
+
+def try_connection(ticket: Ticket) -> None:
+    """Fail here, with the reason, if RabbitMQ cannot be reached or is not the right one."""
+    host, port, name = str(ticket["host"]), int(str(ticket["port"])), str(ticket["server_name"])
+    context = ssl.create_default_context(cadata=str(ticket["ca"]))
+    try:
+        with socket.create_connection((host, port), TIMEOUT) as plain:
+            context.wrap_socket(plain, server_hostname=name).close()
     except OSError as error:
         sys.exit(f"error: cannot reach the server's RabbitMQ at {host} port {port}: {error}")
-
-
-def received_password() -> str:
-    program = Path(__file__).with_name("receive.py")
-    done = subprocess.run(
-        [str(program), "password"],
-        stdout=subprocess.PIPE,
-        user="stackserve",
-        group="stackserve",
-        extra_groups=[],
-        check=False,
-    )
-    if done.returncode != 0:
-        sys.exit(f"error: receive.py exited with code {done.returncode}")
-    return done.stdout.decode("ascii")
 
 
 if __name__ == "__main__":

@@ -32,13 +32,6 @@ REFUSED = {
         "private key",
     ),
     "a private ssh key": ({"ssh_keys": ["-----BEGIN OPENSSH PRIVATE KEY-----"]}, "public key"),
-    "a worker without a server": ({"role": "worker"}, "broker"),
-    "a server with a broker": ({"broker": {"host": "10.0.0.3"}}, "broker"),
-    "a worker that accepts workers": (
-        {"role": "worker", "broker": {"host": "10.0.0.3"}, "workers_join": True},
-        "workers_join",
-    ),
-    "a broker that is not a host": ({"role": "worker", "broker": {"host": "10.0.0.3/24"}}, "host"),
     "a path outside its folder": (
         {"code": [{"path": "../etc/passwd", "content": b""}]},
         "code",

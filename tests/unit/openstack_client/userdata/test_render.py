@@ -16,7 +16,6 @@ from openstack_client.settings import Settings
 from openstack_client.userdata import (
     NOVA_LIMIT,
     SIZE_GOAL,
-    Broker,
     CarriedFile,
     UserDataContext,
     cloud_init_schema,
@@ -69,7 +68,7 @@ def test_data_is_the_text_compressed_without_a_timestamp() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"role": "worker", "broker": Broker(host="10.0.0.3")}, {"role": "image"}],
+    [{}, {"role": "worker"}, {"role": "image"}],
     ids=["server", "worker", "image"],
 )
 def test_real_user_data_stays_under_32_kib(values: dict[str, object]) -> None:
