@@ -18,12 +18,16 @@ from openstack_client.cloud.resources import Address, Group, Keypair, Port, Serv
 from openstack_client.plan.keypair import keypair_name
 from openstack_client.roles import Watched, ours
 
-MARK = re.compile(r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)")
+MARK = re.compile(
+    r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)(?P<expiring> expiring)?"
+)
 NAME_KEY = "stackserve_deployment"
 CODE_KEY = "stackserve_code"
 DATA_KEY = "stackserve_userdata"
 USER_KEY = "stackserve_ssh_user"
 RUN_KEY = "stackserve_run"
+# When the deployment expires, in UTC. cloud-init/removal/remove.py reads it too.
+EXPIRES_KEY = "stackserve_expires"
 
 
 def mark(name: str, run: str) -> str:
@@ -39,6 +43,12 @@ def marked_name(description: str) -> str | None:
 def marked_run(description: str) -> str | None:
     match = MARK.fullmatch(description)
     return match["run"] if match else None
+
+
+def is_expiring(description: str) -> bool:
+    """Whether the server has begun to remove this resource's deployment."""
+    match = MARK.fullmatch(description)
+    return bool(match and match["expiring"])
 
 
 @dataclass(frozen=True)
