@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from openstack_client import lifetime
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
 
@@ -55,6 +56,11 @@ def _jump_host(value: str) -> str:
     if not JUMP_HOST.fullmatch(value):
         raise ValueError("must be HOST, USER@HOST or USER@HOST:PORT")
     return value
+
+
+def _duration(value: str) -> str:
+    lifetime.parse(value)
+    return value.strip().lower()
 
 
 def _plain_line(value: str) -> str:
@@ -134,6 +140,11 @@ class Settings(BaseModel):
         None,
         description="Model to serve: a version folder of the registry, or its .tar. Default: the "
         "shipped model.",
+    )
+    ttl: Annotated[str, AfterValidator(_duration)] | None = Field(
+        None,
+        description="Time to live, such as 90m, 8h or 3d. Then the deployment removes itself. "
+        "Default: it stays.",
     )
     workers: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None,

@@ -73,10 +73,10 @@ class Cloud:
         """An open connection, so that a request needs one packet."""
         url = urlsplit(self.config[service])
         kind: Any = http.client.HTTPConnection
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"timeout": TIMEOUT}
         if url.scheme == "https":
-            kind, more = http.client.HTTPSConnection, {"context": self.context}
-        connection: http.client.HTTPConnection = kind(url.hostname, url.port, TIMEOUT, **more)
+            kind, more["context"] = http.client.HTTPSConnection, self.context
+        connection: http.client.HTTPConnection = kind(url.hostname, url.port, **more)
         try:
             connection.connect()
         except OSError as error:

@@ -11,6 +11,7 @@ from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import CLIENT_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import no_deployment, open_session
 from openstack_client.cli.tables import table_of
+from openstack_client.deploy.credential import sweep
 from openstack_client.deploy.delete import Deleter, delete_files, find, local_files
 from openstack_client.deploy.lease import busy, held_by_another
 from openstack_client.errors import Interrupted
@@ -33,6 +34,7 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
     mine = find(session.cloud, session.name)
     files = local_files(session.folder, session.name)
     if mine.empty and not files:
+        sweep(session.cloud)
         note = str(no_deployment(session.cloud, session.name))
         if session.as_json:
             session.answer({"name": session.name, "deleted": [], "note": note})
@@ -58,8 +60,12 @@ def delete(yes: bool, take_over: bool, **flags: Any) -> None:
             f"Stopped before {session.name!r} was completely deleted.",
             f"Run `delete {session.name}` again; it skips what is already deleted.",
         ) from stop
+    stays = sweep(session.cloud)
     delete_files(files)
     if session.as_json:
-        session.answer({"name": session.name, "deleted": rows} | ({"note": left} if left else {}))
+        notes = " ".join(filter(None, [left, *stays]))
+        session.answer({"name": session.name, "deleted": rows} | ({"note": notes} if notes else {}))
     else:
+        for note in stays:
+            session.say(note, "yellow")
         session.say(f"Deployment {session.name!r} was deleted.")

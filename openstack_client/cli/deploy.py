@@ -140,4 +140,6 @@ def _show_result(session: Session, result: Result) -> None:
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     if result.url:
         session.say(f"  Open:    {where}")
+    if result.lifetime.sentence:
+        session.say(result.lifetime.sentence, "" if result.lifetime.removes_itself else "yellow")
     session.say(f"  Log in:  {result.ssh}\n  Delete:  {COMMAND} delete {result.name}")

@@ -13,7 +13,7 @@ from openstack_client.cli.tables import table_of
 from openstack_client.cloud import queries
 from openstack_client.watch.status import deployments
 
-COLUMNS = ["name", "status", "address", "flavor", "created", "code"]
+COLUMNS = ["name", "status", "address", "flavor", "created", "lifetime", "code"]
 
 
 @click.command(name="list")

@@ -34,6 +34,7 @@ SHOWN = (
     ("address", "address"),
     ("flavor", "flavor"),
     ("created", "created"),
+    ("lifetime", "lifetime"),
     ("model", "model"),
     ("version", "version"),
     ("prediction", "prediction"),

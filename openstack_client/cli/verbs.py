@@ -38,6 +38,14 @@ VERBS = {
         "openstack_client.cli.list:list_",
         "List all deployments in the project.",
     ),
+    "extend": (
+        "openstack_client.cli.extend:extend",
+        "Give a deployment more time before it expires: extend [NAME] 4h.",
+    ),
+    "reap": (
+        "openstack_client.cli.reap:reap",
+        "Delete every expired deployment in the project. For cron: reap --yes.",
+    ),
     "bake": (
         "openstack_client.cli.bake:bake",
         "Create an image, called NAME, that later deploys use automatically.",

@@ -163,3 +163,5 @@ class Facts:
     services: tuple[str, ...] = ()
     roles: tuple[str, ...] | None = None
     unknown: tuple[str, ...] = ()
+    removal: str = ""
+    """Why a server could not remove its own deployment, if it could not."""

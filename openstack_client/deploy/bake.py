@@ -57,6 +57,7 @@ def builder_settings(settings: Settings) -> Settings:
         "floating_ip": floating,
         "volume_size": None,
         "workers": None,
+        "ttl": None,
     }
     return settings.model_copy(update=changed)
 

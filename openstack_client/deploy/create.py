@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from openstack_client import lifetime
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Address, Group, Port, Rule, Server
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.errors import ServerError
 from openstack_client.names import resource_name
-from openstack_client.plan import inventory, keypair, security_group
+from openstack_client.plan import expiry, inventory, keypair, security_group
 from openstack_client.plan.model import Plan
 from openstack_client.settings import Settings
 
@@ -168,16 +169,17 @@ class Creator:
             "key_name": plan.key.keypair,
             "userdata": plan.parcel.data,
             "config_drive": True,
-            "meta": dict(
-                inventory.metadata(
+            "meta": {
+                **inventory.metadata(
                     plan.name,
                     run=self.run,
                     code=plan.parcel.code_hash,
                     data=plan.parcel.digest,
                     user=plan.ssh_user,
                     watched=plan.role.watched,
-                )
-            ),
+                ),
+                **expiry.metadata(self.settings, plan.server, lifetime.now()),
+            },
         }
         if plan.zone:
             arguments["availability_zone"] = plan.zone

@@ -12,7 +12,7 @@ import contextlib
 import datetime as dt
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,7 +26,9 @@ from openstack_client.plan.removal import Endpoints, Removal
 
 # How long after the first expiry a server can still remove itself, if its time is extended.
 GRACE = dt.timedelta(days=7)
-MARK = re.compile(r"stackserve deployment (?P<name>[a-z0-9-]+) server (?P<server>[0-9a-f-]+)")
+MARK = re.compile(
+    r"stackserve deployment (?P<name>[a-z0-9-]+) server (?P<server>[0-9a-f-]+) in (?P<region>.+)"
+)
 # Enough for everything that the access rules allow, where the project has this role.
 ROLE = "member"
 
@@ -50,7 +52,8 @@ def create(
     arguments: dict[str, Any] = {
         "name": name,
         "user": _user(cloud),
-        "description": f"stackserve deployment {removal.mine.name} server {removal.server.id}",
+        "description": f"stackserve deployment {removal.mine.name} "
+        f"server {removal.server.id} in {_region(cloud)}",
         "expires_at": expires + GRACE,
         "access_rules": removal.access_rules(endpoints),
     }
@@ -74,40 +77,39 @@ def _delete_lost(cloud: Cloud, name: str) -> None:
 
 
 def listed(cloud: Cloud) -> list[Credential]:
-    """The user's credentials of this kind in this project."""
+    """The user's credentials of this kind in this project and region."""
     manager, user = cloud.keystone.application_credentials, _user(cloud)
-    found = _request(cloud, "list your application credentials", lambda: manager.list(user=user))
+    found = cloud.request(
+        "Keystone", "list your application credentials", lambda: manager.list(user=user)
+    )
+    ours = [raw for raw in found if raw.project_id == cloud.project_id]
+    matches = [(raw, MARK.fullmatch(raw.description or "")) for raw in ours]
     return [
-        _credential(raw)
-        for raw in found
-        if raw.project_id == cloud.project_id and MARK.fullmatch(raw.description or "")
+        _credential(raw) for raw, match in matches if match and match["region"] == _region(cloud)
     ]
 
 
 def delete(cloud: Cloud, credential: Credential) -> None:
     """Delete a credential and its access rules."""
     keystone, user = cloud.keystone, _user(cloud)
-    doing = f"delete the application credential {credential.name!r}"
-    _ignoring(
-        {404},
-        partial(
-            _request,
-            cloud,
-            doing,
+    with _tolerating(404):
+        cloud.request(
+            "Keystone",
+            f"delete the application credential {credential.name!r}",
             lambda: keystone.application_credentials.delete(credential.id, user=user),
-        ),
-    )
+        )
     for rule in credential.rules:
         # Another credential may use the same rule; then Keystone keeps it.
-        call = partial(keystone.access_rules.delete, rule, user=user)
-        _ignoring({403, 404}, partial(_request, cloud, "delete an access rule", call))
+        with _tolerating(403, 404):
+            call = partial(keystone.access_rules.delete, rule, user=user)
+            cloud.request("Keystone", "delete an access rule", call)
 
 
 def sweep(cloud: Cloud, keep: Collection[str] = (), server: str = "") -> list[str]:
     """Delete credentials of servers that are gone, and those of `server` not in `keep`.
 
-    Returns the names of those that could not be deleted. Nothing depends on it: their rules name
-    only resources that are gone.
+    Returns a note for each that could not be deleted. Nothing depends on it: their rules name only
+    resources that are gone.
     """
     left = []
     try:
@@ -119,7 +121,10 @@ def sweep(cloud: Cloud, keep: Collection[str] = (), server: str = "") -> list[st
             try:
                 delete(cloud, credential)
             except (CloudError, CredentialsError):
-                left.append(credential.name)
+                left.append(
+                    f"Application credential {credential.name!r} stays: this login may not delete "
+                    f"it. Its user can: openstack application credential delete {credential.id}"
+                )
     except (CloudError, CredentialsError):
         return []
     return left
@@ -152,13 +157,14 @@ def _user(cloud: Cloud) -> str:
     return str(_access(cloud).user_id)
 
 
-def _request(cloud: Cloud, doing: str, call: Any) -> Any:
-    return cloud.request("Keystone", doing, call)
+def _region(cloud: Cloud) -> str:
+    return str(cloud.region.get_region_name() or "-")
 
 
-def _ignoring(statuses: set[int], call: Any) -> None:
+@contextlib.contextmanager
+def _tolerating(*statuses: int) -> Iterator[None]:
     try:
-        call()
+        yield
     except CloudError as error:
         if error.status not in statuses:
             raise

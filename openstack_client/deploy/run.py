@@ -19,6 +19,7 @@ from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.lease import Lease
+from openstack_client.deploy.time_to_live import TimeToLive, settle
 from openstack_client.errors import LauncherError
 from openstack_client.plan import keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory
@@ -61,6 +62,7 @@ class Result:
     stages: list[dict[str, Any]] = field(default_factory=list)
     code_deployed: str = ""
     code_on_disk: str = ""
+    lifetime: TimeToLive = field(default_factory=TimeToLive)
 
     @property
     def drift(self) -> str:
@@ -91,6 +93,9 @@ class Result:
             "code_on_disk": self.code_on_disk,
             "drift": self.drift,
             "ssh": self.ssh,
+            "expires": self.lifetime.expires or None,
+            "removes_itself": self.lifetime.removes_itself,
+            "removal_problem": self.lifetime.problem or None,
             "seconds": round(self.seconds, 1),
             "stages": self.stages,
         }
@@ -136,6 +141,7 @@ class Launch:
         result.code_on_disk = self.plan.parcel.code_hash
         with reach(address, self.settings.ssh_via, watched.port or HTTP_PORT) as way:
             self._watch(server, target, way, self.plan.parcel.payload, result)
+        result.lifetime = settle(self.cloud, self.settings, server, target)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
 

@@ -16,6 +16,7 @@ from openstack_client.cloud.resources import (
 )
 from openstack_client.errors import Problem
 from openstack_client.plan import quota
+from openstack_client.plan.expiry import decide_expiry
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
 from openstack_client.plan.model import Action, Item, Parcel, Plan
@@ -59,6 +60,7 @@ def decide(
     decide_port(plan, mine)
     decide_address(plan, settings, facts, mine)
     describe_server(plan, settings, facts)
+    decide_expiry(plan, settings, facts.removal)
     plan.loss = loss(plan)
     plan.problems += quota.shortages(needs(plan, settings), _quotas(facts))
     plan.warnings += [f"this cloud does not show {what}; not checked" for what in facts.unknown]

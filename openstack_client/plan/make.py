@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tarfile
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from openstack_client import userdata
-from openstack_client.cloud import queries
+from openstack_client.cloud import access_rules, queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts
@@ -138,6 +139,8 @@ def make_plan(
         rendered = aside.apply_async(parcel, (settings, role))
         facts = queries.gather(cloud)
         carried = rendered.get()
+    if settings.ttl:
+        facts = dataclasses.replace(facts, removal=access_rules.why_not(cloud))
     mine = inventory.pick(
         settings.name,
         identity.project_id,

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from openstack_client import lifetime
 from openstack_client.cloud.resources import Address, Group, Port, Server
-from openstack_client.plan import inventory
+from openstack_client.plan import expiry, inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.roles import Ask, Watched
 from openstack_client.watch.probe import Probe
@@ -157,6 +158,8 @@ def status_json(
         "address": mine.address_of(server) if server else None,
         "flavor": server.flavor if server else None,
         "created": server.created if server else None,
+        "expires": _expires(mine),
+        "lifetime": expiry.described(mine, lifetime.now()),
         "prediction": probe.summary if probe and predicts else None,
         "answer": probe.summary if probe and not predicts else None,
         "model": probe.model if probe and probe.ok else None,
@@ -170,6 +173,11 @@ def status_json(
         "code_on_disk": on_disk,
         "drift": drift(on_disk, deployed),
     }
+
+
+def _expires(mine: Inventory) -> str | None:
+    moment = expiry.expires_at(mine)
+    return lifetime.written(moment) if moment else None
 
 
 def deployments(
@@ -192,6 +200,8 @@ def deployments(
                 "address": mine.address_of(server) if server else None,
                 "flavor": server.flavor if server else None,
                 "created": server.created if server else None,
+                "expires": _expires(mine),
+                "lifetime": expiry.described(mine, lifetime.now()),
                 "code": server.metadata.get(inventory.CODE_KEY) if server else None,
                 "servers": len(mine.servers),
             }

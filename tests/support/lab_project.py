@@ -115,6 +115,12 @@ class Project:
             for port in own.network.ports(project_id=self.id)
             if not port.device_owner.startswith("network:")
         ]
+        identity = own.identity
+        found += [
+            f"application credential {one.name}"
+            for one in identity.application_credentials(self.user_id)
+        ]
+        found += [f"access rule {rule.path}" for rule in identity.access_rules(self.user_id)]
         return found
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import ipaddress
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from openstack_client import lifetime
 from openstack_client.places import TEMPLATES
@@ -43,6 +49,7 @@ class FakeCloud:
     """Answers every request, and remembers it. `answers` are statuses for the next ones."""
 
     url: str = ""
+    server: ThreadingHTTPServer | None = None
     expires: str = ""
     date: dt.datetime | None = None
     answers: dict[str, list[int]] = field(default_factory=dict)
@@ -102,11 +109,48 @@ def cloud() -> Iterator[FakeCloud]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    fake.server, fake.url = server, f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield fake
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def authority(cloud: FakeCloud, tmp_path: Path) -> str:
+    """Let the cloud use TLS; the certificate that its clients must trust."""
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    assert cloud.server is not None
+    cloud.server.socket = context.wrap_socket(cloud.server.socket, server_side=True)
+    cloud.url = cloud.url.replace("http:", "https:")
+    return certificate.read_text()
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "cloud")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = lifetime.now()
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate, private = folder / "ca.pem", folder / "key.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return certificate, private
 
 
 @pytest.fixture
@@ -214,3 +258,16 @@ def test_an_api_that_does_not_answer(cloud: FakeCloud, run: Run) -> None:
     done = run(identity="http://127.0.0.1:1/v3")
     assert done.returncode == 1
     assert "Cannot connect to 127.0.0.1:1" in done.stderr
+
+
+def test_tls_is_verified_with_the_authority_of_the_cloud(
+    cloud: FakeCloud, run: Run, authority: str
+) -> None:
+    cloud.expires = moment(-1)
+    unknown = run(others=[], other_ports=[])
+    assert unknown.returncode == 1 and "CERTIFICATE_VERIFY_FAILED" in unknown.stderr
+    assert cloud.requests == []
+    done = run(others=[], other_ports=[], ca=authority)
+    assert done.returncode == 0, done.stderr
+    assert set(cloud.requests[-3:]) == LAST
+    assert run(others=[], other_ports=[], verify=False).returncode == 0

@@ -88,7 +88,7 @@ def test_an_unknown_verb_is_named() -> None:
         ("stackserve d", {"deploy", "delete"}),
         ("stackserve s", {"status", "ssh", "server"}),
         ("stackserve b", {"bake", "backup"}),
-        ("stackserve re", {"restore"}),
+        ("stackserve re", {"reap", "restore"}),
         ("stackserve restore --lo", {"--local"}),
         ("stackserve server mod", {"models"}),
         ("stackserve completion f", {"fish"}),
