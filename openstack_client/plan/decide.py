@@ -60,7 +60,7 @@ def decide(
     decide_port(plan, mine)
     decide_address(plan, settings, facts, mine)
     describe_server(plan, settings, facts)
-    decide_expiry(plan, settings, facts.removal)
+    decide_expiry(plan, settings, mine, facts.removal)
     plan.loss = loss(plan)
     plan.problems += quota.shortages(needs(plan, settings), _quotas(facts))
     plan.warnings += [f"this cloud does not show {what}; not checked" for what in facts.unknown]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from openstack_client import lifetime
 from openstack_client.cloud.resources import Server
+from openstack_client.errors import Problem
 from openstack_client.plan.inventory import EXPIRES_KEY, Inventory, is_expiring
 from openstack_client.plan.model import Action, Item, Plan
 from openstack_client.settings import Settings
@@ -63,8 +64,16 @@ def metadata(settings: Settings, replaced: Server | None, moment: dt.datetime) -
     return {EXPIRES_KEY: lifetime.written(kept)} if kept else {}
 
 
-def decide_expiry(plan: Plan, settings: Settings, removal: str) -> None:
+def decide_expiry(plan: Plan, settings: Settings, mine: Inventory, removal: str) -> None:
     """Show the time to live. `removal` is why the server cannot remove itself, if it cannot."""
+    if removal_began(mine):
+        plan.problems.append(
+            Problem(
+                "time to live",
+                f"deployment {plan.name!r} has expired and is being removed.",
+                f"Run: delete {plan.name}. Then deploy again.",
+            )
+        )
     kept = moment_of(plan.server)
     if not settings.ttl and kept is None:
         return

@@ -70,7 +70,7 @@ def test_a_server_that_replaces_another_keeps_its_moment() -> None:
 
 def planned(settings: Settings, old: Server | None, action: Action, removal: str = "") -> Plan:
     plan = Plan("course", server=old, server_action=action)
-    decide_expiry(plan, settings, removal)
+    decide_expiry(plan, settings, course(), removal)
     return plan
 
 
@@ -99,3 +99,10 @@ def test_the_plan_names_reap_where_the_server_cannot_remove_itself() -> None:
     assert len(plan.warnings) == 1
     assert why in plan.warnings[0] and "`reap --yes` from cron" in plan.warnings[0]
     assert planned(Settings(), None, Action.CREATE, why).warnings == []
+
+
+def test_a_deployment_that_is_being_removed_is_not_deployed_again() -> None:
+    plan = Plan("course", server=server(NOW))
+    decide_expiry(plan, Settings(), course(server(NOW), description=EXPIRING), "")
+    assert [problem.subject for problem in plan.problems] == ["time to live"]
+    assert "delete course" in plan.problems[0].remedy
