@@ -136,7 +136,10 @@ def expired(answer: Answer) -> bool:
 
 
 def mark(cloud: Cloud) -> None:
-    """Mark what could be left behind, and move the port out of the security group."""
+    """Mark what could be left behind, and move the port out of the security group.
+
+    Neutron lets nobody delete a port whose owner is a server. Its project may change the owner.
+    """
     for address in cloud.config["addresses"]:
         change = {"description": address["mark"]}
         path = f"/floatingips/{address['id']}"
@@ -146,7 +149,7 @@ def mark(cloud: Cloud) -> None:
         path = f"/security-groups/{group['id']}"
         cloud.send("PUT", "network", path, {"security_group": change}, (GONE,))
     for port in cloud.config["ports"]:
-        change = {"description": port["mark"]}
+        change = {"description": port["mark"], "device_owner": ""}
         if cloud.config["shelter"]:
             change["security_groups"] = [cloud.config["shelter"]]
         cloud.send("PUT", "network", f"/ports/{port['id']}", {"port": change}, (GONE,))

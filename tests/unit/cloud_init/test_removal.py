@@ -192,7 +192,8 @@ def test_everything_is_removed_and_the_server_last(cloud: FakeCloud, run: Run) -
     assert cloud.requests[:-3] == [LOGIN, GET_SELF, *REMOVAL]
     assert set(cloud.requests[-3:]) == LAST
     change = cloud.bodies["PUT /v2.0/ports/p1"]["port"]
-    assert change == {"description": MARKED, "security_groups": ["default"]}
+    assert change["security_groups"] == ["default"]
+    assert (change["description"], change["device_owner"]) == (MARKED, "")
 
 
 def test_without_a_shelter_the_group_is_marked(cloud: FakeCloud, run: Run) -> None:
@@ -201,7 +202,10 @@ def test_without_a_shelter_the_group_is_marked(cloud: FakeCloud, run: Run) -> No
     assert run(shelter="", groups=[], left=left, others=[], other_ports=[]).returncode == 0
     assert "PUT /v2.0/security-groups/g1" in cloud.requests
     assert "DELETE /v2.0/security-groups/g1" not in cloud.requests
-    assert cloud.bodies["PUT /v2.0/ports/p1"]["port"] == {"description": MARKED}
+    assert cloud.bodies["PUT /v2.0/ports/p1"]["port"] == {
+        "description": MARKED,
+        "device_owner": "",
+    }
 
 
 def test_the_clock_of_the_cloud_counts(cloud: FakeCloud, run: Run) -> None:
