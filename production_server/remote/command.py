@@ -25,6 +25,7 @@ PYTHON = "/opt/stackserve/venv/bin/python"
 SERVICE = Path("/etc/stackserve/server.env")
 AUTHORITY = Path("/etc/rabbitmq/tls/authority.pem")
 ACCOUNT = "stackserve"
+INSTALLED_WITH = Path("/opt/stackserve/contextualize/settings.env")
 # The most that a worker VM chooses by itself.
 PROCESSES = 4
 DRAIN_SECONDS = 120.0
@@ -72,6 +73,12 @@ def read_settings(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
 
 
+def usual_processes(installed_with: Path = INSTALLED_WITH) -> int:
+    """As many as a worker VM of this deployment starts at most: it has the same settings."""
+    given = read_settings(installed_with).get("WORKERS", "") if installed_with.exists() else ""
+    return max(PROCESSES, int(given)) if given.isdecimal() else PROCESSES
+
+
 def own_address() -> str:
     """This machine's address on the network of its default route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -100,9 +107,8 @@ def parser() -> argparse.ArgumentParser:
         "--processes",
         type=int,
         choices=range(1, MOST_PROCESSES + 1),
-        default=PROCESSES,
         metavar="N",
-        help=f"most worker processes that it may run ({PROCESSES})",
+        help=f"most worker processes that it may run ({PROCESSES}, or --workers if that is more)",
     )
     remove = verbs.add_parser("remove", help="delete its account, and close its connections")
     verbs.add_parser("list", help="list the worker VMs, and whether they are connected")
@@ -117,7 +123,8 @@ def run(options: argparse.Namespace) -> None:
     broker = RabbitMQ()
     if options.verb == "add":
         host = options.host or own_address()
-        ticket = workers.add(broker, options.name, host, authority(), options.processes)
+        processes = options.processes or usual_processes()
+        ticket = workers.add(broker, options.name, host, authority(), processes)
         print(json.dumps(ticket._asdict()))
     elif options.verb == "list":
         print(json.dumps(workers.listed(broker)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from pathlib import Path
@@ -10,10 +11,12 @@ import amqp
 import pytest
 from amqp.exceptions import AMQPError
 
+from production_server.local.rabbitmq import free_port
 from production_server.messaging.app import create_app
 from production_server.remote.access import SERVER_NAME, Ticket
 from tests.support.tls_broker import TlsNode, make_certificates
 from tests.support.worker_vm import settings_of
+from tests.unit.cloud_init.steps import load
 
 
 def connect(node: TlsNode, ticket: Ticket, **changes: object) -> None:
@@ -30,6 +33,19 @@ def handshake(node: TlsNode, context: ssl.SSLContext) -> str | None:
         context.wrap_socket(plain, server_hostname=SERVER_NAME) as secured,
     ):
         return secured.version()
+
+
+def test_the_step_that_joins_tries_the_connection(
+    node: TlsNode, ticket: Ticket, tmp_path: Path
+) -> None:
+    """It fails in its own words if the address, the authority or the name is wrong."""
+    join = load("steps/join.py")
+    given = ticket._asdict() | {"port": node.tls_port}
+    join.try_connection(join.checked(json.dumps(given | {"vhost": "stackserve"})))
+    other = (make_certificates(tmp_path / "tls") / "authority.pem").read_text()
+    for wrong in ({"port": free_port()}, {"ca": other}, {"server_name": "another"}):
+        with pytest.raises(SystemExit, match=r"cannot reach the server's RabbitMQ at 127\.0\.0\.1"):
+            join.try_connection(given | wrong)
 
 
 def context_for(node: TlsNode, version: ssl.TLSVersion, ciphers: str = "") -> ssl.SSLContext:
