@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
+from kombu import Connection
 
 from production_server.local.readiness import wait_until_ready
 from production_server.messaging.app import create_app
@@ -88,8 +89,18 @@ def chunks_done_by(front: Front, vm: WorkerVM) -> int:
 
 
 def consumers(front: Front) -> dict[str, int]:
-    rows = front.node.rabbitmq.rows("queues", "name", "consumers")
-    return {row["name"]: row["consumers"] for row in rows}
+    """How many workers take tasks from each queue."""
+    with Connection(front.node.url) as connection:
+        declare = connection.default_channel.queue_declare
+        return {
+            queue: declare(queue, passive=True).consumer_count
+            for queue in (PREDICT_QUEUE, JOBS_QUEUE)
+        }
+
+
+def starts(front: Front) -> int:
+    """How often RabbitMQ has started."""
+    return front.node.log.read_text().count("Starting broker")
 
 
 def test_a_worker_vm_answers_requests_and_jobs(client: httpx.Client) -> None:
@@ -108,11 +119,11 @@ def test_a_worker_vm_answers_requests_and_jobs(client: httpx.Client) -> None:
 def test_a_worker_joins_while_requests_are_served(
     front: Front, client: httpx.Client, start: Callable[[str], WorkerVM]
 ) -> None:
-    before = front.node.rabbitmq.run("eval", "os:getpid().")
+    before = starts(front)
     with steady_requests(client) as answers:
         start("w2")
     assert set(answers) == {200} and len(answers) > 20
-    assert front.node.rabbitmq.run("eval", "os:getpid().") == before
+    assert starts(front) == before
     listed = {one["name"]: one for one in workers.listed(front.node.rabbitmq)}
     assert listed["w2"] == {"name": "w2", "connected": True, "processes": 1}
 
@@ -154,10 +165,8 @@ def test_a_worker_is_drained_under_load(
         front.remove("w2")
     assert set(answers) == {200} and len(answers) > 20
     assert follow(client, job)["rows_done"] == ROWS
-    for queue in (PREDICT_QUEUE, JOBS_QUEUE):
-        assert after[queue] == before[queue] - 1
+    assert after == {queue: count - 1 for queue, count in before.items()}
     assert ended > 0
-    assert "w2" not in {one["name"] for one in workers.listed(front.node.rabbitmq)}
 
 
 def test_a_restart_of_the_server_ends_nothing(
@@ -165,7 +174,7 @@ def test_a_restart_of_the_server_ends_nothing(
 ) -> None:
     registry, card = shipped()
     vm = start("w3")
-    values = table(card, 10 * ROWS)
+    values = table(card, 5 * ROWS)
     job = submit(client, csv_body(card, values))["id"]
     wait_for_chunks(client, job, 5)
     front.node.stop()
@@ -188,5 +197,5 @@ def test_a_removed_worker_is_cut_off(
     vm.wait_until_it_is_disconnected()
     connections = front.node.rabbitmq.rows("connections", "user", everywhere=True)
     assert "worker-w3" not in {row["user"] for row in connections}
-    assert not any("@w3." in queue for queue in consumers(front))
+    assert "w3" not in {one["name"] for one in workers.listed(front.node.rabbitmq)}
     front.remove("w3")  # again, with nothing left to do
