@@ -27,6 +27,11 @@ def resource_name(deployment: str) -> str:
     return f"stackserve-{deployment}"
 
 
+def member_name(deployment: str, part: str) -> str:
+    """The name of one server of a deployment; `part` is empty for the front end."""
+    return "-".join(filter(None, [resource_name(deployment), part]))
+
+
 def nearest(wanted: str, names: Iterable[str]) -> str | None:
     """The name the user probably meant, or None."""
     by_folded = {name.casefold(): name for name in names}

@@ -150,6 +150,11 @@ class Settings(BaseModel):
         None,
         description="Number of worker processes. Default: half the server's cores, from 1 to 4.",
     )
+    worker_vms: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        None,
+        description="Number of worker VMs beside the server. Default: as many as there are, none "
+        "in a new deployment.",
+    )
     apt_mirror: Url | None = Field(
         None, description="Debian or Ubuntu package mirror for the server."
     )

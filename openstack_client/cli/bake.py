@@ -27,7 +27,7 @@ from openstack_client.watch import stages
 from openstack_client.watch.tunnel import check_jump_host
 
 # Settings that do not apply to a builder.
-UNUSED = {"name", "role", "volume_size", "workers", "security_group", "ttl"}
+UNUSED = {"name", "role", "volume_size", "workers", "worker_vms", "security_group", "ttl"}
 COLUMNS = ["name", "id", "created", "size_mb", "why"]
 
 
@@ -69,16 +69,17 @@ def _bake(
 ) -> None:
     settings = baking.builder_settings(session.settings)
     plan, facts = session.plan(identity, settings=settings, role=ours("image"))
-    recipe = plan.parcel.recipe if plan.parcel else None
-    if recipe and plan.image and not again:
-        found = baked_images.best(facts.images, recipe, plan.image, identity.project_id)
+    image, parcel = plan.front.image, plan.front.parcel
+    recipe = parcel.recipe if parcel else None
+    if recipe and image and not again:
+        found = baked_images.best(facts.images, recipe, image, identity.project_id)
         if found and found[1] is Match.ALL:
             _show_existing(session, found[0].image)
             return
     session.begin(identity, plan)
     check_jump_host(session.settings.ssh_via)
-    assert plan.image and recipe, "a plan without problems has an image and user data"
-    name = name or baking.image_name(plan.image, recipe)
+    assert image and recipe, "a plan without problems has an image and user data"
+    name = name or baking.image_name(image, recipe)
     with session.showing(interrupts, f"Baking {name!r}", stages.BAKE) as progress:
         result = baking.Bake(
             cloud=session.cloud,

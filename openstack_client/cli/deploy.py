@@ -14,7 +14,8 @@ from openstack_client.cli.options import cloud_flags, name_argument, settings_fl
 from openstack_client.cli.session import Session, find_source, open_session
 from openstack_client.cloud.credentials import Source
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.deploy.run import Launch, Options, Result
+from openstack_client.deploy.result import Result
+from openstack_client.deploy.run import Launch, Options
 from openstack_client.errors import OldCode, SettingsError
 from openstack_client.places import COMMAND
 from openstack_client.roles import Ask
@@ -31,8 +32,11 @@ from openstack_client.watch.tunnel import check_jump_host
 @click.option(
     "--no-wait", is_flag=True, help="Exit once the server has its code; setup continues there."
 )
-@click.option("--recreate", is_flag=True, help="Recreate the server; its address stays.")
-@click.option("--yes", "-y", is_flag=True, help="Skip the question before jobs are deleted.")
+@click.option("--recreate", is_flag=True, help="Recreate all servers; the address stays.")
+@click.option(
+    "--no-drain", is_flag=True, help="Remove worker VMs at once, without waiting for their tasks."
+)
+@click.option("--yes", "-y", is_flag=True, help="Skip the question before anything is deleted.")
 @click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
 @click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
@@ -46,6 +50,7 @@ def deploy(
     keep: bool,
     no_wait: bool,
     recreate: bool,
+    no_drain: bool,
     yes: bool,
     take_over: bool,
     here: bool,
@@ -74,23 +79,40 @@ def deploy(
             "credentials are set.",
             "Add --local to serve here, or drop these flags to deploy to the cloud.",
         )
-    options = Options(keep=keep, wait=not no_wait, recreate=recreate, take_over=take_over)
+    options = Options(
+        keep=keep,
+        wait=not no_wait,
+        recreate=recreate,
+        take_over=take_over,
+        drain=not no_drain,
+    )
     deploy_to_cloud(flags, source, options, yes)
 
 
-def deploy_to_cloud(flags: dict[str, Any], source: Source, options: Options, yes: bool) -> None:
-    """Deploy with the given credentials. Raises OldCode if it keeps a server with other code."""
+def deploy_to_cloud(
+    flags: dict[str, Any], source: Source, options: Options, yes: bool, *, scaling: bool = False
+) -> None:
+    """Deploy with the given credentials. Raises OldCode if it keeps a server with other code.
+
+    `scaling` changes the worker VMs of a deployment that exists, and nothing else.
+    """
     began = time.monotonic()
     session = open_session(flags, source=source)
     interrupts = Interrupts()
     with interrupts.installed():
         identity = session.login()
-        plan, _ = session.plan(identity, recreate=options.recreate)
+        if scaling:
+            session.the_server(session.inventory())
+            # It does not begin anew.
+            session.settings = session.settings.model_copy(update={"ttl": None})
+        plan, _ = session.plan(identity, recreate=options.recreate, scaling=scaling)
         session.begin(identity, plan)
         check_jump_host(session.settings.ssh_via)
         if plan.loss:
-            session.confirm("Replace the server?", yes, plan.loss)
-        title, shown = f"Deploying {session.name!r}", stages.deploy(plan.role)
+            replaced = any(member.loss for member in plan.servers)
+            session.confirm("Replace the server?" if replaced else "Remove them?", yes, plan.loss)
+        title = f"{'Scaling' if scaling else 'Deploying'} {session.name!r}"
+        shown = stages.deploy(plan.front.role)
         with session.showing(interrupts, title, shown, began) as progress:
             result = Launch(
                 cloud=session.cloud,
@@ -133,9 +155,13 @@ def _show_result(session: Session, result: Result) -> None:
         predicts = result.watched.ask is Ask.PREDICTION
         found = f"First prediction: {result.prediction}." if predicts else f"{result.prediction}."
         session.say(f"\nReady {after}. {found}", "bold")
+        if result.workers:
+            session.say(f"  Worker VMs that have joined: {len(result.workers)}")
     else:
         session.say(f"\nThe server {result.has} {after} and continues on its own.", "bold")
         session.say(f"  Ready?   {COMMAND} status {result.name}")
+        if result.workers:
+            session.say(f"  Its worker VMs join when you run {COMMAND} scale {result.name}")
     via = session.settings.ssh_via
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     if result.url:

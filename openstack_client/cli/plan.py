@@ -18,7 +18,7 @@ from openstack_client.plan.make import refuse
 @name_argument
 @settings_flags()
 @cloud_flags
-@click.option("--recreate", is_flag=True, help="Plan as if the server were recreated.")
+@click.option("--recreate", is_flag=True, help="Plan as if all servers were recreated.")
 @report_errors
 def plan(recreate: bool, **flags: Any) -> None:
     """Show what deploy would create or change. Exits with 4 if it would fail."""

@@ -93,6 +93,7 @@ class Session:
         settings: Settings | None = None,
         recreate: bool = False,
         role: Role | None = None,
+        scaling: bool = False,
     ) -> tuple[Plan, Facts]:
         """The plan, and the facts it is based on."""
         return make_plan(
@@ -103,6 +104,7 @@ class Session:
             ssh_folder=self.ssh_folder,
             recreate=recreate,
             role=role,
+            scaling=scaling,
         )
 
     def begin(self, identity: Identity, plan: Plan) -> None:
@@ -169,8 +171,8 @@ class Session:
         raise no_deployment(self.cloud, self.name)
 
     def the_server(self, mine: Inventory) -> Server:
-        if mine.servers:
-            return mine.servers[0]
+        if mine.front:
+            return mine.front
         raise NoDeployment(
             f"Deployment {self.name!r} has no server: an earlier run did not finish.",
             "Run deploy to finish it, or delete to remove it.",
@@ -214,6 +216,17 @@ def find_source(flags: Mapping[str, Any]) -> Source | None:
     return credentials.find(env, flags.get("os_cloud"), Path.cwd(), _overrides(flags))
 
 
+def require_source(flags: Mapping[str, Any]) -> Source:
+    """The credentials to use. Raises CredentialsError if no cloud is configured."""
+    source = find_source(flags)
+    if source is None:
+        raise CredentialsError(
+            "No OpenStack credentials found: no OS_* variables and no clouds.yaml.",
+            "Run `source YOUR-openrc.sh`, or save clouds.yaml in ~/.config/openstack.",
+        )
+    return source
+
+
 def open_session(
     flags: dict[str, Any],
     *,
@@ -222,12 +235,7 @@ def open_session(
 ) -> Session:
     """Read the settings and prepare the cloud client."""
     env = settings.environment()
-    source = source or find_source(flags)
-    if source is None:
-        raise CredentialsError(
-            "No OpenStack credentials found: no OS_* variables and no clouds.yaml.",
-            "Run `source YOUR-openrc.sh`, or save clouds.yaml in ~/.config/openstack.",
-        )
+    source = source or require_source(flags)
     overrides = _overrides(flags)
     if source.kind == "clouds.yaml" and env.get("OS_REGION_NAME"):
         overrides.setdefault("region_name", env["OS_REGION_NAME"])

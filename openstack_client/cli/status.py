@@ -13,7 +13,8 @@ from openstack_client.cli.session import Session, open_session
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.cli.tables import table_of
 from openstack_client.cloud.resources import Server
-from openstack_client.errors import CloudError, Unhealthy
+from openstack_client.deploy.accounts import Accounts
+from openstack_client.errors import CloudError, LauncherError, Unhealthy
 from openstack_client.places import IMPORT_FOLDER
 from openstack_client.plan.inventory import watched
 from openstack_client.roles import Ask, Watched
@@ -45,6 +46,8 @@ SHOWN = (
     ("drift", "drift from local code"),
 )
 
+WORKERS = ["name", "status", "connected", "address", "flavor", "created", "fault"]
+
 
 @click.command()
 @name_argument
@@ -57,11 +60,11 @@ def status(no_ssh: bool, **flags: Any) -> None:
     session = open_session(flags)
     session.login()
     mine = session.inventory()
-    server = mine.servers[0] if mine.servers else None
+    server = mine.front
     role = watched(server)
     has_code = role.ask is Ask.PREDICTION
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER)) if has_code else ""
-    probe = alive = inside = setup = not_ready = None
+    probe = alive = inside = setup = not_ready = connected = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         marks = [] if has_code else _marks(session, server, role)
         address, via = mine.address_of(server), session.settings.ssh_via
@@ -74,7 +77,9 @@ def status(no_ssh: bool, **flags: Any) -> None:
             setup = _setup(session, server, role)
             not_ready = service.not_ready() if has_code else None
         if not no_ssh:
-            inside = _inside(session, session.ssh_target(mine, server), server)
+            target = session.ssh_target(mine, server)
+            inside = _inside(session, target, server)
+            connected = _connected(target) if mine.workers and not inside.problem else None
     content = status_json(
         server,
         mine,
@@ -84,6 +89,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
         inside=inside,
         on_disk=on_disk,
         not_ready=not_ready,
+        connected=connected,
     )
     if session.as_json:
         session.answer(content)
@@ -108,6 +114,14 @@ def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
     except CloudError as error:
         return Inspection(problem=error.what.rstrip("."))
     return inspect_server(target, watched(server))
+
+
+def _connected(target: SshTarget) -> frozenset[str] | None:
+    """The worker VMs that are connected to the broker; None if it cannot tell."""
+    try:
+        return Accounts(target).connected()
+    except LauncherError:
+        return None
 
 
 def _setup(session: Session, server: Server, role: Watched) -> str:
@@ -141,6 +155,8 @@ def _show(session: Session, content: dict[str, Any]) -> None:
         session.console.print(
             table_of(content["units"], ["name", "active", "sub", "restarts", "memory_mb"])
         )
+    if content["workers"]:
+        session.console.print(table_of(content["workers"], WORKERS))
     if content["drift"] == "differs":
         session.say(
             "The deployed code differs from the local code. `deploy --recreate` replaces the "

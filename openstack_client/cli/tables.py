@@ -16,11 +16,13 @@ STYLES = {
     Action.CHANGE: "yellow",
     Action.REPLACE: "red",
     Action.START: "yellow",
+    Action.REMOVE: "red",
 }
 
 
 def plan_json(plan: Plan, source: str) -> dict[str, Any]:
     """A plan as a JSON value."""
+    front = plan.front
     return {
         "name": plan.name,
         "credentials": source,
@@ -38,14 +40,14 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
         "loss": plan.loss or None,
-        "code_hash": plan.parcel.code_hash if plan.parcel else None,
-        "image": plan.image
+        "code_hash": front.parcel.code_hash if front.parcel else None,
+        "image": front.image
         and {
-            "id": plan.image.id,
-            "name": plan.image.name,
-            "why": plan.image_why,
+            "id": front.image.id,
+            "name": front.image.name,
+            "why": front.image_why,
         },
-        "user_data_bytes": len(plan.parcel.data) if plan.parcel else None,
+        "user_data_bytes": len(front.parcel.data) if front.parcel else None,
     }
 
 
@@ -63,9 +65,9 @@ def show_plan(console: Console, plan: Plan) -> None:
             Text(item.detail),
         )
     console.print(table)
-    if plan.image:
-        line = f"Image {plan.image.name!r}: {plan.image_why}."
-        console.print(line, markup=False, highlight=False)
+    reasons = [(member.image.name, member.image_why) for member in plan.servers if member.image]
+    for name, why in dict.fromkeys(reasons):
+        console.print(f"Image {name!r}: {why}.", markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
     if plan.loss:

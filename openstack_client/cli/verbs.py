@@ -18,6 +18,10 @@ VERBS = {
         "openstack_client.cli.plan:plan",
         "Show what deploy would create or change. Exits with 4 if it would fail.",
     ),
+    "scale": (
+        "openstack_client.cli.scale:scale",
+        "Change the number of worker VMs; without --worker-vms, replace those that are gone.",
+    ),
     "status": (
         "openstack_client.cli.status:status",
         "Show the state of a deployment. Exits with 11 if it is not ready.",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing.pool import ThreadPool
 from typing import Any, TypeVar
 
+from openstack_client.cloud import quotas
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import (
     SNAPSHOT_OF,
@@ -17,10 +18,10 @@ from openstack_client.cloud.resources import (
     Keypair,
     Network,
     Port,
-    Quota,
     Router,
     Rule,
     Server,
+    ServerGroup,
 )
 from openstack_client.errors import CloudError
 from openstack_client.names import Named
@@ -32,16 +33,9 @@ ROUTER_OWNERS = (
     "network:ha_router_replicated_interface",
     "network:router_interface_distributed",
 )
-NOVA_QUOTAS = {
-    "instances": ("maxTotalInstances", "totalInstancesUsed"),
-    "cores": ("maxTotalCores", "totalCoresUsed"),
-    "ram": ("maxTotalRAMSize", "totalRAMUsed"),
-    "keypairs": ("maxTotalKeypairs", ""),
-}
 PARALLEL_QUERIES = 6
 # Queries that a cloud may refuse to its users, and what is then left unchecked.
 OPTIONAL_QUERIES = {"neutron_quotas": "the network quotas", "roles": "the list of your roles"}
-NEUTRON_QUOTAS = ("floating_ips", "security_groups", "security_group_rules", "ports")
 
 
 def gather(cloud: Cloud) -> Facts:
@@ -59,10 +53,11 @@ def gather(cloud: Cloud) -> Facts:
         "addresses": lambda: addresses(cloud),
         "ports": lambda: ports(cloud),
         "servers": lambda: servers(cloud),
+        "server_groups": lambda: _optional(lambda: server_groups(cloud)),
         "zones": lambda: _optional(_query(cloud, "Nova", "list the zones", lambda: _zones(cloud))),
-        "nova_quotas": _query(cloud, "Nova", "show the quotas", lambda: _nova_quotas(cloud)),
+        "nova_quotas": _query(cloud, "Nova", "show the quotas", lambda: quotas.nova(cloud)),
         "neutron_quotas": lambda: _optional(
-            _query(cloud, "Neutron", "show the quotas", lambda: _neutron_quotas(cloud, project))
+            _query(cloud, "Neutron", "show the quotas", lambda: quotas.neutron(cloud, project))
         ),
         "services": lambda: _services(cloud),
         "roles": lambda: _optional(
@@ -71,8 +66,8 @@ def gather(cloud: Cloud) -> Facts:
     }
     found = run_all(queries)
     unknown = tuple(what for name, what in OPTIONAL_QUERIES.items() if found[name] is None)
-    quotas = {**found.pop("nova_quotas"), **(found.pop("neutron_quotas") or {})}
-    return Facts(**found, quotas=quotas, unknown=unknown)
+    known = {**found.pop("nova_quotas"), **(found.pop("neutron_quotas") or {})}
+    return Facts(**found, quotas=known, unknown=unknown)
 
 
 def run_all(queries: dict[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -130,6 +125,17 @@ def server_of(raw: Any) -> Server:
     )
 
 
+def server_groups(cloud: Cloud) -> tuple[ServerGroup, ...]:
+    """The project's server groups."""
+    listing = cloud.request("Nova", "list the server groups", cloud.nova.server_groups.list)
+    return distinct(server_group_of(raw) for raw in listing)
+
+
+def server_group_of(raw: Any) -> ServerGroup:
+    """novaclient's server group as a value."""
+    return ServerGroup(raw.id, raw.name, "".join(raw.policies[:1]), tuple(raw.members))
+
+
 def groups(cloud: Cloud) -> tuple[Group, ...]:
     """The project's security groups."""
     project = cloud.project_id
@@ -157,9 +163,11 @@ def group_of(raw: Any) -> Group:
 
 def _rule(raw: dict[str, Any]) -> Rule:
     low, high = raw.get("port_range_min"), raw.get("port_range_max")
-    ours = raw.get("protocol") == "tcp" and low == high and not raw.get("remote_group_id")
-    any_address = "::/0" if raw.get("ethertype") == "IPv6" else "0.0.0.0/0"
-    return Rule(low, raw.get("remote_ip_prefix") or any_address, raw["id"], other=not ours)
+    group, ipv6 = raw.get("remote_group_id") or "", raw.get("ethertype") == "IPv6"
+    ours = raw.get("protocol") == "tcp" and low == high and not (group and ipv6)
+    everywhere = "" if group else "::/0" if ipv6 else "0.0.0.0/0"
+    prefix = raw.get("remote_ip_prefix") or everywhere
+    return Rule(low, prefix, raw["id"], other=not ours, group=group)
 
 
 def addresses(cloud: Cloud) -> tuple[Address, ...]:
@@ -202,6 +210,7 @@ def port_of(raw: Any) -> Port:
         address,
         raw.device_id or "",
         tuple(raw.tags or ()),
+        tuple(getattr(raw, "security_group_ids", None) or ()),
     )
 
 
@@ -306,25 +315,6 @@ def _ports(cloud: Cloud, project: str) -> tuple[Port, ...]:
 def _zones(cloud: Cloud) -> tuple[str, ...]:
     zones = cloud.nova.availability_zones.list(detailed=False)
     return tuple(raw.zoneName for raw in zones if raw.zoneState.get("available"))
-
-
-def _nova_quotas(cloud: Cloud) -> dict[str, Quota]:
-    limits = {limit.name: int(limit.value) for limit in cloud.nova.limits.get().absolute}
-    return {
-        name: Quota(limits[most], limits.get(used, 0))
-        for name, (most, used) in NOVA_QUOTAS.items()
-        if most in limits
-    }
-
-
-def _neutron_quotas(cloud: Cloud, project: str) -> dict[str, Quota]:
-    raw = cloud.connection.network.get_quota(project, details=True)
-    found = {name: getattr(raw, name, None) for name in NEUTRON_QUOTAS}
-    return {
-        name: Quota(int(value["limit"]), int(value.get("used", 0)) + int(value.get("reserved", 0)))
-        for name, value in found.items()
-        if isinstance(value, dict) and "limit" in value
-    }
 
 
 def _roles(cloud: Cloud) -> tuple[str, ...]:

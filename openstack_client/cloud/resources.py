@@ -75,6 +75,13 @@ class Rule:
     cidr: str
     id: str = ""
     other: bool = False
+    group: str = ""
+    """The security group whose servers it admits, instead of a network."""
+
+    @property
+    def admits(self) -> tuple[int | None, str, str]:
+        """What the rule lets in: equal rules admit the same."""
+        return self.port, self.cidr, self.group
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,16 @@ class Group:
     description: str = ""
     rules: tuple[Rule, ...] = ()
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServerGroup:
+    """A Nova server group, which spreads its members over hypervisors."""
+
+    id: str
+    name: str
+    policy: str = ""
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,8 @@ class Port:
     address: str = ""
     server: str = ""
     tags: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """The ids of its security groups."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +177,7 @@ class Facts:
     addresses: tuple[Address, ...] = ()
     ports: tuple[Port, ...] = ()
     servers: tuple[Server, ...] = ()
+    server_groups: tuple[ServerGroup, ...] | None = ()
     zones: tuple[str, ...] | None = None
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     services: tuple[str, ...] = ()

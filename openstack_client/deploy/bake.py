@@ -58,6 +58,7 @@ def builder_settings(settings: Settings) -> Settings:
         "volume_size": None,
         "workers": None,
         "ttl": None,
+        "worker_vms": None,
     }
     return settings.model_copy(update=changed)
 
@@ -110,7 +111,7 @@ class Bake(Launch):
         return Result(image, self.progress.elapsed, self.progress.timeline())
 
     def _image(self, name: str) -> Image:
-        parcel, base = self.plan.parcel, self.plan.image
+        parcel, base = self.plan.front.parcel, self.plan.front.image
         assert parcel and parcel.recipe and base, "a plan without problems has user data"
         server, address = self._active_server()
         self.progress.stage("addressed", "done", address)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.resources import ServerGroup
 from openstack_client.errors import CloudError, Problem, TimedOut
 from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import Inventory
@@ -29,7 +30,18 @@ def find(cloud: Cloud, name: str) -> Inventory:
         ports=queries.ports(cloud),
         addresses=queries.addresses(cloud),
         keypairs=queries.keypairs(cloud),
+        server_groups=server_groups(cloud),
     )
+
+
+def server_groups(cloud: Cloud) -> tuple[ServerGroup, ...]:
+    """The project's server groups; none if the cloud does not offer them."""
+    try:
+        return queries.server_groups(cloud)
+    except CloudError as error:
+        if error.status in {403, 404}:
+            return ()
+        raise
 
 
 class Deleter:
@@ -65,6 +77,8 @@ class Deleter:
             )
         for group in what.groups:
             self._delete_group(group.id, group.name)
+        for server_group in what.server_groups:
+            self._delete_server_group(server_group, {server.id for server in what.servers})
         for pair in what.keypairs:
             self._delete("Nova", "keypair", pair.name, partial(nova.keypairs.delete, pair.name))
         if self.problems:
@@ -82,6 +96,15 @@ class Deleter:
                 self.problems.append(Problem(f"{kind} {name}", error.what))
                 return
         self.note(f"{kind} {name}: deleted")
+
+    def _delete_server_group(self, group: ServerGroup, deleted: set[str]) -> None:
+        """Nova would take it from servers of others too, which may rely on it."""
+        others = set(group.members) - deleted
+        if others:
+            self.note(f"server group {group.name}: kept, because it has other servers too")
+            return
+        groups = self.cloud.nova.server_groups
+        self._delete("Nova", "server group", group.name, partial(groups.delete, group.id))
 
     def _wait_for_servers(self, ids: set[str]) -> None:
         until = time.monotonic() + SERVER_TIMEOUT
@@ -131,12 +154,14 @@ class Deleter:
 
 
 def local_files(folder: Path, name: str) -> list[Path]:
-    """The deployment's files on this machine: a generated key and the server's host keys."""
+    """The deployment's files on this machine: a generated key and the servers' host keys."""
     private = keypair.kept_key(folder, name)
+    hosts = keypair.known_hosts(folder, name)
     candidates = [
         private,
         private.with_name(private.name + ".pub"),
-        keypair.known_hosts(folder, name),
+        hosts,
+        *sorted(hosts.parent.glob(f"{name}.*")),
     ]
     return [path for path in candidates if path.is_file()]
 

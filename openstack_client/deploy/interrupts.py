@@ -1,12 +1,14 @@
 """Handle Ctrl-C safely: never between a request that creates something and its response.
 
 Inside `shield`, the first Ctrl-C or SIGTERM waits until the block ends, so that the created
-resource is known and can be deleted. A second one takes effect at once.
+resource is known and can be deleted. A second one takes effect at once. Signals arrive in the main
+thread alone: whoever starts other threads that create something shields them all together.
 """
 
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -35,6 +37,9 @@ class Interrupts:
     @contextmanager
     def shield(self) -> Iterator[None]:
         """Delay an interrupt until the block has finished."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         self.depth += 1
         try:
             yield

@@ -1,6 +1,6 @@
 """Run a deploy: create the resources, wait for the server, and clean up on failure.
 
-Until the server is ACTIVE, a failure or Ctrl-C deletes everything this run created. After that
+Until all servers are ACTIVE, a failure or Ctrl-C deletes everything this run created. After that
 the deployment stays: run the same command to finish it, or `delete` to delete it.
 """
 
@@ -9,28 +9,34 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Port, Server
+from openstack_client.deploy.accounts import Accounts
 from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.joining import Crew, Joining
 from openstack_client.deploy.lease import Lease
-from openstack_client.deploy.time_to_live import TimeToLive, settle
-from openstack_client.errors import LauncherError
-from openstack_client.plan import keypair
+from openstack_client.deploy.result import Result
+from openstack_client.deploy.shrink import remove_surplus
+from openstack_client.deploy.time_to_live import settle
+from openstack_client.deploy.together import together
+from openstack_client.errors import Busy, LauncherError
+from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory
-from openstack_client.plan.model import Action, Plan
-from openstack_client.roles import Ask, Watched
-from openstack_client.service import HTTP_PORT, page_url
+from openstack_client.plan.model import Action, Plan, ServerPlan
+from openstack_client.roles import Ask
+from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
 from openstack_client.watch.probe import Service
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
-from openstack_client.watch.status import drift
 from openstack_client.watch.tunnel import Way, reach
 from openstack_client.watch.wait import ReadyWatch, wait_until_active
 
@@ -43,62 +49,17 @@ class Options:
     wait: bool = True
     recreate: bool = False
     take_over: bool = False
+    drain: bool = True
+    """Whether a worker VM finishes its tasks before it is removed."""
 
 
 @dataclass
-class Result:
-    """The result of a deploy."""
+class Built:
+    """A server that Nova is building or has built."""
 
-    name: str
-    address: str
-    server: str
-    ready: bool
-    ssh: str
-    watched: Watched
-    prediction: str = ""
-    model: str = ""
-    version: str = ""
-    seconds: float = 0.0
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    code_deployed: str = ""
-    code_on_disk: str = ""
-    lifetime: TimeToLive = field(default_factory=TimeToLive)
-
-    @property
-    def drift(self) -> str:
-        return drift(self.code_on_disk, self.code_deployed)
-
-    @property
-    def url(self) -> str:
-        return page_url(self.watched, self.address)
-
-    @property
-    def has(self) -> str:
-        """What a server has that is not ready yet, in words."""
-        return "has its code" if "code" in self.watched.stages else "is ACTIVE"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "event": "result",
-            "name": self.name,
-            "role": self.watched.role,
-            "address": self.address,
-            "url": self.url,
-            "server": self.server,
-            "ready": self.ready,
-            "prediction": self.prediction,
-            "model": self.model,
-            "version": self.version,
-            "code_deployed": self.code_deployed,
-            "code_on_disk": self.code_on_disk,
-            "drift": self.drift,
-            "ssh": self.ssh,
-            "expires": self.lifetime.expires or None,
-            "removes_itself": self.lifetime.removes_itself,
-            "removal_problem": self.lifetime.problem or None,
-            "seconds": round(self.seconds, 1),
-            "stages": self.stages,
-        }
+    plan: ServerPlan
+    server: Server
+    port: Port
 
 
 @dataclass(kw_only=True)
@@ -118,7 +79,11 @@ class Launch:
         self.run_id = secrets.token_hex(4)
         self.creator = Creator(self.cloud, self.settings, self.plan, self.run_id, self.interrupts)
         self.lease = Lease(self.cloud, self.plan.name, self.run_id, self.sleep)
-        self.stays = self.plan.keeps_server
+        self.stays = self.plan.keeps_servers
+        self.built: list[Built] = []
+        self.shown = {"": self.progress} | {
+            member.part: self.progress.of(member.part) for member in self.plan.workers
+        }
 
     def run(self) -> Result:
         """Create and wait. On failure, clean up as described in the module's docstring."""
@@ -134,13 +99,17 @@ class Launch:
         server, address = self._active_server()
         self.stays = True
         self.progress.stage("addressed", "done", address)
+        front = self.plan.front
         target = self._ssh_target(address)
-        watched = self.plan.role.watched
+        watched = front.role.watched
         result = Result(self.plan.name, address, server.id, False, target.shell_command, watched)
-        assert self.plan.parcel is not None, "a plan without problems has user data"
-        result.code_on_disk = self.plan.parcel.code_hash
+        assert front.parcel is not None, "a plan without problems has user data"
+        result.code_on_disk = front.parcel.code_hash
         with reach(address, self.settings.ssh_via, watched.port or HTTP_PORT) as way:
-            self._watch(server, target, way, self.plan.parcel.payload, result)
+            self._watch(server, target, way, front.parcel.payload, result)
+        remove_surplus(self.plan, target, self._deleter(), self.progress, drain=self.options.drain)
+        result.workers = [self._described(built) for built in self.built[1:]]
+        # It names all servers that there are now.
         result.lifetime = settle(self.cloud, self.settings, server, target)
         result.seconds, result.stages = self.progress.elapsed, self.progress.timeline()
         return result
@@ -149,25 +118,75 @@ class Launch:
         self, server: Server, target: SshTarget, way: Way, payload: bytes, result: Result
     ) -> None:
         """Deliver the code, wait as long as asked to, and complete the result."""
-        watch = ReadyWatch(
-            cloud=self.cloud,
-            server=server,
-            target=target,
-            way=way,
-            payload=payload,
-            progress=self.progress,
-            meanwhile=self.lease.renew,
-            sleep=self.sleep,
-            watched=result.watched,
-        )
-        if self.options.wait:
-            probe = watch.wait_until_ready(self.settings.timeout_ready)
-            result.ready, result.prediction = True, probe.summary
-            result.model, result.version = probe.model, probe.version
-        else:
-            watch.wait_until_delivered(self.settings.timeout_ready)
+        with self._crew(target) as crew:
+            watch = ReadyWatch(
+                cloud=self.cloud,
+                server=server,
+                target=target,
+                way=way,
+                payload=payload,
+                progress=self.progress,
+                meanwhile=lambda: self._meanwhile(watch, crew),
+                sleep=self.sleep,
+                watched=result.watched,
+            )
+            if self.options.wait:
+                probe = watch.wait_until_ready(self.settings.timeout_ready)
+                result.prediction, result.model, result.version = (
+                    probe.summary,
+                    probe.model,
+                    probe.version,
+                )
+                crew.wait(self.lease.renew, self.sleep)
+                result.ready = True
+            else:
+                watch.wait_until_delivered(self.settings.timeout_ready)
         probed = result.ready and result.watched.ask is Ask.PREDICTION
         result.code_deployed = self._deployed_code(server, watch.service if probed else None)
+
+    def _meanwhile(self, watch: ReadyWatch, crew: Crew) -> None:
+        """What goes on while the front end is set up."""
+        self.lease.renew()
+        workers = self.plan.front.role.workers
+        if workers and watch.console.has_done(workers.after):
+            crew.broker_ready.set()
+
+    def _crew(self, front: SshTarget) -> Crew:
+        """The worker VMs, which join while the front end is set up."""
+        accounts = Accounts(front)
+        waited_for = self.built[1:] if self.options.wait else []
+        members = [
+            Joining(
+                cloud=self.cloud,
+                name=built.plan.part,
+                server=built.server,
+                target=replace(
+                    front,
+                    address=built.port.address,
+                    user=built.plan.ssh_user,
+                    known_hosts=keypair.known_hosts(self.folder, self.plan.name, built.plan.part),
+                    via=None,
+                    through=front,
+                ),
+                payload=built.plan.parcel.payload if built.plan.parcel else b"",
+                watched=built.plan.role.watched,
+                accounts=accounts,
+                progress=self.shown[built.plan.part],
+                is_new=not built.plan.keeps_server,
+            )
+            for built in waited_for
+        ]
+        return Crew(members, self.settings.timeout_ready)
+
+    def _described(self, built: Built) -> dict[str, Any]:
+        """A worker VM in the result."""
+        return {
+            "name": built.plan.part,
+            "server": built.server.id,
+            "address": built.port.address,
+            "ready": self.options.wait,
+            "stages": self.shown[built.plan.part].timeline(),
+        }
 
     def _deployed_code(self, server: Server, service: Service | None) -> str:
         """The hash of the server's code: what it reports, or what it was created with."""
@@ -175,45 +194,83 @@ class Launch:
         return str(alive.get("code_hash") or server.metadata.get(CODE_KEY, ""))
 
     def _active_server(self) -> tuple[Server, str]:
-        """Create the planned resources; return the ACTIVE server and its address."""
-        port = self.creator.port()
+        """Create the planned resources. Return the front end, once all servers are ACTIVE."""
+        port = self.creator.port(self.plan.front)
         self.lease.request(port.id)
-        # Create a new group while waiting for the lease. Another run may be using an existing one.
-        fresh = None if self.plan.group else self.creator.group()
+        # Create new groups while waiting for the lease. Another run may be using existing ones.
+        self.creator.groups(new=True)
         self.lease.acquire(self.options.take_over)
-        self.creator.apply_group(port, fresh or self.creator.group())
+        self._check_unchanged()
+        self.creator.groups(new=False)
         self.creator.keypair()
-        server = self._server(port)
-        self.progress.stage("requested", "done", server.id)
+        self.creator.server_group()
+        self._delete_replaced()
+        with self.interrupts.shield():
+            self.built = together(partial(self._request, port), self.plan.servers)
         floating = self.creator.address(port)
         address = floating.address if floating else port.address
-        server = wait_until_active(
+        active = wait_until_active(
             self.cloud,
-            server,
+            [(built.server, self.shown[built.plan.part]) for built in self.built],
             timeout=self.settings.timeout_build,
-            progress=self.progress,
             meanwhile=self.lease.renew,
             sleep=self.sleep,
         )
-        return server, address
+        for built, server in zip(self.built, active, strict=True):
+            built.server = server
+        return active[0], address
 
-    def _server(self, port: Port) -> Server:
-        plan = self.plan
-        if plan.server and plan.server_action is Action.REPLACE:
-            self.progress.note(f"Replacing server {plan.server.name} ({plan.server.status}).")
-            self._deleter().delete(Inventory(plan.name, servers=(plan.server,)))
-            keypair.known_hosts(self.folder, plan.name).unlink(missing_ok=True)
-        elif plan.server:
-            if plan.server_action is Action.START:
-                self.creator.start(plan.server)
-            return plan.server
-        return self.creator.server(port)
+    def _check_unchanged(self) -> None:
+        """Raise Busy if a run that has just ended added or removed servers since the plan."""
+        if not self.plan.workers and self.plan.surplus.empty:
+            return
+        now = inventory.pick(
+            self.plan.name,
+            self.cloud.project_id,
+            servers=queries.servers(self.cloud),
+            groups=(),
+            ports=queries.ports(self.cloud),
+            addresses=(),
+            keypairs=(),
+        )
+        added = now.members - now.created_by(self.run_id).members
+        if added != self.plan.seen:
+            raise Busy(
+                f"Another run has just changed the servers of {self.plan.name!r}.",
+                "Run the command again.",
+            )
+
+    def _delete_replaced(self) -> None:
+        """Delete the servers that will be replaced; their ports and addresses stay."""
+        replaced = [member for member in self.plan.servers if member.action is Action.REPLACE]
+        servers = tuple(member.server for member in replaced if member.server)
+        if not servers:
+            return
+        for server in servers:
+            self.progress.note(f"Replacing server {server.name} ({server.status}).")
+        self._deleter().delete(Inventory(self.plan.name, servers=servers))
+        for member in replaced:
+            hosts = keypair.known_hosts(self.folder, self.plan.name, member.part)
+            hosts.unlink(missing_ok=True)
+
+    def _request(self, front_port: Port, member: ServerPlan) -> Built:
+        """Request a server from Nova, or start the one that is there."""
+        port = front_port if member.is_front else self.creator.port(member)
+        self.creator.apply_group(member, port)
+        if member.keeps_server and member.server:
+            if member.action is Action.START:
+                self.creator.start(member.server)
+            server = member.server
+        else:
+            server = self.creator.server(member, port)
+        self.shown[member.part].stage("requested", "done", server.id)
+        return Built(member, server, port)
 
     def _ssh_target(self, address: str) -> SshTarget:
         private = self.plan.key.private if self.plan.key else None
         return SshTarget(
             address,
-            self.plan.ssh_user,
+            self.plan.front.ssh_user,
             private,
             keypair.known_hosts(self.folder, self.plan.name),
             self.settings.ssh_via,
@@ -254,7 +311,8 @@ class Launch:
         self.progress.note("Everything this run created was deleted.")
 
     def _created(self) -> Inventory:
-        """What this run created. Keypairs carry no mark, so the run keeps track of its own."""
+        """What this run created. It keeps track of what carries no mark."""
         found = find(self.cloud, self.plan.name)
         pairs = found.keypairs if self.creator.created_keypair else ()
-        return replace(found.created_by(self.run_id), keypairs=pairs)
+        spread = found.server_groups if self.creator.created_server_group else ()
+        return replace(found.created_by(self.run_id), keypairs=pairs, server_groups=spread)

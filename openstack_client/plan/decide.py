@@ -7,6 +7,7 @@ requested or created here.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 
 from openstack_client.cloud.login import Identity
@@ -19,9 +20,21 @@ from openstack_client.plan import quota
 from openstack_client.plan.expiry import decide_expiry
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
-from openstack_client.plan.model import Action, Item, Parcel, Plan
-from openstack_client.plan.network import decide_address, decide_group, decide_port
+from openstack_client.plan.model import Action, Item, Parcel, Plan, ServerPlan
+from openstack_client.plan.network import (
+    decide_address,
+    decide_groups,
+    decide_network,
+    decide_port,
+    keep_address,
+)
 from openstack_client.plan.server import decide_build, decide_server, describe_server, loss
+from openstack_client.plan.workers import (
+    check_code,
+    decide_spreading,
+    decide_workers,
+    describe_surplus,
+)
 from openstack_client.roles import Role, ours
 from openstack_client.settings import MIN_BUILD_TIMEOUT, Settings
 
@@ -39,50 +52,82 @@ def decide(
     parcel: Parcel | Sequence[Problem],
     recreate: bool = False,
     role: Role | None = None,
+    scaling: bool = False,
+    worker_role: Role | None = None,
+    worker_parcel: Parcel | Sequence[Problem] = (),
 ) -> Plan:
-    """The complete plan, with every problem that can be found before anything is created."""
-    plan = Plan(settings.name, role=role or ours("server"), key=None)
-    plan.floating = plan.role.floating_ip and settings.floating_ip != "none"
+    """The complete plan, with every problem that can be found before anything is created.
+
+    `scaling` is for a change of the number of worker VMs: it leaves alone who may reach the front
+    end, and at which address.
+    """
+    front = ServerPlan(settings.name, role=role or ours("server"), parcel=_rendered(parcel))
+    front.floating = front.role.floating_ip and settings.floating_ip != "none"
+    plan = Plan(settings.name, [front], seen=mine.members)
     _check_access(plan, facts, identity)
     _check_timeout(plan, settings)
-    plan.parcel = parcel if isinstance(parcel, Parcel) else None
-    decide_server(plan, settings, mine, recreate)
-    if not plan.keeps_server:
-        decide_build(plan, settings, facts, identity.project_id if plan.role.baked_image else None)
-        if isinstance(parcel, Parcel):
-            plan.warnings += parcel.warnings
-        else:
-            plan.problems += parcel
-        _decide_key(plan, key)
-    else:
-        _keep_key(plan, key, identity)
-    decide_group(plan, settings, facts, mine)
-    decide_port(plan, mine)
-    decide_address(plan, settings, facts, mine)
-    describe_server(plan, settings, facts)
+    decide_workers(plan, settings.worker_vms, mine, worker_role, _rendered(worker_parcel))
+    for member in plan.servers:
+        decide_server(plan, member, mine.part(member.part), recreate)
+    decide_network(plan, settings, facts, mine)
+    for member in plan.servers:
+        if not member.keeps_server:
+            decide_build(plan, member, settings, facts, identity.project_id)
+            _accept(plan, parcel if member.is_front else worker_parcel)
+    _decide_key(plan, key, identity)
+    decide_groups(plan, settings, facts, mine, scaling)
+    decide_spreading(plan, mine, facts)
+    for member in plan.servers:
+        decide_port(plan, member, mine.part(member.part))
+        if member.is_front and scaling:
+            keep_address(plan, facts)
+        elif member.is_front:
+            decide_address(plan, settings, facts, mine)
+        describe_server(plan, member, settings, facts)
+        member.loss = loss(member)
+    check_code(plan)
+    describe_surplus(plan)
     decide_expiry(plan, settings, mine, facts.removal)
-    plan.loss = loss(plan)
     plan.problems += quota.shortages(needs(plan, settings), _quotas(facts))
     plan.warnings += [f"this cloud does not show {what}; not checked" for what in facts.unknown]
+    # Several servers have some problems in common.
+    plan.problems = list(dict.fromkeys(plan.problems))
+    plan.warnings = list(dict.fromkeys(plan.warnings))
     return plan
 
 
 def needs(plan: Plan, settings: Settings) -> dict[str, int]:
     """What the plan adds to the project's usage."""
-    created = {item.kind for item in plan.items if item.action is Action.CREATE}
+    created = Counter(item.kind for item in plan.items if item.action is Action.CREATE)
+    rules = sum(len(group.add_rules) for group in plan.groups)
     found = {
-        "floating_ips": int("floating IP" in created),
-        "security_groups": int("security group" in created),
+        "floating_ips": created["floating IP"],
+        "security_groups": created["security group"],
         # Neutron adds two egress rules to every new group.
-        "security_group_rules": len(plan.add_rules) + 2 * int("security group" in created),
-        "ports": int("port" in created),
-        "keypairs": int("keypair" in created),
+        "security_group_rules": rules + 2 * created["security group"],
+        "ports": created["port"],
+        "keypairs": created["keypair"],
     }
-    if plan.server_action is Action.CREATE:
-        found["instances"] = 1
-        if plan.flavor:
-            found |= {"cores": plan.flavor.vcpus, "ram": plan.flavor.ram_mb}
+    new = [member for member in plan.servers if member.action is Action.CREATE]
+    flavors = [member.flavor for member in new if member.flavor]
+    if new:
+        found["instances"] = len(new)
+    if flavors:
+        found["cores"] = sum(flavor.vcpus for flavor in flavors)
+        found["ram"] = sum(flavor.ram_mb for flavor in flavors)
     return found
+
+
+def _rendered(parcel: Parcel | Sequence[Problem]) -> Parcel | None:
+    return parcel if isinstance(parcel, Parcel) else None
+
+
+def _accept(plan: Plan, parcel: Parcel | Sequence[Problem]) -> None:
+    """Report what was found while the user data was rendered."""
+    if isinstance(parcel, Parcel):
+        plan.warnings += parcel.warnings
+    else:
+        plan.problems += parcel
 
 
 def _quotas(facts: Facts) -> dict[str, Quota]:
@@ -117,7 +162,19 @@ def _check_timeout(plan: Plan, settings: Settings) -> None:
         )
 
 
-def _decide_key(plan: Plan, key: KeyPlan | Problem) -> None:
+def _decide_key(plan: Plan, key: KeyPlan | Problem, identity: Identity) -> None:
+    """The key of new servers. Existing ones keep theirs, which may be another user's."""
+    kept = [member.server for member in plan.servers if member.keeps_server]
+    owners = {server.user for server in kept if server}
+    for owner in sorted(owners - {"", identity.user_id}):
+        plan.warnings.append(
+            f"the server was created by another user ({owner}) with their key, so ssh may refuse "
+            "yours; use --recreate to recreate it with your key."
+        )
+    if plan.keeps_servers:
+        if isinstance(key, KeyPlan):
+            plan.key = dataclasses.replace(key, create=False, generate=False)
+        return
     if isinstance(key, Problem):
         plan.problems.append(key)
         return
@@ -129,16 +186,4 @@ def _decide_key(plan: Plan, key: KeyPlan | Problem) -> None:
         plan.warnings.append(
             f"the private key of keypair {key.keypair!r} is not in ~/.ssh; `ssh` will use the "
             "ssh agent"
-        )
-
-
-def _keep_key(plan: Plan, key: KeyPlan | Problem, identity: Identity) -> None:
-    """Keep the key of an existing server. It may be another user's, since users own keypairs."""
-    if isinstance(key, KeyPlan):
-        plan.key = dataclasses.replace(key, create=False, generate=False)
-    owner = plan.server.user if plan.server else ""
-    if owner and owner != identity.user_id:
-        plan.warnings.append(
-            f"the server was created by another user ({owner}) with their key, so ssh may refuse "
-            "yours; use --recreate to recreate it with your key."
         )

@@ -74,11 +74,11 @@ def decide_expiry(plan: Plan, settings: Settings, mine: Inventory, removal: str)
                 f"Run: delete {plan.name}. Then deploy again.",
             )
         )
-    kept = moment_of(plan.server)
+    kept = moment_of(plan.front.server)
     if not settings.ttl and kept is None:
         return
     if settings.ttl:
-        action = Action.CHANGE if kept and plan.keeps_server else Action.CREATE
+        action = Action.CHANGE if kept and plan.front.keeps_server else Action.CREATE
         plan.items.append(
             Item("time to live", settings.ttl, action, "counts from the end of deploy")
         )

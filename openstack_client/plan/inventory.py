@@ -2,9 +2,11 @@
 
 Servers carry the mark in their metadata; security groups, ports and floating IPs in their
 description, which is set by the request that creates them, so that no resource is ever
-unmarked. The keypair is found by its name. `cloud/queries.py:gather` lists the resources, and
-`make.py:make_plan` passes what is found here to decide.py, server.py and network.py. `Plan.only`
-(model.py) refuses more than one resource of a kind.
+unmarked. The mark also says which part of the deployment it is: nothing for the front end, or the
+name of a worker VM. The keypair and the server group are found by their names.
+`cloud/queries.py:gather` lists the resources, and `make.py:make_plan` passes what is found here to
+decide.py, server.py, workers.py and network.py. `Plan.only` (model.py) refuses more than one
+resource of a kind.
 """
 
 from __future__ import annotations
@@ -14,25 +16,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from openstack_client.cloud.login import Identity
-from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server
+from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server, ServerGroup
+from openstack_client.names import resource_name
 from openstack_client.plan.keypair import keypair_name
 from openstack_client.roles import Watched, ours
 
 MARK = re.compile(
-    r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)(?P<expiring> expiring)?"
+    r"stackserve deployment (?P<name>[a-z0-9-]+) run (?P<run>[0-9a-f]+)"
+    r"(?: part (?P<part>[a-z0-9-]+))?(?P<expiring> expiring)?"
 )
 NAME_KEY = "stackserve_deployment"
 CODE_KEY = "stackserve_code"
 DATA_KEY = "stackserve_userdata"
 USER_KEY = "stackserve_ssh_user"
 RUN_KEY = "stackserve_run"
+PART_KEY = "stackserve_part"
 # When the deployment expires, in UTC. cloud-init/removal/remove.py reads it too.
 EXPIRES_KEY = "stackserve_expires"
 
 
-def mark(name: str, run: str) -> str:
-    """The description of resources that this run creates for the deployment."""
-    return f"stackserve deployment {name} run {run}"
+def mark(name: str, run: str, part: str = "") -> str:
+    """The description of resources that this run creates for a part of the deployment."""
+    return f"stackserve deployment {name} run {run}" + (f" part {part}" if part else "")
 
 
 def marked_name(description: str) -> str | None:
@@ -43,6 +48,16 @@ def marked_name(description: str) -> str | None:
 def marked_run(description: str) -> str | None:
     match = MARK.fullmatch(description)
     return match["run"] if match else None
+
+
+def marked_part(description: str) -> str:
+    """The part of the deployment that a mark names; empty for the front end."""
+    match = MARK.fullmatch(description)
+    return (match["part"] or "") if match else ""
+
+
+def part_of(server: Server) -> str:
+    return server.metadata.get(PART_KEY, "")
 
 
 def is_expiring(description: str) -> bool:
@@ -61,6 +76,29 @@ class Inventory:
     ports: tuple[Port, ...] = ()
     addresses: tuple[Address, ...] = ()
     keypairs: tuple[Keypair, ...] = ()
+    server_groups: tuple[ServerGroup, ...] = ()
+
+    @property
+    def front(self) -> Server | None:
+        """The server that users reach."""
+        return next((server for server in self.servers if not part_of(server)), None)
+
+    @property
+    def workers(self) -> list[str]:
+        """The worker VMs of which there is a server or at least a port."""
+        parts = {part_of(server) for server in self.servers}
+        parts |= {marked_part(port.description) for port in self.ports}
+        return sorted(parts - {""}, key=lambda part: (len(part), part))
+
+    def part(self, part: str) -> Inventory:
+        """What belongs to one part of the deployment alone."""
+        return Inventory(
+            self.name,
+            tuple(server for server in self.servers if part_of(server) == part),
+            tuple(group for group in self.groups if marked_part(group.description) == part),
+            tuple(port for port in self.ports if marked_part(port.description) == part),
+            tuple(entry for entry in self.addresses if marked_part(entry.description) == part),
+        )
 
     @property
     def empty(self) -> bool:
@@ -68,17 +106,23 @@ class Inventory:
 
     @property
     def ids(self) -> frozenset[str]:
-        kinds: tuple[Iterable[Server | Group | Port | Address | Keypair], ...] = (
+        kinds: tuple[Iterable[Server | Group | Port | Address | Keypair | ServerGroup], ...] = (
             self.servers,
             self.groups,
             self.ports,
             self.addresses,
             self.keypairs,
+            self.server_groups,
         )
         return frozenset(resource.id for kind in kinds for resource in kind)
 
+    @property
+    def members(self) -> frozenset[str]:
+        """The ids of servers and ports, which tell how many servers there are."""
+        return frozenset(resource.id for kind in (self.servers, self.ports) for resource in kind)
+
     def created_by(self, run: str) -> Inventory:
-        """The resources created by one run. Never the keypair, which has no mark."""
+        """The resources created by one run. Never those without a mark, which are found by name."""
         return Inventory(
             self.name,
             tuple(resource for resource in self.servers if resource.metadata.get(RUN_KEY) == run),
@@ -108,6 +152,7 @@ class Inventory:
         found += [("floating IP", address.address, address.id) for address in self.addresses]
         found += [("port", port.address or port.name, port.id) for port in self.ports]
         found += [("security group", group.name, group.id) for group in self.groups]
+        found += [("server group", group.name, group.id) for group in self.server_groups]
         found += [("keypair", pair.name, pair.id) for pair in self.keypairs]
         return found
 
@@ -127,6 +172,7 @@ def pick(
     ports: Iterable[Port],
     addresses: Iterable[Address],
     keypairs: Iterable[Keypair],
+    server_groups: Iterable[ServerGroup] = (),
 ) -> Inventory:
     """Select the deployment's resources from all of the project's."""
     return Inventory(
@@ -136,6 +182,7 @@ def pick(
         tuple(resource for resource in ports if marked_name(resource.description) == name),
         tuple(resource for resource in addresses if marked_name(resource.description) == name),
         tuple(resource for resource in keypairs if resource.name == keypair_name(name, project_id)),
+        tuple(resource for resource in server_groups if resource.name == resource_name(name)),
     )
 
 
@@ -166,7 +213,14 @@ def deployment_names(
 
 
 def metadata(
-    name: str, *, run: str, code: str, data: str, user: str, watched: Watched | None = None
+    name: str,
+    *,
+    run: str,
+    code: str,
+    data: str,
+    user: str,
+    watched: Watched | None = None,
+    part: str = "",
 ) -> Mapping[str, str]:
     """The metadata of a server."""
     return {
@@ -176,4 +230,5 @@ def metadata(
         DATA_KEY: data,
         USER_KEY: user,
         RUN_KEY: run,
+        **({PART_KEY: part} if part else {}),
     }

@@ -93,8 +93,9 @@ def kept_key(folder: Path, deployment: str) -> Path:
     return folder / "keys" / deployment
 
 
-def known_hosts(folder: Path, deployment: str) -> Path:
-    return folder / "known_hosts" / deployment
+def known_hosts(folder: Path, deployment: str, part: str = "") -> Path:
+    """The file with the host keys of one server."""
+    return folder / "known_hosts" / ".".join(filter(None, [deployment, part]))
 
 
 def plan_key(

@@ -21,7 +21,7 @@ from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
 from openstack_client.plan import baked_images, inventory, keypair
 from openstack_client.plan.decide import decide
 from openstack_client.plan.model import Parcel, Plan
-from openstack_client.roles import Ask, Role, find, is_ours, ours
+from openstack_client.roles import Ask, Role, beside, find, is_ours, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
 
@@ -132,6 +132,7 @@ def make_plan(
     ssh_folder: Path,
     recreate: bool = False,
     role: Role | None = None,
+    scaling: bool = False,
 ) -> tuple[Plan, Facts]:
     """Query the cloud while rendering and checking the user data, then decide."""
     role = role or deployed_role(settings)
@@ -149,7 +150,10 @@ def make_plan(
         ports=facts.ports,
         addresses=facts.addresses,
         keypairs=facts.keypairs,
+        server_groups=facts.server_groups or (),
     )
+    worker_role = beside(role, role.workers.role) if role.workers else None
+    has_workers = mine.workers if settings.worker_vms is None else settings.worker_vms
     key = keypair.plan_key(
         settings.key,
         settings.name,
@@ -167,6 +171,9 @@ def make_plan(
         parcel=carried,
         recreate=recreate,
         role=role,
+        scaling=scaling,
+        worker_role=worker_role,
+        worker_parcel=parcel(settings, worker_role) if worker_role and has_workers else (),
     )
     return plan, facts
 

@@ -16,14 +16,17 @@ from openstack_client.cloud.resources import (
     Port,
     Rule,
     Server,
+    ServerGroup,
 )
 from openstack_client.errors import Problem
+from openstack_client.names import member_name
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.choices import Choice
+from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
 from openstack_client.roles import Role, ours
 
-Found = TypeVar("Found", Server, Group, Port, Address)
+Found = TypeVar("Found", Server, Group, Port, Address, ServerGroup)
 Chosen = TypeVar("Chosen")
 
 
@@ -33,6 +36,7 @@ class Action(StrEnum):
     CHANGE = "change"
     REPLACE = "replace"
     START = "start"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True)
@@ -61,25 +65,34 @@ class Parcel:
 
 
 @dataclass
-class Plan:
-    """What deploy will do. If there are `problems`, it does nothing."""
+class GroupPlan:
+    """A security group, with the changes to its rules."""
 
-    name: str
-    items: list[Item] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    # Shared by all servers of a deployment.
-    network: Network | None = None
-    key: KeyPlan | None = None
-    group: Group | None = None
-    group_given: bool = False
+    part: str = ""
+    """Whose it is: the front end's if empty, or that of all servers of this role."""
+    found: Group | None = None
+    given: bool = False
+    """Whether it is the user's own, and used unchanged."""
     add_rules: list[Rule] = field(default_factory=list)
     drop_rules: list[Rule] = field(default_factory=list)
-    external: Network | None = None
-    # For each server.
+
+    @property
+    def key(self) -> str:
+        """Its id, or what stands for it in rules until it is created."""
+        return self.found.id if self.found else f"new:{self.part}"
+
+
+@dataclass
+class ServerPlan:
+    """One server of a deployment: which one it is, and what to do with it."""
+
+    deployment: str
+    part: str = ""
+    """Which one it is: the front end if empty, or for example worker-1."""
     role: Role = field(default_factory=lambda: ours("server"))
+    group: GroupPlan = field(default_factory=GroupPlan)
     server: Server | None = None
-    server_action: Action = Action.CREATE
+    action: Action = Action.CREATE
     image: Image | None = None
     image_why: str = ""
     flavor: Flavor | None = None
@@ -88,18 +101,83 @@ class Plan:
     loss: str = ""
     """What replacing the server deletes for good; empty if nothing. Deploy asks first."""
     port: Port | None = None
-    floating: bool = True
+    floating: bool = False
     address: Address | None = None
+    spread: bool = False
+    """Whether it is created in the deployment's server group."""
+
+    @property
+    def name(self) -> str:
+        """The name of the server and its port."""
+        return member_name(self.deployment, self.part)
+
+    @property
+    def is_front(self) -> bool:
+        return not self.part
 
     @property
     def keeps_server(self) -> bool:
-        return self.server_action in {Action.FOUND, Action.START}
+        return self.action in {Action.FOUND, Action.START}
 
     @property
     def ssh_user(self) -> str:
         if self.keeps_server and self.server:
             return self.server.metadata.get(inventory.USER_KEY, "debian")
         return choices.ssh_user(self.image) if self.image else "debian"
+
+
+@dataclass
+class Plan:
+    """What deploy will do. If there are `problems`, it does nothing."""
+
+    name: str
+    servers: list[ServerPlan] = field(default_factory=list)
+    """The front end first, then its worker VMs."""
+    items: list[Item] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    # Shared by all servers.
+    network: Network | None = None
+    key: KeyPlan | None = None
+    external: Network | None = None
+    server_group: ServerGroup | None = None
+    create_server_group: bool = False
+    seen: frozenset[str] = frozenset()
+    """The servers and ports that were there when the plan was made."""
+    surplus: Inventory = field(default_factory=lambda: Inventory(""))
+    """What is removed once the others are up: the worker VMs that are no longer wanted."""
+
+    def __post_init__(self) -> None:
+        if not self.servers:
+            self.servers = [ServerPlan(self.name)]
+
+    @property
+    def front(self) -> ServerPlan:
+        """The server that users reach."""
+        return self.servers[0]
+
+    @property
+    def workers(self) -> list[ServerPlan]:
+        return self.servers[1:]
+
+    @property
+    def groups(self) -> list[GroupPlan]:
+        """The security groups of all servers, each once."""
+        return list({id(member.group): member.group for member in self.servers}.values())
+
+    @property
+    def keeps_servers(self) -> bool:
+        """Whether every server is there already."""
+        return all(member.keeps_server for member in self.servers)
+
+    @property
+    def loss(self) -> str:
+        """What this plan deletes for good; empty if nothing. Deploy asks first."""
+        lost = [member.loss for member in self.servers if member.loss]
+        names = [server.name for server in self.surplus.servers]
+        if names:
+            lost.append(f"Removing: {', '.join(names)}.")
+        return " ".join(lost)
 
     def take(self, choice: Choice[Chosen]) -> Chosen | None:
         """The chosen resource; adds its problems and warnings to the plan."""

@@ -1,9 +1,9 @@
-"""The security group's rules: the smallest set needed, and the changes to get there."""
+"""The security groups' rules: the smallest set needed, and the changes to get there."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from openstack_client.cloud.resources import Rule
 from openstack_client.roles import Port, Who, ours
@@ -13,14 +13,22 @@ def wanted_rules(
     allow_from: Iterable[str],
     ssh_from: Iterable[str] | None,
     ports: Iterable[Port] = ours("server").ports,
+    groups: Mapping[Who, str] | None = None,
 ) -> list[Rule]:
     """Open each port to users from `allow_from`, or to operators from `ssh_from`, if given.
 
-    The ports are in each role's role.toml. All are TCP: see deploy/create.py and cloud/queries.py.
+    `groups` are the security groups of the deployment's other servers, for the ports that only
+    these may reach. The ports are in each role's role.toml. All are TCP: see deploy/create.py and
+    cloud/queries.py.
     """
     users = list(allow_from)
     networks = {Who.USERS: users, Who.OPERATORS: users if ssh_from is None else list(ssh_from)}
-    rules = [Rule(port.port, cidr) for port in ports for cidr in networks[port.who]]
+    rules = [Rule(port.port, cidr) for port in ports for cidr in networks.get(port.who, [])]
+    rules += [
+        Rule(port.port, "", group=groups[port.who])
+        for port in ports
+        if groups and port.who in groups
+    ]
     return list(dict.fromkeys(rules))
 
 
@@ -34,18 +42,19 @@ def listed_ports(ports: Iterable[Port]) -> str:
 
 def difference(wanted: Sequence[Rule], present: Sequence[Rule]) -> tuple[list[Rule], list[Rule]]:
     """The rules to add and the rules to delete."""
-    have = {(rule.port, rule.cidr) for rule in present if not rule.other}
-    want = {(rule.port, rule.cidr) for rule in wanted}
-    add = [rule for rule in wanted if (rule.port, rule.cidr) not in have]
-    drop = [rule for rule in present if rule.other or (rule.port, rule.cidr) not in want]
+    have = {rule.admits for rule in present if not rule.other}
+    want = {rule.admits for rule in wanted}
+    add = [rule for rule in wanted if rule.admits not in have]
+    drop = [rule for rule in present if rule.other or rule.admits not in want]
     return add, drop
 
 
-def describe(rules: Iterable[Rule]) -> str:
-    """The rules as text."""
+def describe(rules: Iterable[Rule], groups: Mapping[str, str] | None = None) -> str:
+    """The rules as text; `groups` has the name of each security group."""
     by_port: dict[int | None, list[str]] = {}
     for rule in rules:
-        by_port.setdefault(rule.port, []).append(rule.cidr)
+        source = (groups or {}).get(rule.group, "another group") if rule.group else rule.cidr
+        by_port.setdefault(rule.port, []).append(source)
     return "; ".join(f"{port or 'any'} from {', '.join(cidrs)}" for port, cidrs in by_port.items())
 
 

@@ -1,4 +1,4 @@
-"""Decide whether to create, keep, start or replace the server, and its image and flavor."""
+"""Decide whether to create, keep, start or replace a server, and its image and flavor."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from openstack_client.cloud.resources import (
     Server,
 )
 from openstack_client.errors import Problem
-from openstack_client.names import resolve, resource_name
+from openstack_client.names import resolve
 from openstack_client.places import COMMAND
 from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.inventory import Inventory
-from openstack_client.plan.model import Action, Item, Parcel, Plan
+from openstack_client.plan.model import Action, Item, Parcel, Plan, ServerPlan
 from openstack_client.roles import Ask
 from openstack_client.settings import Settings
 
@@ -28,18 +28,19 @@ SLEEPING = {
 }
 
 
-def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: bool) -> None:
-    plan.server = plan.only("server", [s for s in mine.servers if s.status != "DELETED"])
-    server = plan.server
+def decide_server(plan: Plan, member: ServerPlan, mine: Inventory, recreate: bool) -> None:
+    """Decide what to do with one server. `mine` is what belongs to it alone."""
+    server = plan.only("server", [s for s in mine.servers if s.status != "DELETED"])
+    member.server = server
     if server is None:
-        plan.server_action = Action.CREATE
+        member.action = Action.CREATE
     elif server.status == "ERROR" or recreate:
-        plan.server_action = Action.REPLACE
+        member.action = Action.REPLACE
     elif server.status in {"SHUTOFF", "STOPPED"}:
-        plan.server_action = Action.START
+        member.action = Action.START
     else:
-        plan.server_action = Action.FOUND
-        _check_role(plan, server)
+        member.action = Action.FOUND
+        _check_role(plan, member, server)
     if server and server.status in SLEEPING and not recreate:
         verb = SLEEPING[server.status]
         plan.problems.append(
@@ -51,8 +52,8 @@ def decide_server(plan: Plan, settings: Settings, mine: Inventory, recreate: boo
         )
 
 
-def _check_role(plan: Plan, server: Server) -> None:
-    role, has = plan.role.name, inventory.watched(server).role
+def _check_role(plan: Plan, member: ServerPlan, server: Server) -> None:
+    role, has = member.role.name, inventory.watched(server).role
     if has != role:
         plan.problems.append(
             Problem(
@@ -64,12 +65,15 @@ def _check_role(plan: Plan, server: Server) -> None:
         )
 
 
-def decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
-    _decide_image(plan, settings, facts, baked_in)
-    choice = choices.flavor(settings.flavor, facts, plan.image, settings.volume_size, plan.role)
-    plan.flavor = plan.take(choice)
-    plan.network = plan.take(choices.network(settings.network, facts))
-    plan.zone = plan.take(choices.zone(settings.availability_zone, facts))
+def decide_build(
+    plan: Plan, member: ServerPlan, settings: Settings, facts: Facts, project: str
+) -> None:
+    """Decide what a new server is made of."""
+    _decide_image(plan, member, settings, facts, project)
+    size = settings.volume_size
+    choice = choices.flavor(settings.flavor, facts, member.image, size, member.role)
+    member.flavor = plan.take(choice)
+    member.zone = plan.take(choices.zone(settings.availability_zone, facts))
     if settings.volume_size and not {"volumev3", "block-storage"} & set(facts.services):
         plan.problems.append(
             Problem(
@@ -80,35 +84,38 @@ def decide_build(plan: Plan, settings: Settings, facts: Facts, baked_in: str | N
         )
 
 
-def _decide_image(plan: Plan, settings: Settings, facts: Facts, baked_in: str | None) -> None:
-    """The named image, or a matching baked one in project `baked_in`, or a stock one."""
+def _decide_image(
+    plan: Plan, member: ServerPlan, settings: Settings, facts: Facts, project: str
+) -> None:
+    """The named image, or a matching baked one of the project, or a stock one."""
     choice = choices.image(settings.image, facts)
-    plan.image, plan.image_why = plan.take(choice), choice.why
-    recipe = plan.parcel.recipe if plan.parcel else None
-    if settings.image is not None or plan.image is None or recipe is None or baked_in is None:
+    member.image, member.image_why = plan.take(choice), choice.why
+    recipe = member.parcel.recipe if member.parcel and member.role.baked_image else None
+    if settings.image is not None or member.image is None or recipe is None:
         return
-    image, why = baked_images.choose(facts.images, recipe, plan.image, baked_in)
-    if choices.flavor(settings.flavor, facts, image, settings.volume_size, plan.role).problems:
-        plan.image_why += f"; baked {image.name!r} needs a larger flavor"
+    image, why = baked_images.choose(facts.images, recipe, member.image, project)
+    if choices.flavor(settings.flavor, facts, image, settings.volume_size, member.role).problems:
+        member.image_why += f"; baked {image.name!r} needs a larger flavor"
         return
-    plan.image, plan.image_why = image, why
+    member.image, member.image_why = image, why
 
 
-def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
-    server, action = plan.server, plan.server_action
-    name = server.name if server else resource_name(plan.name)
+def describe_server(plan: Plan, member: ServerPlan, settings: Settings, facts: Facts) -> None:
+    server, action = member.server, member.action
+    name = server.name if server else member.name
     if action in {Action.CREATE, Action.REPLACE}:
-        parts = [resource.name for resource in (plan.image, plan.flavor, plan.network) if resource]
+        made_of = (member.image, member.flavor, plan.network)
+        parts = [resource.name for resource in made_of if resource]
         parts += [f"{settings.volume_size} GB volume"] if settings.volume_size else []
-        parts += [f"zone {plan.zone}"] if plan.zone else []
-        parts += [f"{len(plan.parcel.data):,} bytes of user data"] if plan.parcel else []
+        parts += [f"zone {member.zone}"] if member.zone else []
+        parts += [f"{len(member.parcel.data):,} bytes of user data"] if member.parcel else []
         if action is Action.REPLACE and server:
             reason = f" ({server.fault})" if server.fault else ""
             parts.insert(0, f"was {server.status}{reason}")
         detail = ", ".join(parts)
     else:
         detail = server.status if server else ""
-        others = _differences(server, plan.parcel, settings, facts) if server else []
+        others = _differences(server, member.parcel, settings, facts) if server else []
         if others:
             plan.warnings.append(
                 f"server {name!r} was created with {'; '.join(others)}, and deploy does not change "
@@ -117,16 +124,16 @@ def describe_server(plan: Plan, settings: Settings, facts: Facts) -> None:
     plan.items.append(Item("server", name, action, detail, server.id if server else ""))
 
 
-def loss(plan: Plan) -> str:
+def loss(member: ServerPlan) -> str:
     """What replacing the server deletes. A server that never ran has nothing to lose."""
-    server = plan.server
-    if plan.server_action is not Action.REPLACE or server is None or server.never_ran:
+    server, name = member.server, member.deployment
+    if member.action is not Action.REPLACE or server is None or server.never_ran:
         return ""
-    if not plan.role.data:
+    if not member.role.data:
         return ""
-    can_save = server.status == "ACTIVE" and plan.role.ready.ask is Ask.PREDICTION
-    data = plan.role.data.replace("{name}", repr(plan.name))
-    saving = f" To save them first, run: {COMMAND} backup {plan.name} FILE."
+    can_save = server.status == "ACTIVE" and member.role.ready.ask is Ask.PREDICTION
+    data = member.role.data.replace("{name}", repr(name))
+    saving = f" To save them first, run: {COMMAND} backup {name} FILE."
     return f"Replacing server {server.name!r} deletes {data}.{saving if can_save else ''}"
 
 

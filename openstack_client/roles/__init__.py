@@ -7,8 +7,8 @@
 docs/roles.md explains how to write one.
 """
 
-from openstack_client.roles.model import Ask, Port, Role, Step, Watched, Who
-from openstack_client.roles.read import find, is_ours, names, ours, read
+from openstack_client.roles.model import Ask, Port, Role, Step, Watched, Who, Workers
+from openstack_client.roles.read import beside, find, is_ours, names, ours, read
 
 __all__ = [
     "Ask",
@@ -17,6 +17,8 @@ __all__ = [
     "Step",
     "Watched",
     "Who",
+    "Workers",
+    "beside",
     "find",
     "is_ours",
     "names",

@@ -38,6 +38,10 @@ class Who(StrEnum):
     """The networks of --allow-from."""
     OPERATORS = "operators"
     """The networks of --ssh-from, or else of --allow-from."""
+    WORKERS = "workers"
+    """The worker VMs of the same deployment, and nothing else."""
+    FRONT = "front"
+    """The server that these workers work for, and nothing else."""
 
 
 class Ask(StrEnum):
@@ -90,6 +94,15 @@ class Ready(Frozen):
     port: PortNumber | None = None
     """For a page; by default the first port for users."""
     path: str = Field("/", pattern=r"^/[^\s]*$")
+
+
+class Workers(Frozen):
+    """The worker VMs that a deployment of the role may have."""
+
+    role: RoleName
+    """Their role: a folder beside this one."""
+    after: StageName
+    """The step after which they may join."""
 
 
 class Watched(Frozen):
@@ -150,6 +163,8 @@ class Role(Frozen):
     """In the order in which they are shown."""
     units: dict[ShortName, UnitName] = Field(default_factory=dict)
     ready: Ready
+    workers: Workers | None = None
+    """Whether --worker-vms applies to it, and to which role."""
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -193,6 +208,8 @@ class Role(Frozen):
         except graphlib.CycleError as error:
             circle = " -> ".join(error.args[1])
             raise ValueError(f"these steps wait for each other: {circle}") from None
+        if self.workers and self.workers.after not in self.steps:
+            raise ValueError(f"workers.after = {self.workers.after!r} is not one of its steps")
         if self.stages[:1] != ("booting",):
             raise ValueError('the first step must be "booting"')
         if self.ready.ask in {Ask.PREDICTION, Ask.PAGE} and not (self.ready.port or self.port):

@@ -42,6 +42,11 @@ def find(wanted: str) -> Role:
     return read(folder)
 
 
+def beside(role: Role, name: str) -> Role:
+    """The role in a folder beside this one."""
+    return ours(name) if is_ours(role) else read(role.folder.parent / name)
+
+
 def read(folder: Path) -> Role:
     """Read a role. Raises SettingsError with the file, the key and what to do."""
     folder = folder.absolute()

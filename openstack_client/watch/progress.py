@@ -29,9 +29,12 @@ class Step:
     seconds: float
     took: float = 0.0
     detail: str = ""
+    server: str = ""
+    """Which worker VM, or empty for the front end."""
 
     def as_json(self) -> dict[str, Any]:
         return {
+            **({"server": self.server} if self.server else {}),
             "stage": self.stage,
             "state": self.state,
             "seconds": round(self.seconds, 1),
@@ -57,9 +60,15 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     steps: dict[str, Step] = field(default_factory=dict)
     began: float | None = None
+    server: str = ""
+    """Which worker VM, or empty for the front end."""
 
     def __post_init__(self) -> None:
         self.start = self.clock() if self.began is None else self.began
+
+    def of(self, server: str) -> Progress:
+        """The progress of one worker VM, on the same display."""
+        return Progress(self.display, self.clock, began=self.start, server=server)
 
     @property
     def elapsed(self) -> float:
@@ -71,15 +80,18 @@ class Progress:
             return
         started = before.seconds - before.took if before else self._last_done()
         now = self.elapsed
-        step = Step(stage, state, now, 0.0 if state == "begin" else now - started, detail)
+        took = 0.0 if state == "begin" else now - started
+        step = Step(stage, state, now, took, detail, self.server)
         self.steps[stage] = step
         self.display.step(step)
 
     def note(self, text: str) -> None:
-        self.display.note(text, self.elapsed)
+        self.display.note(f"{self.server}: {text}" if self.server else text, self.elapsed)
 
     def console(self, line: str) -> None:
-        self.display.console(line)
+        """Show a line of the console; several consoles would be a muddle."""
+        if not self.server:
+            self.display.console(line)
 
     def close(self) -> None:
         self.display.close()
@@ -127,7 +139,8 @@ class PlainDisplay:
         took = f" ({step.took:.1f} s)" if step.took >= 0.1 else ""
         detail = f": {step.detail}" if step.detail else ""
         state = {"begin": "started", "done": "done", "failed": "FAILED"}[step.state]
-        self._line(f"[{step.seconds:6.1f} s] {step.stage} {state}{took}{detail}")
+        who = f"{step.server} " if step.server else ""
+        self._line(f"[{step.seconds:6.1f} s] {who}{step.stage} {state}{took}{detail}")
 
     def note(self, text: str, seconds: float) -> None:
         self._line(f"[{seconds:6.1f} s] {text}")
@@ -160,13 +173,17 @@ class LiveDisplay:
         self.stages = stages
         self.began = time.monotonic() if began is None else began
         self.steps: dict[str, Step] = {}
+        self.others: dict[str, Step] = {}
         self.last = ""
         self.spinner = Spinner("dots")
         self.live = Live(get_renderable=self._render, console=console, refresh_per_second=4)
         self.live.start()
 
     def step(self, step: Step) -> None:
-        self.steps[step.stage] = step
+        if step.server:
+            self.others[step.server] = step
+        else:
+            self.steps[step.stage] = step
 
     def note(self, text: str, seconds: float) -> None:
         self.live.console.print(Text(f"[{seconds:6.1f} s] {text}", style="dim"))
@@ -187,18 +204,23 @@ class LiveDisplay:
             step = self.steps.get(stage)
             if step is None:
                 table.add_row("", Text(stage, style="dim"), "", "")
-                continue
-            sign: RenderableType = Text(SIGNS[step.state], style=STYLES[step.state])
-            if step.state == "begin":
-                sign = self.spinner
-            at = f"{step.seconds:.1f} s" if step.state != "begin" else ""
-            table.add_row(sign, Text(stage), at, Text(step.detail, style="dim"))
+            else:
+                table.add_row(*self._row(stage, step, step.detail))
+        for server, step in sorted(self.others.items()):
+            table.add_row(*self._row(server, step, f"{step.stage} {step.detail}"))
         elapsed = time.monotonic() - self.began
         parts: list[RenderableType] = [Text(f"{self.title}  {elapsed:.0f} s", style="bold"), table]
         if self.last:
             width = max(20, self.live.console.width - 4)
             parts.append(Text(f"  {self.last[:width]}", style="dim italic", no_wrap=True))
         return Group(*parts)
+
+    def _row(self, name: str, step: Step, detail: str) -> tuple[RenderableType, ...]:
+        sign: RenderableType = Text(SIGNS[step.state], style=STYLES[step.state])
+        if step.state == "begin":
+            sign = self.spinner
+        at = f"{step.seconds:.1f} s" if step.state != "begin" else ""
+        return sign, Text(name), at, Text(detail, style="dim")
 
 
 def display(

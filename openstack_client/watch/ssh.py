@@ -8,6 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+# How ssh spells the host it is to reach, for a ProxyCommand.
+TARGET = "[%h]:%p"
+# Without prompts, and without waiting for a host that does not answer.
+QUIET = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
+
 
 @dataclass(frozen=True)
 class SshTarget:
@@ -20,10 +25,17 @@ class SshTarget:
     via: str | None = None
     """The jump host. Key and host key above are the server's; ssh's own configuration has those of
     the jump host."""
+    through: SshTarget | None = None
+    """The server of the same deployment by which this one is reached. Its host key is known too."""
 
     def command(self, *more: str, options: Sequence[str] = ()) -> list[str]:
         """The ssh command line; `more` is the remote command."""
         jump = ["-J", self.via] if self.via else []
+        if self.through:
+            # -J would check the host key and log in by the user's own configuration.
+            proxy = self.through.command(options=[*QUIET, "-W", TARGET])
+            words = [word if word == TARGET else word.replace("%", "%%") for word in proxy]
+            jump = ["-o", f"ProxyCommand={shlex.join(words)}"]
         identity = ["-i", str(self.key), "-o", "IdentitiesOnly=yes"] if self.key else []
         return [
             "ssh",
@@ -53,4 +65,16 @@ class SshTarget:
             timeout=timeout,
             check=False,
             stdin=subprocess.DEVNULL,
+        )
+
+    def send(
+        self, command: str, data: bytes, timeout: float = 120.0
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The same, with `data` as the command's input, which may be secret."""
+        return subprocess.run(
+            self.command(command, options=QUIET),
+            input=data,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,6 +139,7 @@ def status_json(
     on_disk: str,
     setup: str | None = None,
     not_ready: Mapping[str, Any] | None = None,
+    connected: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """A deployment's status as a JSON value; the text output is made from it."""
     deployed = (alive or {}).get("code_hash") or (
@@ -172,12 +173,36 @@ def status_json(
         "code_deployed": deployed,
         "code_on_disk": on_disk,
         "drift": drift(on_disk, deployed),
+        "workers": worker_rows(mine, connected),
     }
 
 
 def _expires(mine: Inventory) -> str | None:
     moment = expiry.expires_at(mine)
     return lifetime.written(moment) if moment else None
+
+
+def worker_rows(mine: Inventory, connected: Collection[str] | None) -> list[dict[str, Any]]:
+    """One row per worker VM, also of those whose server is gone.
+
+    `connected` are those that the broker knows; None if it could not be asked.
+    """
+    rows = []
+    for part in mine.workers:
+        own = mine.part(part)
+        server = own.servers[0] if own.servers else None
+        rows.append(
+            {
+                "name": part,
+                "status": server.status if server else "missing",
+                "connected": None if connected is None else part in connected,
+                "address": own.ports[0].address if own.ports else None,
+                "flavor": server.flavor if server else None,
+                "created": server.created if server else None,
+                "fault": server.fault if server and server.fault else None,
+            }
+        )
+    return rows
 
 
 def deployments(
@@ -192,7 +217,7 @@ def deployments(
         mine = inventory.pick(
             name, "", servers=servers, groups=groups, ports=ports, addresses=addresses, keypairs=()
         )
-        server = mine.servers[0] if mine.servers else None
+        server = mine.front
         rows.append(
             {
                 "name": name,

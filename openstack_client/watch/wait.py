@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from openstack_client.cloud import queries
@@ -26,36 +26,56 @@ SERVER_EVERY = 15.0
 
 def wait_until_active(
     cloud: Cloud,
-    server: Server,
+    servers: Sequence[tuple[Server, Progress]],
     *,
     timeout: float,
-    progress: Progress,
     meanwhile: Callable[[], None],
     sleep: Callable[[float], None] = time.sleep,
-) -> Server:
-    """Wait until Nova has built the server. Raises ServerError with Nova's fault."""
+) -> list[Server]:
+    """Wait until Nova has built all of them. Raises ServerError with the first fault."""
     until = time.monotonic() + timeout
+    active: dict[str, Server] = {}
     while True:
-        now = refresh_server(cloud, server, progress)
-        if now.status == "ERROR":
-            raise fault(now)
-        if now.status == "ACTIVE":
-            progress.stage("building", "done")
-            progress.stage("active", "done")
-            return now
-        doing = f"{now.status}, {now.task}" if now.task else now.status
-        progress.stage("building", "begin", doing)
-        if time.monotonic() > until:
-            raise TimedOut(
-                f"The server is still not ACTIVE after {timeout:.0f} s ({doing}).",
-                "Increase --timeout-build SECONDS, or ask the cloud's operators "
-                f"about server {server.id}.",
-            )
+        for server, progress in servers:
+            if server.id not in active:
+                now = refresh_server(cloud, server, progress)
+                doing = _building(now, progress)
+                if not doing:
+                    active[server.id] = now
+                elif time.monotonic() > until:
+                    raise _build_timed_out(now, progress, doing, timeout)
+        if len(active) == len(servers):
+            return [active[server.id] for server, _ in servers]
         meanwhile()
         sleep(POLL)
 
 
-def fault(server: Server) -> ServerError:
+def _building(server: Server, progress: Progress) -> str:
+    """What Nova is doing to build the server; empty if it is done."""
+    if server.status == "ERROR":
+        progress.stage("building", "failed", server.fault)
+        raise fault(server, _name(server, progress))
+    if server.status == "ACTIVE":
+        progress.stage("building", "done")
+        progress.stage("active", "done")
+        return ""
+    doing = f"{server.status}, {server.task}" if server.task else server.status
+    progress.stage("building", "begin", doing)
+    return doing
+
+
+def _build_timed_out(server: Server, progress: Progress, doing: str, timeout: float) -> TimedOut:
+    return TimedOut(
+        f"{_name(server, progress)} is still not ACTIVE after {timeout:.0f} s ({doing}).",
+        f"Increase --timeout-build SECONDS, or ask the cloud's operators about server {server.id}.",
+    )
+
+
+def _name(server: Server, progress: Progress) -> str:
+    return f"Server {server.name!r}" if progress.server else "The server"
+
+
+def fault(server: Server, name: str = "The server") -> ServerError:
     """The error for a server in ERROR, with advice for Nova's fault."""
     reason = server.fault or "no reason given"
     remedy = f"Run the command again, or ask the cloud's operators about server {server.id}."
@@ -71,7 +91,7 @@ def fault(server: Server) -> ServerError:
         )
     elif "block device" in reason.lower() or "volume" in reason.lower():
         remedy = "Could not create the volume. Check the volume quota, or remove --volume-size."
-    return ServerError(f"The server is in ERROR. Nova says: {reason.rstrip('.')}.", remedy)
+    return ServerError(f"{name} is in ERROR. Nova says: {reason.rstrip('.')}.", remedy)
 
 
 def _get(cloud: Cloud, server: Server) -> Server:
@@ -95,6 +115,19 @@ def refresh_server(cloud: Cloud, server: Server, progress: Progress) -> Server:
             raise
         progress.note(f"Still waiting: {error.what}")
         return server
+
+
+def check_running(cloud: Cloud, server: Server, progress: Progress) -> None:
+    """Raise ServerError if a server that is being set up does not run."""
+    now = refresh_server(cloud, server, progress)
+    name = _name(now, progress)
+    if now.status == "ERROR":
+        raise fault(now, name)
+    if now.status in {"SHUTOFF", "DELETED", "PAUSED", "SUSPENDED"}:
+        raise ServerError(
+            f"{name} went {now.status} during setup.",
+            "Check its console with `logs`, then run the command again.",
+        )
 
 
 @dataclass(kw_only=True)
@@ -162,7 +195,7 @@ class ReadyWatch:
                 return
             self._raise_failure()
             if now >= next_server:
-                self._check_server()
+                check_running(self.cloud, self.server, self.progress)
                 next_server = now + SERVER_EVERY
             if now > until:
                 raise self._timed_out(not_reached, timeout)
@@ -175,16 +208,6 @@ class ReadyWatch:
             f"For details: {self.target.shell_command}   (sudo journalctl -u cloud-final -e)\n"
             "Then deploy again with --recreate, or delete the deployment.",
         )
-
-    def _check_server(self) -> None:
-        now = refresh_server(self.cloud, self.server, self.progress)
-        if now.status == "ERROR":
-            raise fault(now)
-        if now.status in {"SHUTOFF", "DELETED", "PAUSED", "SUSPENDED"}:
-            raise ServerError(
-                f"The server went {now.status} during setup.",
-                "Check its console with `logs`, then run the command again.",
-            )
 
     def _timed_out(self, not_reached: str, timeout: float) -> TimedOut:
         marks = self.console.marks

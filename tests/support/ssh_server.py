@@ -97,12 +97,14 @@ class _Connection(asyncssh.SSHServer):
 
 
 async def _run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    pipe = asyncio.subprocess.PIPE
     shell = await asyncio.create_subprocess_shell(
-        process.command or "true", stdout=asyncio.subprocess.PIPE
+        process.command or "true", stdin=pipe, stdout=pipe, stderr=pipe
     )
-    output, _ = await shell.communicate()
-    process.stdout.write(output)
-    process.exit(shell.returncode or 0)
+    await process.redirect(shell.stdin, shell.stdout, shell.stderr)
+    code = await shell.wait()
+    await process.stdout.drain()
+    process.exit(code)
 
 
 async def _serve(address: str, port: str, host_key: str, authorized: str) -> None:

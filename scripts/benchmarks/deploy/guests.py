@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from openstack_client.cli.session import Session, open_session
 from openstack_client.cloud import queries
-from openstack_client.cloud.resources import Port, Server
+from openstack_client.cloud.resources import Port
 from openstack_client.deploy.delete import Deleter, delete_files, find, local_files
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.deploy.run import Launch, Options
+from openstack_client.deploy.run import Built, Launch, Options
 from openstack_client.errors import CloudError
 from openstack_client.plan import choices
 from openstack_client.plan.make import make_plan, refuse
-from openstack_client.plan.model import Parcel
+from openstack_client.plan.model import Parcel, ServerPlan
 from openstack_client.watch.progress import PlainDisplay, Progress
 
 # Benchmark servers are short-lived, so their host keys are not checked.
@@ -75,16 +75,16 @@ class BareLaunch(Launch):
 
     requested = 0.0
 
-    def _server(self, port: Port) -> Server:
+    def _request(self, front_port: Port, member: ServerPlan) -> Built:
         self.requested = time.monotonic()
-        return super()._server(port)
+        return super()._request(front_port, member)
 
     def guest(self) -> Guest:
         refuse(self.plan.problems)
         _, address = self._active_server()
         private = self.plan.key.private if self.plan.key else None
         identity = ["-i", str(private), "-o", "IdentitiesOnly=yes"] if private else []
-        login = ["ssh", *identity, *SSH, f"{self.plan.ssh_user}@{address}"]
+        login = ["ssh", *identity, *SSH, f"{self.plan.front.ssh_user}@{address}"]
         self._release()
         return Guest(address, login, self.requested)
 
@@ -114,7 +114,8 @@ def guest(name: str, data: bytes, image: str | None = None) -> Iterator[Guest]:
         folder=session.folder,
         ssh_folder=session.ssh_folder,
     )
-    plan.parcel = dataclasses.replace(plan.parcel or Parcel(b"", "", ""), data=data)
+    front = plan.front
+    front.parcel = dataclasses.replace(front.parcel or Parcel(b"", "", ""), data=data)
     interrupts = Interrupts()
     with interrupts.installed():
         launch = BareLaunch(

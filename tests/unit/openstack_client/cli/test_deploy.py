@@ -22,7 +22,7 @@ from openstack_client.cloud.resources import Server
 from openstack_client.deploy import run
 from openstack_client.errors import Interrupted, SettingsError
 from openstack_client.plan.inventory import metadata
-from openstack_client.plan.model import Action, Parcel, Plan
+from openstack_client.plan.model import Action, Parcel, Plan, ServerPlan
 from openstack_client.settings import merge
 from openstack_client.watch.probe import Probe
 
@@ -47,13 +47,13 @@ class Deploys:
         def open_session(flags: dict[str, Any], source: Source) -> Session:
             made = session(flags["as_json"])
             self.monkeypatch.setattr(made, "login", lambda: ME)
-            self.monkeypatch.setattr(made, "plan", lambda identity, recreate: (plan, None))
+            self.monkeypatch.setattr(made, "plan", lambda identity, **_: (plan, None))
             return made
 
         def active_server(launch: run.Launch) -> tuple[Server, str]:
             self.runs.append(launch.plan.name)
-            assert launch.plan.server is not None
-            return launch.plan.server, "192.0.2.1"
+            assert launch.plan.front.server is not None
+            return launch.plan.front.server, "192.0.2.1"
 
         self.monkeypatch.setattr(deploy, "find_source", lambda flags: SOURCE)
         self.monkeypatch.setattr(deploy, "open_session", open_session)
@@ -77,13 +77,14 @@ def deploys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Deploys:
 def a_plan(code: str = "new", loss: str = "") -> Plan:
     made_of = metadata("stackserve", run="00ff", code=code, data="d", user="debian")
     action = Action.REPLACE if loss else Action.FOUND
-    return Plan(
+    front = ServerPlan(
         "stackserve",
         loss=loss,
         server=Server("s1", "x", "ACTIVE", metadata=made_of),
-        server_action=action,
+        action=action,
         parcel=Parcel(b"data", "new", "d"),
     )
+    return Plan("stackserve", [front])
 
 
 def test_jobs_are_not_deleted_without_a_terminal(deploys: Deploys) -> None:

@@ -86,7 +86,7 @@ def test_an_unknown_verb_is_named() -> None:
     ("typed", "offered"),
     [
         ("stackserve d", {"deploy", "delete"}),
-        ("stackserve s", {"status", "ssh", "server"}),
+        ("stackserve s", {"status", "ssh", "server", "scale"}),
         ("stackserve b", {"bake", "backup"}),
         ("stackserve re", {"reap", "restore"}),
         ("stackserve restore --lo", {"--local"}),

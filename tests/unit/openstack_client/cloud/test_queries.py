@@ -107,3 +107,29 @@ def test_the_later_page_has_the_latest_state() -> None:
         nova=SimpleNamespace(servers=SimpleNamespace(list=listing)),
     )
     assert [server.status for server in queries.servers(cloud)] == ["BUILD", "ACTIVE"]
+
+
+def test_rules_for_another_group_admit_no_network() -> None:
+    rule = {
+        "id": "r1",
+        "direction": "ingress",
+        "protocol": "tcp",
+        "port_range_min": 22,
+        "port_range_max": 22,
+        "remote_group_id": "g2",
+        "remote_ip_prefix": None,
+        "ethertype": "IPv4",
+    }
+    other = {**rule, "id": "r2", "ethertype": "IPv6"}
+    raw = SimpleNamespace(
+        id="g1", name="x", description="", tags=(), security_group_rules=[rule, other]
+    )
+    first, second = queries.group_of(raw).rules
+    assert first.admits == (22, "", "g2") and not first.other
+    assert second.other
+
+
+def test_a_server_group() -> None:
+    raw = SimpleNamespace(id="1", name="x", policies=["soft-anti-affinity"], members=["a"])
+    found = queries.server_group_of(raw)
+    assert (found.policy, found.members) == ("soft-anti-affinity", ("a",))

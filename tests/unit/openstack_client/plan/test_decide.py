@@ -124,7 +124,7 @@ def test_an_unfinished_run_is_resumed() -> None:
 
 def test_a_server_in_error_is_replaced_and_its_fault_shown() -> None:
     plan = make(whole(servers=(server("ERROR", "No valid host was found."),)))
-    assert plan.server_action is Action.REPLACE
+    assert plan.front.action is Action.REPLACE
     item = next(item for item in plan.items if item.kind == "server")
     assert "was ERROR (No valid host was found.)" in item.detail
 
@@ -132,7 +132,7 @@ def test_a_server_in_error_is_replaced_and_its_fault_shown() -> None:
 @pytest.mark.parametrize(("status", "recreate"), [("ERROR", False), ("ACTIVE", True)])
 def test_replacing_a_server_names_what_is_lost(status: str, recreate: bool) -> None:
     plan = make(whole(servers=(server(status),)), recreate=recreate)
-    assert plan.server_action is Action.REPLACE
+    assert plan.front.action is Action.REPLACE
     assert "deletes all jobs of deployment 'stackserve'" in plan.loss
     assert ("backup stackserve FILE" in plan.loss) is (status == "ACTIVE")
     assert plan_json(plan, "test")["loss"] == plan.loss
@@ -145,7 +145,7 @@ def test_replacing_a_server_names_what_is_lost(status: str, recreate: bool) -> N
 def test_a_server_that_never_ran_has_nothing_to_lose() -> None:
     failed = dataclasses.replace(server("ERROR", "No valid host was found."), never_ran=True)
     plan = make(whole(servers=(failed,)))
-    assert plan.server_action is Action.REPLACE and plan.loss == ""
+    assert plan.front.action is Action.REPLACE and plan.loss == ""
 
 
 def test_nothing_is_lost_without_a_replacement() -> None:
@@ -153,7 +153,7 @@ def test_nothing_is_lost_without_a_replacement() -> None:
 
 
 def test_a_stopped_server_is_started() -> None:
-    assert make(whole(servers=(server("SHUTOFF"),))).server_action is Action.START
+    assert make(whole(servers=(server("SHUTOFF"),))).front.action is Action.START
 
 
 @pytest.mark.parametrize(("status", "verb"), sorted(SLEEPING.items()))
@@ -174,10 +174,10 @@ def test_the_remedy_for_a_paused_server_is_the_command_to_resume_it(status: str,
 def test_other_code_is_a_warning_and_recreate_replaces(made_of: dict[str, str], words: str) -> None:
     mine = whole(servers=(server(**made_of),))
     plan = make(mine)
-    assert plan.server_action is Action.FOUND and plan.keeps_server
+    assert plan.front.action is Action.FOUND and plan.front.keeps_server
     assert f"was created with {words}, and deploy does not change that" in plan.warnings[0]
     assert "--recreate" in plan.warnings[0]
-    assert make(mine, recreate=True).server_action is Action.REPLACE
+    assert make(mine, recreate=True).front.action is Action.REPLACE
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_server_that_differs_from_the_request_is_a_warning(
     )
     there = dataclasses.replace(server(), flavor="small", image="d")
     plan = make(whole(servers=(there,)), facts=facts, **flags)
-    assert plan.problems == [] and plan.server_action is Action.FOUND
+    assert plan.problems == [] and plan.front.action is Action.FOUND
     found = [warning for warning in plan.warnings if "was created with" in warning]
     assert len(found) == bool(words) and words in "".join(found)
 
@@ -212,14 +212,15 @@ def test_an_existing_server_does_not_need_its_image() -> None:
 def test_changed_rules_are_a_change() -> None:
     plan = make(whole(), allow_from="10.0.0.0/8")
     assert actions(plan)["security group"] == "change"
-    assert {rule.cidr for rule in plan.add_rules} == {"10.0.0.0/8"}
-    assert {rule.id for rule in plan.drop_rules} == {"1", "2"}
+    assert {rule.cidr for rule in plan.front.group.add_rules} == {"10.0.0.0/8"}
+    assert {rule.id for rule in plan.front.group.drop_rules} == {"1", "2"}
 
 
 def test_a_given_security_group_is_not_changed() -> None:
     facts = dataclasses.replace(FACTS, groups=(Group("g9", "mine"),))
     plan = make(facts=facts, security_group="mine")
-    assert plan.group_given and plan.add_rules == [] and plan.drop_rules == []
+    group = plan.front.group
+    assert group.given and group.add_rules == [] and group.drop_rules == []
 
 
 def test_duplicates_are_a_problem() -> None:
@@ -239,7 +240,7 @@ def test_a_given_floating_ip() -> None:
     free, used = Address("a8", "172.24.4.8"), Address("a9", "172.24.4.7", port="other")
     facts = dataclasses.replace(FACTS, addresses=(free, used))
     plan = make(facts=facts, floating_ip="172.24.4.8")
-    assert plan.problems == [] and plan.address is free
+    assert plan.problems == [] and plan.front.address is free
     busy = make(facts=facts, floating_ip="172.24.4.7").problems[0]
     assert "in use by another port" in busy.what and "172.24.4.8" in busy.remedy
     none = make(facts=facts, floating_ip="172.24.4.77").problems[0]

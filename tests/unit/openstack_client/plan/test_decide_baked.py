@@ -48,7 +48,7 @@ def plan(
 def test_a_baked_image_is_used_by_default_and_the_plan_says_why() -> None:
     made = plan(BAKED)
     assert made.problems == []
-    assert made.image is BAKED
+    assert made.front.image is BAKED
     assert plan_json(made, "")["image"] == {
         "id": "b",
         "name": "baked-image",
@@ -58,12 +58,12 @@ def test_a_baked_image_is_used_by_default_and_the_plan_says_why() -> None:
 
 def test_a_named_image_is_used() -> None:
     made = plan(BAKED, image=BASE.name)
-    assert (made.image, made.image_why) == (BASE, "as requested")
-    assert plan(BAKED, image="baked-image").image is BAKED
+    assert (made.front.image, made.front.image_why) == (BASE, "as requested")
+    assert plan(BAKED, image="baked-image").front.image is BAKED
 
 
 def test_bake_itself_starts_from_a_stock_image() -> None:
-    assert plan(BAKED, stock_only=True).image is BASE
+    assert plan(BAKED, stock_only=True).front.image is BASE
 
 
 def test_a_baked_image_too_large_for_the_flavor_is_not_used() -> None:
@@ -79,8 +79,8 @@ def test_a_baked_image_too_large_for_the_flavor_is_not_used() -> None:
         parcel=PARCEL,
     )
     assert made.problems == []
-    assert made.image is BASE
-    assert "'baked-image' needs a larger flavor" in made.image_why
+    assert made.front.image is BASE
+    assert "'baked-image' needs a larger flavor" in made.front.image_why
 
 
 def test_a_snapshot_of_a_live_server_is_never_the_newest_image() -> None:
@@ -88,6 +88,6 @@ def test_a_snapshot_of_a_live_server_is_never_the_newest_image() -> None:
         BAKED, created="9", properties={**BAKED.properties, "instance_uuid": "live"}
     )
     made = plan(snapshot)
-    assert made.image is BASE
+    assert made.front.image is BASE
     facts = dataclasses.replace(FACTS, images=(BASE, snapshot))
     assert choices.image(None, facts).value is BASE

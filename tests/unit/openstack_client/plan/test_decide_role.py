@@ -48,28 +48,28 @@ def server_of(role: Role) -> Server:
 
 def test_its_ports_are_opened_to_whom_it_says() -> None:
     made = plan(allow_from=ANY, ssh_from=OFFICE)
-    assert made.add_rules == [Rule(80, ANY), Rule(22, OFFICE)]
+    assert made.front.group.add_rules == [Rule(80, ANY), Rule(22, OFFICE)]
     assert listed_ports(HELLO.ports) == "ports 80 and 22"
     assert listed_ports([]) == "no port"
     assert listed_ports([Port(port=80, who=Who.USERS)]) == "port 80"
 
 
 def test_the_smallest_flavor_is_its_own() -> None:
-    small, large = plan().flavor, plan(ours("server")).flavor
+    small, large = plan().front.flavor, plan(ours("server")).front.flavor
     assert small and large
     assert (small.name, large.name) == ("tiny", "small")
 
 
 def test_it_gets_a_floating_ip_if_it_wants_one() -> None:
     inside = HELLO.model_copy(update={"floating_ip": False})
-    assert plan().floating and not plan(floating_ip="none").floating
-    assert not plan(inside).floating
+    assert plan().front.floating and not plan(floating_ip="none").front.floating
+    assert not plan(inside).front.floating
     assert "floating IP" not in {item.kind for item in plan(inside).items}
 
 
 def test_a_server_of_the_same_role_is_kept() -> None:
     made = plan(mine=whole(servers=(server_of(HELLO),)))
-    assert made.server_action is Action.FOUND and made.problems == []
+    assert made.front.action is Action.FOUND and made.problems == []
 
 
 def test_a_server_of_another_role_is_not_touched() -> None:

@@ -9,7 +9,7 @@ from openstack_client.cloud.resources import Address, Port, Server
 from openstack_client.plan import expiry, inventory
 from openstack_client.plan.expiry import decide_expiry, due, metadata
 from openstack_client.plan.inventory import EXPIRES_KEY, Inventory
-from openstack_client.plan.model import Action, Plan
+from openstack_client.plan.model import Action, Plan, ServerPlan
 from openstack_client.settings import Settings
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
@@ -69,7 +69,7 @@ def test_a_server_that_replaces_another_keeps_its_moment() -> None:
 
 
 def planned(settings: Settings, old: Server | None, action: Action, removal: str = "") -> Plan:
-    plan = Plan("course", server=old, server_action=action)
+    plan = Plan("course", [ServerPlan("course", server=old, action=action)])
     decide_expiry(plan, settings, course(), removal)
     return plan
 
@@ -102,7 +102,7 @@ def test_the_plan_names_reap_where_the_server_cannot_remove_itself() -> None:
 
 
 def test_a_deployment_that_is_being_removed_is_not_deployed_again() -> None:
-    plan = Plan("course", server=server(NOW))
+    plan = Plan("course", [ServerPlan("course", server=server(NOW))])
     decide_expiry(plan, Settings(), course(server(NOW), description=EXPIRING), "")
     assert [problem.subject for problem in plan.problems] == ["time to live"]
     assert "delete course" in plan.problems[0].remedy

@@ -89,3 +89,26 @@ def test_deployments_are_found_by_any_resource() -> None:
         (SERVER, OTHER), (GROUP,), (Port("p", "x", inventory.mark("rest", RUN)),), (ADDRESS,)
     )
     assert names == ["rest", "web"]
+
+
+def test_worker_vms_are_parts_of_the_deployment() -> None:
+    part = "worker-10"
+    meta = inventory.metadata("web", run=RUN, code="c", data="d", user="debian", part=part)
+    server = Server("w10", "stackserve-web-worker-10", "ACTIVE", metadata=meta)
+    lone = Port("q2", "x", inventory.mark("web", RUN, "worker-2"), "n1")
+    team = Group("g3", "x", inventory.mark("web", RUN, "worker"))
+    mine = everything()
+    mine = replace(
+        mine,
+        servers=(server, *mine.servers),
+        ports=(*mine.ports, lone),
+        groups=(*mine.groups, team),
+    )
+    assert mine.front is SERVER and mine.workers == ["worker-2", "worker-10"]
+    assert mine.part("").ids == {"s1", "g1", "p1", "a1"}
+    assert mine.part(part).servers == (server,) and mine.part("worker-2").ports == (lone,)
+    assert mine.part("worker").groups == (team,)
+    assert inventory.marked_name(lone.description) == "web"
+    assert inventory.marked_run(lone.description) == RUN
+    assert inventory.marked_part(lone.description) == "worker-2"
+    assert inventory.marked_part(MARK) == ""

@@ -42,7 +42,7 @@ def test_our_roles_are_complete(name: str) -> None:
     role = ours(name)
     assert role.name == name and role.purpose.endswith(".")
     assert role.stages[0] == "booting"
-    assert Port(port=22, who=Who.OPERATORS) in role.ports
+    assert Port(port=22, who=Who.OPERATORS if role.floating_ip else Who.FRONT) in role.ports
     done: set[str] = set()
     for stage, step in role.in_order:
         assert done.issuperset(step.after), f"{stage} comes before {step.after}"
@@ -114,7 +114,10 @@ MISTAKES = {
         edited("users", "operators"),
         ["ready.ask = 'page' needs a port for users"],
     ),
-    "an unknown group of people": (edited('"users"', '"friends"'), ["ports.0.who", "'users' or"]),
+    "an unknown group of people": (
+        edited('"users"', '"friends"'),
+        ["ports.0.who", "'users', 'operators'"],
+    ),
     "too many units": (
         MINIMAL + "[units]\n" + "".join(f'unit{n} = "a-long-unit-name"\n' for n in range(20)),
         ["longer than the 255 characters"],

@@ -78,6 +78,35 @@ def test_the_live_table_shows_every_stage() -> None:
         assert words in shown
 
 
+def test_each_worker_vm_has_its_own_line() -> None:
+    clock, stream = Clock(), io.StringIO()
+    progress = Progress(PlainDisplay(stream), clock)
+    other = progress.of("worker-1")
+    clock.now += 2
+    progress.stage("building")
+    other.stage("building", "begin", "BUILD")
+    other.note("code delivered")
+    other.console("a line of its console")
+    assert stream.getvalue().splitlines() == [
+        "[   2.0 s] building done (2.0 s)",
+        "[   2.0 s] worker-1 building started: BUILD",
+        "[   2.0 s] worker-1: code delivered",
+    ]
+    assert other.timeline()[0]["server"] == "worker-1" and "server" not in progress.timeline()[0]
+
+
+def test_the_live_table_has_a_row_for_each_worker_vm() -> None:
+    clock, stream = Clock(), io.StringIO()
+    live = LiveDisplay(Console(file=stream, force_terminal=True, width=100), "Deploying 'web'")
+    progress = Progress(live, clock)
+    progress.stage("requested")
+    progress.of("worker-1").stage("packages", "begin", "apt")
+    progress.of("worker-2").stage("building", "failed", "No valid host")
+    live.close()
+    for words in ("worker-1", "packages apt", "worker-2", "building No valid host"):
+        assert words in stream.getvalue()
+
+
 def test_a_pipe_gets_plain_lines() -> None:
     assert isinstance(display(False, io.StringIO(), "x"), PlainDisplay)
     assert isinstance(display(True, io.StringIO(), "x"), JsonDisplay)

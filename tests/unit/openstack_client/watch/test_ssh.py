@@ -38,3 +38,14 @@ def test_the_shell_command_is_quoted() -> None:
 def test_a_jump_host_comes_first() -> None:
     target = SshTarget("1.2.3.4", "debian", Path("/k/web"), Path("/h/web"), "me@gate:2222")
     assert target.command()[:4] == ["ssh", "-J", "me@gate:2222", "-i"]
+
+
+def test_a_server_is_reached_through_another_with_the_same_care() -> None:
+    front = SshTarget("1.2.3.4", "debian", Path("/k/100%"), Path("/h/my web"), "me@gate")
+    target = SshTarget("10.0.0.9", "debian", Path("/k/100%"), Path("/h/web.w"), through=front)
+    option, proxy, *_ = target.command()[1:]
+    assert option == "-o" and proxy.startswith("ProxyCommand=ssh -J me@gate -i /k/100%% ")
+    assert "'UserKnownHostsFile=/h/my web' -o StrictHostKeyChecking=yes" in proxy
+    assert proxy.endswith("-W '[%h]:%p' debian@1.2.3.4")
+    assert target.command()[-1] == "debian@10.0.0.9"
+    assert "UserKnownHostsFile=/h/web.w" in target.command()

@@ -1,0 +1,36 @@
+"""scale: change the number of worker VMs of a deployment, or repair them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from openstack_client.cli.deploy import deploy_to_cloud
+from openstack_client.cli.errors import report_errors
+from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.cli.session import require_source
+from openstack_client.deploy.run import Options
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@name_argument
+@settings_flags()
+@cloud_flags
+@click.option("--keep", is_flag=True, help="Keep the new worker VMs even if one of them fails.")
+@click.option("--no-wait", is_flag=True, help="Create new worker VMs, but do not let them join.")
+@click.option(
+    "--no-drain", is_flag=True, help="Remove worker VMs at once, without waiting for their tasks."
+)
+@click.option("--yes", "-y", is_flag=True, help="Skip the question before anything is deleted.")
+@click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
+@report_errors
+def scale(
+    *, keep: bool, no_wait: bool, no_drain: bool, yes: bool, take_over: bool, **flags: Any
+) -> None:
+    """Change the number of worker VMs; without --worker-vms, replace those that are gone.
+
+    A worker VM that is removed first answers what it holds.
+    """
+    options = Options(keep=keep, wait=not no_wait, take_over=take_over, drain=not no_drain)
+    deploy_to_cloud(flags, require_source(flags), options, yes, scaling=True)

@@ -1,0 +1,77 @@
+"""The accounts of worker VMs on the front end, managed by its program `stackserve-workers`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from dataclasses import dataclass
+
+from openstack_client.errors import ContextualizationError, ServerError
+from openstack_client.watch.ssh import QUIET, SshTarget
+
+PROGRAM = "sudo -n /usr/local/sbin/stackserve-workers"
+TIMEOUT = 120.0
+# A worker may hold a chunk of a job that takes minutes.
+DRAIN_TIMEOUT = 600
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The front end, as the one that knows its worker VMs."""
+
+    front: SshTarget
+
+    def add(self, name: str) -> bytes:
+        """A ticket for this worker VM: where the broker is, and a new password. Never logged."""
+        return self._run("add", name)
+
+    def remove(self, name: str) -> None:
+        """Delete the account, if there is one, and close its connections."""
+        self._run("remove", name)
+
+    def drain(self, name: str) -> None:
+        """Give this worker VM no more tasks, and wait until it has answered those it holds."""
+        timeout = str(DRAIN_TIMEOUT)
+        self._run("drain", name, "--timeout", timeout, timeout=DRAIN_TIMEOUT + TIMEOUT)
+
+    def connected(self) -> frozenset[str]:
+        """The worker VMs that are connected to the broker."""
+        listed = self._run("list")
+        try:
+            rows = json.loads(listed or b"[]")
+            return frozenset(str(row["name"]) for row in rows if row.get("connected"))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ContextualizationError(
+                f"`stackserve-workers list` printed no list of workers: {error}.",
+                "Its code is older than this verb.",
+            ) from error
+
+    def _run(self, *words: str, timeout: float = TIMEOUT) -> bytes:
+        command = f"{PROGRAM} {shlex.join(words)}"
+        try:
+            done = subprocess.run(
+                self.front.command(command, options=QUIET),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ServerError(
+                f"`stackserve-workers {words[0]}` on the front end failed: {error}.",
+                "Try `ssh`, which uses the same key and host key.",
+            ) from error
+        if done.returncode == 0:
+            return done.stdout
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = lines[-1].strip().rstrip(".") if lines else "no reason given"
+        if done.returncode == 255:
+            raise ServerError(
+                f"The ssh connection to {self.front.address} failed: {last}.",
+                "Try `ssh`, which uses the same key and host key.",
+            )
+        raise ContextualizationError(
+            f"`stackserve-workers {words[0]}` failed on the front end: {last}.",
+            "Run `logs` or `ssh` to find out more.",
+        )
