@@ -121,6 +121,7 @@ class Project:
             for one in identity.application_credentials(self.user_id)
         ]
         found += [f"access rule {rule.path}" for rule in identity.access_rules(self.user_id)]
+        found += [f"server group {group.name}" for group in own.compute.server_groups()]
         return found
 
 
@@ -216,3 +217,5 @@ def empty(project: Project) -> None:
     for group in own.network.security_groups(project_id=project.id):
         if group.name != "default":
             own.network.delete_security_group(group)
+    for server_group in own.compute.server_groups():
+        own.compute.delete_server_group(server_group)

@@ -110,10 +110,8 @@ def launcher_of(project: Project, faults: FaultyNetwork, folder: Path) -> Launch
     return Launcher({**project.env, "HOME": str(folder), "http_proxy": faults.url}, folder)
 
 
-@pytest.fixture
-def launcher(
-    project: Project, faults: FaultyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Launcher:
+def prepare(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Run commands of this process in a folder, without the settings of the machine."""
     for name in filter(_is_about_clouds, list(os.environ)):
         monkeypatch.delenv(name)
     # Shorter pauses for a local lab; the conditions waited for stay the same.
@@ -124,7 +122,15 @@ def launcher(
     monkeypatch.setattr("openstack_client.deploy.bake.POLL", 0.3)
     monkeypatch.setattr("openstack_client.watch.probe.CONNECT_TIMEOUT", 0.3)
     monkeypatch.setattr("openstack_client.deploy.delete.PAUSE", 0.3)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("openstack_client.deploy.joining.POLL", 0.1)
+    monkeypatch.chdir(folder)
+
+
+@pytest.fixture
+def launcher(
+    project: Project, faults: FaultyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Launcher:
+    prepare(monkeypatch, tmp_path)
     return launcher_of(project, faults, tmp_path)
 
 
