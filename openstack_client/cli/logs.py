@@ -30,20 +30,21 @@ PAUSE = 2.0
     shell_complete=lambda *_: sorted(units_with_logs(watched(None))),
     help="Show this unit's journal, over ssh: " + ", ".join(sorted(units_with_logs(watched(None)))),
 )
+@click.option("--worker", help="Of this worker VM, for example worker-1.")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new lines.")
 @click.option("--lines", "-n", type=click.IntRange(1), default=200, show_default=True)
 @report_errors
-def logs(unit: str | None, follow: bool, lines: int, **flags: Any) -> None:
+def logs(unit: str | None, worker: str | None, follow: bool, lines: int, **flags: Any) -> None:
     """Show the server's console log, or a unit's journal."""
     if follow and flags["as_json"]:
         raise SettingsError("--follow and --json cannot be combined.", "Drop one of them.")
     session = open_session(flags)
     if unit:
-        _journal(session, unit, lines, follow)
+        _journal(session, unit, worker, lines, follow)
         return
     session.login()
     mine = _inventory(session)
-    server = session.the_server(mine)
+    server = session.the_server(mine, worker)
     text = read_console(session.cloud, server, lines)
     if session.as_json:
         session.answer({"name": mine.name, "server": server.id, "lines": text.splitlines()})
@@ -77,8 +78,8 @@ def added(before: str, now: str) -> str:
     return now[place + len(tail) :] if place >= 0 else now
 
 
-def _journal(session: Session, unit: str, lines: int, follow: bool) -> None:
-    server, target = server_by_ssh(session)
+def _journal(session: Session, unit: str, worker: str | None, lines: int, follow: bool) -> None:
+    server, target = server_by_ssh(session, worker)
     units = units_with_logs(watched(server))
     if unit not in units:
         raise SettingsError(

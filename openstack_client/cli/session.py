@@ -32,7 +32,7 @@ from openstack_client.errors import (
     SettingsError,
 )
 from openstack_client.names import listed, nearest
-from openstack_client.plan.inventory import USER_KEY, Inventory, deployment_names
+from openstack_client.plan.inventory import USER_KEY, Inventory, deployment_names, part_of
 from openstack_client.plan.keypair import known_hosts, private_of, short
 from openstack_client.plan.make import make_plan, refuse
 from openstack_client.plan.model import Plan
@@ -170,7 +170,10 @@ class Session:
             return found
         raise no_deployment(self.cloud, self.name)
 
-    def the_server(self, mine: Inventory) -> Server:
+    def the_server(self, mine: Inventory, worker: str | None = None) -> Server:
+        """The front end, or one of its worker VMs."""
+        if worker:
+            return self._the_worker(mine, worker)
         if mine.front:
             return mine.front
         raise NoDeployment(
@@ -178,8 +181,19 @@ class Session:
             "Run deploy to finish it, or delete to remove it.",
         )
 
+    def _the_worker(self, mine: Inventory, worker: str) -> Server:
+        servers = mine.part(worker).servers
+        if servers:
+            return servers[0]
+        raise NoDeployment(
+            f"Deployment {self.name!r} has no worker VM {worker!r}.",
+            f"It has: {listed(mine.workers)}.",
+        )
+
     def ssh_target(self, mine: Inventory, server: Server) -> SshTarget:
-        """How to connect to the server by ssh."""
+        """How to connect to the server by ssh. Worker VMs are reached through the front end."""
+        part, front = part_of(server), mine.front
+        through = self.ssh_target(mine, front) if part and front else None
         pairs = [pair for pair in keypairs(self.cloud) if pair.name == server.key_name]
         folders = [self.ssh_folder, self.folder / "keys"]
         private = self._given_key() or (private_of(pairs[0].public_key, folders) if pairs else None)
@@ -187,8 +201,9 @@ class Session:
             mine.address_of(server),
             server.metadata.get(USER_KEY, "debian"),
             private,
-            known_hosts(self.folder, self.name),
-            self.settings.ssh_via,
+            known_hosts(self.folder, self.name, part),
+            None if through else self.settings.ssh_via,
+            through,
         )
 
     def _given_key(self) -> Path | None:

@@ -42,14 +42,15 @@ class WithCommand(click.Command):
 @cloud_flags
 @name_argument
 @click.argument("command", nargs=-1)
+@click.option("--worker", help="Connect to this worker VM instead, for example worker-1.")
 @report_errors
-def ssh(command: tuple[str, ...], **flags: Any) -> None:
+def ssh(command: tuple[str, ...], worker: str | None, **flags: Any) -> None:
     """Log in to the server, or run a command there: ssh [NAME] -- COMMAND.
 
     The host key is checked against the one in the server's console log.
     """
     session = open_session(flags)
-    target = find_ssh_target(session)
+    target = server_by_ssh(session, worker)[1]
     arguments = target.command(*command)
     if session.as_json:
         session.answer({"name": session.name, "command": arguments})
@@ -58,13 +59,8 @@ def ssh(command: tuple[str, ...], **flags: Any) -> None:
     os.execvp(arguments[0], arguments)
 
 
-def find_ssh_target(session: Session) -> SshTarget:
-    """How to connect by ssh, with the server's host key known."""
-    return server_by_ssh(session)[1]
-
-
 def find_service_by_ssh(session: Session) -> SshTarget:
-    """The same, of a deployment with jobs and models."""
+    """How to connect to a server with jobs and models by ssh, with its host key known."""
     server, target = server_by_ssh(session)
     role = watched(server)
     if role.ask is not Ask.PREDICTION:
@@ -75,24 +71,31 @@ def find_service_by_ssh(session: Session) -> SshTarget:
     return target
 
 
-def server_by_ssh(session: Session) -> tuple[Server, SshTarget]:
-    """The server, and how to connect to it by ssh, with its host key known."""
+def server_by_ssh(session: Session, worker: str | None = None) -> tuple[Server, SshTarget]:
+    """The server or a worker VM, and how to connect to it by ssh, with its host key known."""
     session.login()
     mine = session.inventory()
-    server = session.the_server(mine)
+    server = session.the_server(mine, worker)
     if server.status != "ACTIVE":
         raise ServerError(
             f"Server {server.name!r} is {server.status}, so you cannot log in.",
             f"`deploy {mine.name}` starts or finishes it.",
         )
     target = session.ssh_target(mine, server)
+    if target.through and mine.front:
+        require_host_key(session, target.through, mine.front)
+    require_host_key(session, target, server)
+    return server, target
+
+
+def require_host_key(session: Session, target: SshTarget, server: Server) -> None:
+    """Raise ServerError if no host key is known for the server."""
     if not learn_host_key(session, target, server):
         raise ServerError(
             f"The console log does not show the host key of {target.address} yet, so the server's "
             "identity cannot be verified.",
             f"Wait until it has booted, or add its key to {target.known_hosts} yourself.",
         )
-    return server, target
 
 
 def learn_host_key(session: Session, target: SshTarget, server: Server) -> bool:

@@ -91,6 +91,15 @@ def test_status_and_list_show_them(team: Team) -> None:
     assert "worker-2" in team.words(team.launcher.run("status", "--no-ssh"), 11)
 
 
+def test_logs_and_ssh_of_one_of_them(team: Team) -> None:
+    assert "FAKE CONSOLE OUTPUT" in team.launcher.run("logs", "--worker", "worker-1").stdout
+    words = team.words(team.launcher.run("ssh", "--worker", "worker-9"), 10)
+    assert "has no worker VM 'worker-9'. It has: worker-1, worker-2." in words
+    assert "does not show the host key" in team.words(
+        team.launcher.run("ssh", "--worker", "worker-1"), 6
+    )
+
+
 def test_a_second_deploy_changes_nothing(team: Team) -> None:
     before = team.project.leftovers()
     ended = team.launcher.run("deploy", "--no-wait", "--json")

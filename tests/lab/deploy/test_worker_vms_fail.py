@@ -184,7 +184,7 @@ def test_a_server_of_the_same_name_is_somebody_elses(team: Team) -> None:
     mine = own.compute.get_server(team.ids["worker-1"])
     theirs = own.compute.create_server(
         name=f"{NAME}-worker-2",
-        flavor_id=next(iter(own.compute.flavors())).id,
+        flavor_id=own.compute.find_flavor("service.small").id,
         image_id=mine.image.id,
         networks=[{"port": port.id}],
     )
@@ -200,7 +200,7 @@ def test_a_server_of_the_same_name_is_somebody_elses(team: Team) -> None:
 
 
 def test_a_strict_policy_that_cannot_be_kept(team: Team) -> None:
-    """The lab has one fake hypervisor, on which worker-1 is already."""
+    """The lab has one fake hypervisor, so the policy leaves room for one worker VM."""
     team.scale(0)
     own = team.project.connection().compute
     strict = own.create_server_group(name=NAME, policies=["anti-affinity"])
@@ -220,7 +220,7 @@ def test_a_server_group_that_others_use_is_kept(team: Team) -> None:
     port = own.network.create_port(name="other", network_id=team.project.network)
     other = own.compute.create_server(
         name="other",
-        flavor_id=next(iter(own.compute.flavors())).id,
+        flavor_id=own.compute.find_flavor("service.small").id,
         image_id=own.compute.get_server(team.ids["worker-1"]).image.id,
         networks=[{"port": port.id}],
         scheduler_hints={"group": group.id},
