@@ -7,6 +7,7 @@ holds the archive's SHA-256, and the VM accepts exactly that archive on the serv
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import lzma
@@ -94,8 +95,9 @@ def _is_under(file: CarriedFile, folder: str) -> bool:
     return file.path.startswith(f"{folder}/") and file.path != f"{folder}/__init__.py"
 
 
-def pack(files: Iterable[CarriedFile]) -> bytes:
-    """Pack a tar.xz that depends only on names and contents."""
+@functools.lru_cache(maxsize=1)
+def pack(files: tuple[CarriedFile, ...]) -> bytes:
+    """Pack a tar.xz that depends only on names and contents: the same for all servers of a plan."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for file in files:
