@@ -21,10 +21,13 @@ class Accounts:
     """The front end, as the one that knows its worker VMs."""
 
     front: SshTarget
+    processes: int | None = None
+    """The number of worker processes on each, if it was chosen."""
 
     def add(self, name: str) -> bytes:
         """A ticket for this worker VM: where the broker is, and a new password. Never logged."""
-        return self._run("add", name)
+        more = ["--processes", str(self.processes)] if self.processes else []
+        return self._run("add", name, *more)
 
     def remove(self, name: str) -> None:
         """Delete the account, if there is one, and close its connections."""

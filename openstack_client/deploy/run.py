@@ -148,12 +148,12 @@ class Launch:
         """What goes on while the front end is set up."""
         self.lease.renew()
         workers = self.plan.front.role.workers
-        if workers and watch.console.has_done(workers.after):
+        if workers and all(map(watch.console.has_done, workers.after)):
             crew.broker_ready.set()
 
     def _crew(self, front: SshTarget) -> Crew:
         """The worker VMs, which join while the front end is set up."""
-        accounts = Accounts(front)
+        accounts = Accounts(front, self.settings.workers)
         waited_for = self.built[1:] if self.options.wait else []
         members = [
             Joining(

@@ -101,8 +101,8 @@ class Workers(Frozen):
 
     role: RoleName
     """Their role: a folder beside this one."""
-    after: StageName
-    """The step after which they may join."""
+    after: tuple[StageName, ...]
+    """The steps after which they may join."""
 
 
 class Watched(Frozen):
@@ -208,8 +208,9 @@ class Role(Frozen):
         except graphlib.CycleError as error:
             circle = " -> ".join(error.args[1])
             raise ValueError(f"these steps wait for each other: {circle}") from None
-        if self.workers and self.workers.after not in self.steps:
-            raise ValueError(f"workers.after = {self.workers.after!r} is not one of its steps")
+        unknown = set(self.workers.after if self.workers else ()) - set(self.steps)
+        if unknown:
+            raise ValueError(f"workers.after: {', '.join(sorted(unknown))} is not one of its steps")
         if self.stages[:1] != ("booting",):
             raise ValueError('the first step must be "booting"')
         if self.ready.ask in {Ask.PREDICTION, Ask.PAGE} and not (self.ready.port or self.port):

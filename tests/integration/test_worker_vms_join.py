@@ -170,6 +170,11 @@ def test_it_gets_its_code_and_then_its_ticket(place: Place) -> None:
     assert told and not [text for text in told if PASSWORD in text]
 
 
+def test_more_processes_than_usual_are_allowed_for(place: Place) -> None:
+    assert Accounts(place.front_target, 8).add("worker-1") == TICKET.encode()
+    assert place.calls == ["stackserve-workers add worker-1 --processes 8"]
+
+
 def test_it_gets_no_ticket_before_the_broker_runs(place: Place) -> None:
     with pytest.raises(TimedOut, match=r"has not joined after 1 s.*it has its code"):
         place.run(place.joining(), timeout=1, broker_ready=False)
