@@ -67,7 +67,7 @@ def in_error(answer: Any, number: int) -> Any:
     [
         ({"instances": 3}, "quota of servers: 2 more servers needed, 1 left (2 of 3 in use)"),
         ({"cores": 6}, "quota of cores: 4 more cores needed, 2 left"),
-        ({"port": 5}, "quota of ports: 2 more ports needed"),
+        ({"port": 4}, "quota of ports: 2 more ports needed, 1 left"),
     ],
     ids=["servers", "cores", "ports"],
 )
