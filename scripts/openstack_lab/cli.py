@@ -91,7 +91,12 @@ def main(arguments: list[str] | None = None) -> int:
                 "The lab needs root to create namespaces and bridges.", "Run it with sudo."
             )
         layout = find(options.folder, options.cache, options.network)
-        return int(VERBS[options.verb](layout, options, given) or 0)
+        code = int(VERBS[options.verb](layout, options, given) or 0)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever reads the output, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except NotRunningError as error:
         return _explain(error, 3)
     except LabError as error:

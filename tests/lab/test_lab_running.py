@@ -45,6 +45,22 @@ def test_status_shows_every_service_as_table_and_json(lab_cloud: LabCloud) -> No
         assert f"\n{name} " in table.output
 
 
+def test_output_may_be_cut_off(lab_cloud: LabCloud) -> None:
+    """As by `scripts/lab status | head`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), "status", *lab_cloud.flags],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_the_control_plane_uses_less_than_five_gib(lab_cloud: LabCloud) -> None:
     guests = sum(
         int(line.split()[1]) // 1024
