@@ -156,7 +156,7 @@ def mark(cloud: Cloud) -> None:
 
 
 def delete_others(cloud: Cloud) -> None:
-    """Delete the other servers, all at once, then their ports."""
+    """Delete the other servers, all at once, then their ports and server group."""
     for server in cloud.config["others"]:
         cloud.send("DELETE", "compute", f"/servers/{server}", None, (GONE,))
     until = time.monotonic() + GONE_SECONDS
@@ -168,6 +168,8 @@ def delete_others(cloud: Cloud) -> None:
             time.sleep(PAUSE)
     for port in cloud.config["other_ports"]:
         cloud.send("DELETE", "network", f"/ports/{port}", None, (GONE,))
+    for group in cloud.config["server_groups"]:
+        cloud.send("DELETE", "compute", f"/os-server-groups/{group}", None, (GONE,))
 
 
 def delete_keypair(cloud: Cloud) -> None:

@@ -10,7 +10,7 @@ from openstack_client import lifetime
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.deploy import credential
-from openstack_client.deploy.delete import Deleter
+from openstack_client.deploy.delete import Deleter, server_groups
 from openstack_client.deploy.lease import held_by_another
 from openstack_client.errors import LauncherError, Problem
 from openstack_client.plan import expiry, inventory
@@ -30,7 +30,7 @@ def find_all(cloud: Cloud) -> list[Inventory]:
     """Every deployment in the project."""
     servers, groups = queries.servers(cloud), queries.groups(cloud)
     ports, addresses = queries.ports(cloud), queries.addresses(cloud)
-    pairs = queries.keypairs(cloud)
+    pairs, spread = queries.keypairs(cloud), server_groups(cloud)
     return [
         inventory.pick(
             name,
@@ -40,6 +40,7 @@ def find_all(cloud: Cloud) -> list[Inventory]:
             ports=ports,
             addresses=addresses,
             keypairs=pairs,
+            server_groups=spread,
         )
         for name in inventory.deployment_names(servers, groups, ports, addresses)
     ]

@@ -63,6 +63,12 @@ class Removal:
         return tuple(group.id for group in self.mine.groups) if self.shelter else ()
 
     @property
+    def server_groups(self) -> tuple[str, ...]:
+        """The server groups to delete. One that others use too stays, as in `delete`."""
+        own = {server.id for server in self.mine.servers}
+        return tuple(group.id for group in self.mine.server_groups if own >= set(group.members))
+
+    @property
     def left(self) -> tuple[Group, ...]:
         """The security groups that stay, marked for `reap`."""
         return () if self.shelter else self.mine.groups
@@ -75,6 +81,7 @@ class Removal:
             found += [("GET", "compute", f"/servers/{other}")]
             found += [("DELETE", "compute", f"/servers/{other}")]
         found += [("DELETE", "compute", f"/os-keypairs/{pair.name}") for pair in self.mine.keypairs]
+        found += [("DELETE", "compute", f"/os-server-groups/{id_}") for id_ in self.server_groups]
         found += [("PUT", "network", f"/ports/{port.id}") for port in self.ports]
         found += [("DELETE", "network", f"/ports/{port.id}") for port in self.mine.ports]
         for address in self.mine.addresses:
@@ -106,6 +113,7 @@ class Removal:
             ],
             "groups": list(self.groups),
             "left": [{"id": group.id, "mark": _expiring(group.description)} for group in self.left],
+            "server_groups": list(self.server_groups),
             "shelter": self.shelter,
             "keypairs": [pair.name for pair in self.mine.keypairs],
         }

@@ -38,6 +38,7 @@ REMOVAL = [
     "DELETE /v2.1/servers/s2",
     "GET /v2.1/servers/s2",
     "DELETE /v2.0/ports/p2",
+    "DELETE /v2.1/os-server-groups/sg1",
     "DELETE /v2.1/os-keypairs/pair",
     "DELETE /v2.0/security-groups/g1",
 ]
@@ -81,6 +82,7 @@ class FakeCloud:
             "addresses": [{"id": "a1", **mark}],
             "groups": ["g1"],
             "left": [],
+            "server_groups": ["sg1"],
             "shelter": "default",
             "keypairs": ["pair"],
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
-from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server
+from openstack_client.cloud.resources import Address, Group, Keypair, Port, Server, ServerGroup
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.removal import Endpoints, Removal
@@ -30,6 +31,7 @@ WITH_WORKER = Inventory(
     (*MINE.ports, Port("p2", "stackserve-course-2", MARK, server="s2")),
     MINE.addresses,
     MINE.keypairs,
+    (ServerGroup("sg1", "stackserve-course", members=("s2",)),),
 )
 
 
@@ -63,6 +65,7 @@ def test_other_servers_can_be_deleted_with_their_ports() -> None:
         ("GET", "/v2.1/servers/s2"),
         ("DELETE", "/v2.1/servers/s2"),
         ("DELETE", "/v2.0/ports/p2"),
+        ("DELETE", "/v2.1/os-server-groups/sg1"),
     }
     told = removal.configuration(PLAIN)
     assert (told["others"], told["other_ports"]) == (["s2"], ["p2"])
@@ -109,3 +112,10 @@ def test_every_request_of_the_program_is_allowed() -> None:
     sent = {path.strip("/") for path in re.findall(r"(/[a-z-]+)/\{", text)}
     allowed = {path.split("/")[2] for _, path in rules(Removal(FRONT, WITH_WORKER, "d1"))}
     assert sent == allowed
+
+
+def test_a_server_group_that_others_use_stays() -> None:
+    shared = ServerGroup("sg1", "stackserve-course", members=("s2", "someone"))
+    removal = Removal(FRONT, dataclasses.replace(WITH_WORKER, server_groups=(shared,)), "d1")
+    assert removal.server_groups == ()
+    assert not [path for _, path in rules(removal) if "server-groups" in path]
