@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 
 from openstack_client.errors import ContextualizationError, ServerError
-from openstack_client.watch.ssh import QUIET, SshTarget
+from openstack_client.watch.ssh import QUIET, SshTarget, failure
 
 PROGRAM = "sudo -n /usr/local/sbin/stackserve-workers"
 TIMEOUT = 120.0
@@ -67,14 +67,13 @@ class Accounts:
             ) from error
         if done.returncode == 0:
             return done.stdout
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        last = lines[-1].strip().rstrip(".") if lines else "no reason given"
+        why = failure(done.stderr)
         if done.returncode == 255:
             raise ServerError(
-                f"The ssh connection to {self.front.address} failed: {last}.",
+                f"The ssh connection to {self.front.address} failed: {why}.",
                 "Try `ssh`, which uses the same key and host key.",
             )
         raise ContextualizationError(
-            f"`stackserve-workers {words[0]}` failed on the front end: {last}.",
+            f"`stackserve-workers {words[0]}` failed on the front end: {why}.",
             "Run `logs` or `ssh` to find out more.",
         )

@@ -22,7 +22,7 @@ from openstack_client.roles import Watched
 from openstack_client.watch import boot, console
 from openstack_client.watch.boot import BootConsole, knows_host
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.ssh import SshTarget, failure
 from openstack_client.watch.wait import check_running
 
 DELIVER = "sudo -n /usr/local/sbin/stackserve-deliver"
@@ -120,8 +120,7 @@ class Joining:
             self.answer = f"it has its {what}"
             self.progress.note(f"{what} delivered")
             return True
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        answer = lines[-1].strip().rstrip(".") if lines else f"exit code {done.returncode}"
+        answer = failure(done.stderr)
         if done.returncode == NO_CONNECTION:
             self.answer = answer
         else:

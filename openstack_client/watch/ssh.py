@@ -14,6 +14,13 @@ TARGET = "[%h]:%p"
 QUIET = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 
 
+def failure(printed: bytes) -> str:
+    """Why a command failed: its line with `error:`, or else its last line."""
+    lines = [line.strip() for line in printed.decode("utf-8", "replace").strip().splitlines()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return next(iter([*errors, *lines[-1:]]), "no reason given").rstrip(".")
+
+
 @dataclass(frozen=True)
 class SshTarget:
     """The parameters of an ssh connection."""

@@ -291,11 +291,12 @@ def test_one_that_leaves_is_drained_first(place: Place) -> None:
 
 
 def test_one_that_cannot_be_drained_stays(place: Place) -> None:
-    (place.folder / "refuse-drain").write_text("it still holds 1 task\n")
+    (place.folder / "refuse-drain").write_text("error: it still holds 1 task\n  Try again later.\n")
     with pytest.raises(ContextualizationError) as raised:
         leave(place, surplus())
     assert "worker-2 was not removed" in raised.value.what
-    assert "it still holds 1 task" in raised.value.what and "--no-drain" in raised.value.remedy
+    assert "on the front end: it still holds 1 task." in raised.value.what
+    assert "--no-drain" in raised.value.remedy
     assert "delete w2" not in place.calls
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.ssh import SshTarget, failure
 
 
 def test_ssh_uses_key_user_and_host_key() -> None:
@@ -49,3 +49,9 @@ def test_a_server_is_reached_through_another_with_the_same_care() -> None:
     assert proxy.endswith("-W '[%h]:%p' debian@1.2.3.4")
     assert target.command()[-1] == "debian@10.0.0.9"
     assert "UserKnownHostsFile=/h/web.w" in target.command()
+
+
+def test_why_a_command_failed() -> None:
+    assert failure(b"a note\nerror: it is full.\n  Make room.\n") == "it is full"
+    assert failure(b"sudo: x: command not found\n") == "sudo: x: command not found"
+    assert failure(b"") == "no reason given"
