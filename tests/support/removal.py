@@ -45,9 +45,9 @@ class Remover:
         self.cloud = Cloud(region_of(source, {}), timeout=60, retries=2, note=print)
         self.project = project
         self.folder = folder
-        server = next(
-            found for found in project.connection().compute.servers() if name in found.name
-        )
+        servers = project.connection().compute.servers()
+        # The front end; the names of worker VMs are longer.
+        server = next(found for found in servers if found.name == f"stackserve-{name}")
         self.removal: Removal = self_removal.plan_removal(self.cloud, name, server.id)
         self.endpoints: Endpoints = self_removal.find_endpoints(self.cloud)
         made, self.secret = credential.create(

@@ -105,6 +105,22 @@ def test_everything_is_removed_from_inside_the_lab(
     nothing_left()
 
 
+def test_worker_vms_are_removed_too(
+    launcher: Launcher, project: Project, tmp_path: Path, nothing_left: Callable[[], None]
+) -> None:
+    ended = launcher.run("deploy", "--no-wait", "--ttl", "8h", "--worker-vms", "2")
+    assert ended.exit_code == 0, launcher.words(ended)
+    remover = Remover(project, tmp_path)
+    assert len(remover.removal.others) == len(remover.removal.other_ports) == 2
+    assert len(remover.removal.server_groups) == 1
+    remover.expire()
+    done = remover.run()
+    assert done.returncode == 0, done.stderr
+    wait_until_only_the_credential_is_left(project)
+    assert launcher.run("delete", "--yes").exit_code == 0
+    nothing_left()
+
+
 @pytest.mark.parametrize("stopped_after", STEPS[:-1])
 def test_a_removal_that_was_killed_is_continued(
     remover: Remover, project: Project, launcher: Launcher, stopped_after: str
