@@ -169,6 +169,7 @@ def test_a_worker_is_drained_under_load(
     assert ended > 0
 
 
+@pytest.mark.long
 def test_a_restart_of_the_server_ends_nothing(
     front: Front, client: httpx.Client, start: Callable[[str], WorkerVM]
 ) -> None:

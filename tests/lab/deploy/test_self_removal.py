@@ -77,6 +77,7 @@ def test_the_credential_does_what_it_must_and_nothing_else(
     assert launcher.run("delete", "other", "--yes").exit_code == 0
 
 
+@pytest.mark.long
 def test_before_expiry_and_after_an_extension_nothing_happens(
     remover: Remover, project: Project
 ) -> None:
@@ -105,6 +106,7 @@ def test_everything_is_removed_from_inside_the_lab(
     nothing_left()
 
 
+@pytest.mark.long
 def test_worker_vms_are_removed_too(
     launcher: Launcher, project: Project, tmp_path: Path, nothing_left: Callable[[], None]
 ) -> None:
@@ -121,6 +123,7 @@ def test_worker_vms_are_removed_too(
     nothing_left()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stopped_after", STEPS[:-1])
 def test_a_removal_that_was_killed_is_continued(
     remover: Remover, project: Project, launcher: Launcher, stopped_after: str
@@ -132,6 +135,7 @@ def test_a_removal_that_was_killed_is_continued(
     wait_until_only_the_credential_is_left(project)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("deleted", ["compute", "ports", "floatingips"])
 def test_reap_finishes_what_the_last_requests_left(
     remover: Remover,

@@ -58,6 +58,7 @@ def test_what_is_left_is_shown_and_extended(
     nothing_left()
 
 
+@pytest.mark.long
 def test_a_server_that_replaces_another_keeps_its_time(
     launcher: Launcher, nothing_left: Callable[[], None]
 ) -> None:
@@ -93,6 +94,7 @@ def test_reap_deletes_what_has_expired_and_nothing_else(
     nothing_left()
 
 
+@pytest.mark.long
 def test_reap_skips_what_a_deploy_is_working_on(
     launcher: Launcher, project: Project, nothing_left: Callable[[], None]
 ) -> None:
