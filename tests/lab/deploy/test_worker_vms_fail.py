@@ -19,6 +19,9 @@ from tests.support import lab_project
 from tests.support.faulty_network import EVER, FaultyNetwork
 from tests.support.lab_project import Project
 
+# Each test scales several times; together they take minutes.
+pytestmark = pytest.mark.long
+
 SERVER_POST = r"POST \S+/servers$"
 SERVER_GET = r"GET \S+/servers/[0-9a-f-]{36}$"
 
