@@ -11,7 +11,8 @@ from openstack_client.errors import ContextualizationError, ServerError
 from openstack_client.watch.ssh import QUIET, SshTarget, failure
 
 PROGRAM = "sudo -n /usr/local/sbin/stackserve-workers"
-TIMEOUT = 120.0
+# Longer than the front end waits for RabbitMQ, so that its own reason arrives.
+TIMEOUT = 330.0
 # A worker may hold a chunk of a job that takes minutes.
 DRAIN_TIMEOUT = 600
 
@@ -60,7 +61,12 @@ class Accounts:
                 timeout=timeout,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired:
+            raise ServerError(
+                f"`stackserve-workers {words[0]}` did not end in {timeout:g} s on the front end.",
+                "Try again when the front end is less busy.",
+            ) from None
+        except OSError as error:
             raise ServerError(
                 f"`stackserve-workers {words[0]}` on the front end failed: {error}.",
                 "Try `ssh`, which uses the same key and host key.",

@@ -30,7 +30,7 @@ POLL = 0.5
 SERVER_EVERY = 15.0
 NO_CONNECTION = 255
 # A server that is still being set up may refuse for a while what it takes later.
-PATIENCE = 180.0
+PATIENCE = 600.0
 
 
 @dataclass(kw_only=True)
