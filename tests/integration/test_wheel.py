@@ -33,13 +33,12 @@ import sys
 from pathlib import Path
 from openstack_client.places import IMPORT_FOLDER
 from openstack_client.roles import names, ours
-from openstack_client.userdata import Broker, UserDataContext, read_code, render, template_files
+from openstack_client.userdata import UserDataContext, read_code, render, template_files
 
 folder = Path(sys.argv[1])
 code = read_code(IMPORT_FOLDER)
 for role in map(ours, names()):
-    broker = Broker(host="10.0.0.3") if "broker" in role.requires else None
-    rendered = render(UserDataContext(role=role, name="demo", code=code, broker=broker))
+    rendered = render(UserDataContext(role=role, name="demo", code=code))
     (folder / f"{role.name}.data").write_bytes(rendered.data)
     (folder / f"{role.name}.payload").write_bytes(rendered.payload)
 for name, content in template_files().items():
