@@ -22,6 +22,10 @@ VERBS = {
         "openstack_client.cli.scale:scale",
         "Change the number of worker VMs; without --worker-vms, replace those that are gone.",
     ),
+    "autoscale": (
+        "openstack_client.cli.autoscale:autoscale",
+        "Keep the number of worker VMs at what the load asks for, until Ctrl-C.",
+    ),
     "status": (
         "openstack_client.cli.status:status",
         "Show the state of a deployment. Exits with 11 if it is not ready.",

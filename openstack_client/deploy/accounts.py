@@ -8,11 +8,14 @@ import subprocess
 from dataclasses import dataclass
 
 from openstack_client.errors import ContextualizationError, ServerError
+from openstack_client.plan.load import Load, parse
 from openstack_client.watch.ssh import QUIET, SshTarget, failure
 
 PROGRAM = "sudo -n /usr/local/sbin/stackserve-workers"
 # Longer than the front end waits for RabbitMQ, so that its own reason arrives.
 TIMEOUT = 330.0
+# It asks no slow program, and workers that do not answer cost it 8 s.
+LOAD_TIMEOUT = 60.0
 # A worker may hold a chunk of a job that takes minutes.
 DRAIN_TIMEOUT = 600
 
@@ -49,6 +52,17 @@ class Accounts:
             raise ContextualizationError(
                 f"`stackserve-workers list` printed no list of workers: {error}.",
                 "Its code is older than this verb.",
+            ) from error
+
+    def load(self) -> Load:
+        """How much there is to do, and how busy the workers are."""
+        printed = self._run("load", timeout=LOAD_TIMEOUT)
+        try:
+            return parse(printed)
+        except ValueError as error:
+            raise ContextualizationError(
+                f"`stackserve-workers load` printed no figures: {error}.",
+                "The front end's code is older or newer than this verb.",
             ) from error
 
     def _run(self, *words: str, timeout: float = TIMEOUT) -> bytes:

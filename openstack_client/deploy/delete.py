@@ -10,6 +10,7 @@ from pathlib import Path
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import ServerGroup
+from openstack_client.deploy.readings import readings_file
 from openstack_client.errors import CloudError, Problem, TimedOut
 from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import Inventory
@@ -154,13 +155,14 @@ class Deleter:
 
 
 def local_files(folder: Path, name: str) -> list[Path]:
-    """The deployment's files on this machine: a generated key and the servers' host keys."""
+    """The deployment's files on this machine: keys, host keys and what autoscale has read."""
     private = keypair.kept_key(folder, name)
     hosts = keypair.known_hosts(folder, name)
     candidates = [
         private,
         private.with_name(private.name + ".pub"),
         hosts,
+        readings_file(folder, name),
         *sorted(hosts.parent.glob(f"{name}.*")),
     ]
     return [path for path in candidates if path.is_file()]

@@ -64,6 +64,17 @@ def _is_alive(mine: Inventory) -> bool:
     return any(server.status not in {"ERROR", "DELETED"} for server in mine.servers)
 
 
+def broken(mine: Inventory) -> list[str]:
+    """What is wrong with each worker VM that cannot work."""
+    found = []
+    for part in mine.workers:
+        servers = mine.part(part).servers
+        status = servers[0].status if servers else "gone"
+        if status in {"ERROR", "DELETED", "SHUTOFF", "gone"}:
+            found.append(f"{part} is {'in ' if status == 'ERROR' else ''}{status}")
+    return found
+
+
 def _surplus(mine: Inventory, parts: Sequence[str], *, everything: bool) -> Inventory:
     """What is removed: these worker VMs and, with the last one, what all of them share."""
     servers = [server for server in mine.servers if inventory.part_of(server) in parts]

@@ -105,6 +105,22 @@ class Progress:
         )
 
 
+class QuietDisplay:
+    """Shows nothing."""
+
+    def step(self, step: Step) -> None:
+        return
+
+    def note(self, text: str, seconds: float) -> None:
+        return
+
+    def console(self, line: str) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
 class JsonDisplay:
     """Prints one JSON object per line."""
 

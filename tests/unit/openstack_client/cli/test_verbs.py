@@ -88,6 +88,8 @@ def test_an_unknown_verb_is_named() -> None:
         ("stackserve d", {"deploy", "delete"}),
         ("stackserve s", {"status", "ssh", "server", "scale"}),
         ("stackserve b", {"bake", "backup"}),
+        ("stackserve au", {"autoscale"}),
+        ("stackserve autoscale --on", {"--once"}),
         ("stackserve re", {"reap", "restore"}),
         ("stackserve restore --lo", {"--local"}),
         ("stackserve server mod", {"models"}),

@@ -1,0 +1,88 @@
+"""A deployment with worker VMs, as `autoscale` sees and changes it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from openstack_client.cli.session import Session, no_deployment
+from openstack_client.cli.ssh import require_host_key
+from openstack_client.cloud import queries
+from openstack_client.cloud.login import Identity
+from openstack_client.deploy.accounts import Accounts
+from openstack_client.deploy.autoscale import Seen
+from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.lease import held_by_another
+from openstack_client.deploy.run import Launch, Options
+from openstack_client.errors import Busy, ServerError
+from openstack_client.plan import inventory
+from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.load import Load
+from openstack_client.plan.make import refuse
+from openstack_client.watch.progress import Progress, QuietDisplay
+from openstack_client.watch.ssh import SshTarget
+
+OPTIONS = Options()
+
+
+@dataclass
+class OpenStackTeam:
+    """Reads the deployment from the cloud and its load by ssh, and scales it as `scale` does."""
+
+    session: Session
+    identity: Identity
+    interrupts: Interrupts
+    targets: dict[str, SshTarget] = field(default_factory=dict)
+    """How to connect to the front end, by its id."""
+
+    def look(self) -> Seen:
+        mine = self._inventory()
+        if not mine.members:
+            raise no_deployment(self.session.cloud, self.session.name)
+        return Seen(mine, bool(held_by_another(mine.name, mine.ports, time.time())))
+
+    def load(self, seen: Seen) -> Load:
+        return Accounts(self._front(seen.mine)).load()
+
+    def scale(self, seen: Seen, count: int) -> None:
+        session = self.session
+        settings = session.settings.model_copy(update={"worker_vms": count, "ttl": None})
+        plan, _ = session.plan(self.identity, settings=settings, scaling=True)
+        refuse(plan.problems)
+        if plan.seen != seen.mine.members:
+            raise Busy(f"Another run has just changed the servers of {plan.name!r}.")
+        Launch(
+            cloud=session.cloud,
+            settings=settings,
+            plan=plan,
+            folder=session.folder,
+            progress=Progress(QuietDisplay()),
+            interrupts=self.interrupts,
+            options=OPTIONS,
+        ).run()
+
+    def _inventory(self) -> Inventory:
+        """What is needed to decide: the rest costs requests."""
+        cloud = self.session.cloud
+        return inventory.pick(
+            self.session.name,
+            cloud.project_id,
+            servers=queries.servers(cloud),
+            groups=(),
+            ports=queries.ports(cloud),
+            addresses=queries.addresses(cloud),
+            keypairs=(),
+        )
+
+    def _front(self, mine: Inventory) -> SshTarget:
+        server = self.session.the_server(mine)
+        if server.status != "ACTIVE":
+            raise ServerError(
+                f"Server {server.name!r} is {server.status}, so its load is not known.",
+                f"`deploy {mine.name}` starts or finishes it.",
+            )
+        if server.id not in self.targets:
+            target = self.session.ssh_target(mine, server)
+            require_host_key(self.session, target, server)
+            self.targets = {server.id: target}
+        return self.targets[server.id]
