@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -74,40 +74,44 @@ HOUSES: dict[str, Any] = {
 MAKE = """
 import sys, keras
 keras.utils.set_random_seed(7)
-inputs, outputs, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-keras.Sequential([
-    keras.Input((inputs,)), keras.layers.Rescaling(0.001),
-    keras.layers.Dense(outputs, activation="softmax" if outputs > 1 else None),
-]).save(path)
+for path, inputs, outputs in zip(*[iter(sys.argv[1:])] * 3):
+    keras.Sequential([
+        keras.Input((int(inputs),)), keras.layers.Rescaling(0.001),
+        keras.layers.Dense(int(outputs), activation="softmax" if int(outputs) > 1 else None),
+    ]).save(path)
 """
 
 
 @pytest.fixture(scope="module")
-def penguins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with service_with_model(tmp_path_factory.mktemp("penguins"), PENGUINS, 3) as service:
-        yield service.url
-
-
-@pytest.fixture(scope="module")
-def houses_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with service_with_model(tmp_path_factory.mktemp("houses"), HOUSES, 1) as service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with two small Keras models, imported as a user would."""
+    folder = tmp_path_factory.mktemp("other-models")
+    models = {"penguins": (PENGUINS, 3), "houses": (HOUSES, 1)}
+    sizes = [
+        (str(folder / f"{name}.keras"), str(len(description["features"])), str(outputs))
+        for name, (description, outputs) in models.items()
+    ]
+    subprocess.run([sys.executable, "-c", MAKE, *chain(*sizes)], check=True)
+    service = Service(folder)
+    for name, (description, _) in models.items():
+        features = folder / f"{name}.json"
+        features.write_text(json.dumps(description))
+        model = str(folder / f"{name}.keras")
+        service.verb("models", "import", model, "--features", str(features), "--activate")
+    with service:
         yield service
 
 
 @pytest.fixture
-def houses(houses_service: Service) -> str:
-    return houses_service.url
+def penguins(service: Service) -> str:
+    activate(service, "penguins-1")
+    return service.url
 
 
-def service_with_model(folder: Path, description: dict[str, Any], outputs: int) -> Service:
-    """A service with a small Keras model, imported as a user would."""
-    model, features = folder / "model.keras", folder / "features.json"
-    inputs = len(description["features"])
-    subprocess.run([sys.executable, "-c", MAKE, str(inputs), str(outputs), model], check=True)
-    features.write_text(json.dumps(description))
-    service = Service(folder)
-    service.verb("models", "import", str(model), "--features", str(features), "--activate")
-    return service
+@pytest.fixture
+def houses(service: Service) -> str:
+    activate(service, "houses-1")
+    return service.url
 
 
 def predict(page: Page) -> None:
@@ -162,30 +166,33 @@ def test_value_has_its_unit(open_tab: OpenTab, houses: str, javascript: bool) ->
     expect(page.locator("#cohort .chart circle")).to_have_count(60)
 
 
-def test_page_follows_the_active_model(open_tab: OpenTab, houses_service: Service) -> None:
-    tab = open_tab(houses_service.url)
+def test_page_follows_the_active_model(open_tab: OpenTab, service: Service, houses: str) -> None:
+    tab = open_tab(houses)
     tab.expects_http_errors = True
     page = tab.open()
     predict(page)
-    try:
-        activate(houses_service, "diabetes-1")
-        page.get_by_role("button", name="Predict", exact=True).click()
-        expect(page.get_by_role("alert").first).not_to_be_empty()
-        expect(page.locator("#outcome")).to_be_hidden()
-        page.reload()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Diabetes within five years")
-        expect(page.locator("#cohort .chart .lane").first).to_have_text("drawn from no diabetes")
-    finally:
-        activate(houses_service, "houses-1")
+    activate(service, "diabetes-1")
+    page.get_by_role("button", name="Predict", exact=True).click()
+    expect(page.get_by_role("alert").first).not_to_be_empty()
+    expect(page.locator("#outcome")).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Diabetes within five years")
+    expect(page.locator("#cohort .chart .lane").first).to_have_text("drawn from no diabetes")
 
 
 def activate(service: Service, version: str) -> None:
-    """Activate a version and wait until the service uses it."""
+    """Activate a version, unless it is active, and wait until the service uses it."""
+    if active(service) == version:
+        return
     service.verb("models", "activate", version)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        response = httpx.get(f"{service.url}/predictions", headers={"Accept": "application/json"})
-        if response.json()["version"] == version:
+        if active(service) == version:
             return
         time.sleep(0.2)
     raise AssertionError(f"{version} did not become active:\n{service.logs()}")
+
+
+def active(service: Service) -> str:
+    response = httpx.get(f"{service.url}/predictions", headers={"Accept": "application/json"})
+    return str(response.json()["version"])

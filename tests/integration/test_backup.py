@@ -44,7 +44,13 @@ def verb(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("arguments", [(), ("--services",)], ids=["embedded", "services"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param((), id="embedded"),
+        pytest.param(("--services",), id="services", marks=pytest.mark.long),
+    ],
+)
 def test_a_wiped_service_comes_back(
     arguments: tuple[str, ...], tmp_path: Path, needs: Callable[[object, str], None]
 ) -> None:

@@ -26,6 +26,7 @@ def tag(lab_cloud: LabCloud) -> Iterator[str]:
         lab_cloud.openstack("server", "delete", *mine, cloud=CLOUD)
 
 
+@pytest.mark.long
 def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: str) -> None:
     many = ("--min", str(MANY), "--max", str(MANY))
     assert lab_cloud.create_server(tag, *many, cloud=CLOUD).code == 0
