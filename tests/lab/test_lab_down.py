@@ -59,8 +59,9 @@ def second(before: dict[str, list[str]]) -> Iterator[LabCloud]:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
-@pytest.mark.timeout(600)
-def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
+@pytest.fixture(scope="module")
+def interrupted(second: LabCloud) -> LabCloud:
+    """The second lab, whose start was interrupted half-way: the hardest case for `down`."""
     started = subprocess.Popen(
         [sys.executable, str(SCRIPT), "up", *second.flags, "--hypervisor", "fake"],
         stderr=subprocess.PIPE,
@@ -73,8 +74,14 @@ def test_an_interrupted_start_is_resumed(second: LabCloud) -> None:
         time.sleep(0.1)
     os.killpg(started.pid, signal.SIGINT)
     assert started.wait(30) == 130
-    second.up("--hypervisor", "fake", timeout=500)
-    assert second.report()["healthy"]
+    return second
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_an_interrupted_start_is_resumed(interrupted: LabCloud) -> None:
+    interrupted.up("--hypervisor", "fake", timeout=500)
+    assert interrupted.report()["healthy"]
 
 
 @pytest.mark.long
@@ -102,10 +109,10 @@ def test_a_running_lab_can_add_real_guests(second: LabCloud) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_down_restores_the_machine(second: LabCloud, before: dict[str, list[str]]) -> None:
+def test_down_restores_the_machine(interrupted: LabCloud, before: dict[str, list[str]]) -> None:
     during = machine_state(str(FOLDER))
     assert during["links"] != before["links"] and during["processes"]
-    ended = second.lab("down")
+    ended = interrupted.lab("down")
     assert ended.code == 0, ended.errors
     assert machine_state(str(FOLDER)) == before
 
