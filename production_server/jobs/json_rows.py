@@ -24,6 +24,7 @@ from production_server.model.card import Card, Feature
 # parsed JSON can take up to 60 times its size.
 LONGEST_ROW = 1 << 17
 BATCH_CHARACTERS = 1 << 17
+_NESTED = frozenset({list, dict})
 _SPACE = re.compile(r"[ \t\r\n]*")
 _REMEDY = "Send a JSON list of objects (feature names to numbers) or of lists of numbers."
 _INVALID = "the body is not valid JSON, or it is incomplete"
@@ -38,7 +39,7 @@ def json_tables(
     batch: list[Any] = []
     size = 0
     for element, characters in elements(pieces):
-        batch.append(element)
+        batch.append(flat(element))
         size += characters
         if len(batch) == LARGEST_BATCH or size > BATCH_CHARACTERS:
             yield _table(batch, number, bounds, ledger, ignore_unknown)
@@ -85,6 +86,27 @@ def elements(pieces: Iterator[bytes]) -> Iterator[tuple[Any, int]]:
     text, at = _skip_space(text, at + 1, texts)
     if text[at:]:
         raise _malformed("the body continues after the list", count)
+
+
+def flat(element: Any) -> Any:
+    """The element, with nothing inside of the lists and objects that are its values.
+
+    They are no numbers anyway, and can hold so many others that each collection of garbage takes
+    long.
+    """
+    if type(element) is dict:
+        if _NESTED.isdisjoint(map(type, element.values())):
+            return element
+        return {name: _emptied(value) for name, value in element.items()}
+    if type(element) is not list or _NESTED.isdisjoint(map(type, element)):
+        return element
+    return [_emptied(value) for value in element]
+
+
+def _emptied(value: Any) -> Any:
+    if type(value) is list:
+        return ["..."]
+    return {"...": "..."} if type(value) is dict else value
 
 
 def _skip_space(text: str, at: int, texts: Iterator[str]) -> tuple[str, int]:

@@ -6,6 +6,7 @@ The queue is kombu's in-memory transport. The Celery tasks are the same as on a 
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     recorder.start()
     console.step("Starting the web tier")
     try:
-        server = EmbeddedServer(server_config(create_front(settings), settings))
+        front = create_front(settings)
+        gc.freeze()  # as in the web process; see web/run.py
+        server = EmbeddedServer(server_config(front, settings))
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve(server, settings, console))
     finally:

@@ -5,7 +5,9 @@ A client that sends or reads slowly holds a thread, but never one that pages and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -27,10 +29,12 @@ class FlaskPools:
     """The ASGI application for everything except /predict."""
 
     def __init__(self, flask: Flask) -> None:
-        app = stopping(flask)
+        app = stopping(flask, nullcontext())
         self._pages = WSGIMiddleware(app, workers=PAGE_THREADS)
         self._uploads = WSGIMiddleware(app, workers=UPLOAD_THREADS)
-        self._results = WSGIMiddleware(app, workers=RESULT_THREADS)
+        # Formatting rows is work. If every thread did it at once, each would take its turn before
+        # the event loop gets the next one.
+        self._results = WSGIMiddleware(stopping(flask, threading.Lock()), workers=RESULT_THREADS)
         self._sending = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,11 +77,14 @@ def for_flask(scope: Scope, receive: Receive) -> Receive:
     return receive_here
 
 
-def stopping(app: Any) -> Any:
-    """The WSGI application, but its answer ends when the client disconnects."""
+def stopping(app: Any, turn: AbstractContextManager[Any]) -> Any:
+    """The WSGI application, but its answer ends when the client disconnects.
+
+    Each piece of the answer is made within `turn`.
+    """
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        return Stopping(app(environ, start_response), environ["asgi.scope"])
+        return Stopping(app(environ, start_response), environ["asgi.scope"], turn)
 
     return application
 
@@ -85,13 +92,19 @@ def stopping(app: Any) -> Any:
 class Stopping:
     """The pieces of one answer."""
 
-    def __init__(self, pieces: Iterable[bytes], scope: Scope) -> None:
+    def __init__(
+        self, pieces: Iterable[bytes], scope: Scope, turn: AbstractContextManager[Any]
+    ) -> None:
         self._pieces = pieces
         self._scope = scope
+        self._turn = turn
 
     def __iter__(self) -> Iterator[bytes]:
-        for piece in self._pieces:
-            if self._scope.get(DISCONNECTED):
+        pieces = iter(self._pieces)
+        while True:
+            with self._turn:
+                piece = next(pieces, None)
+            if piece is None or self._scope.get(DISCONNECTED):
                 return
             yield piece
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import socket
@@ -41,7 +42,9 @@ def run_web(settings: Settings) -> None:
     parent = os.getpid()
 
     def serve(listener: socket.socket) -> None:
-        server = Server(server_config(create_front(settings), settings), parent)
+        front = create_front(settings)
+        gc.freeze()  # exempt the libraries from collections, which would hold up every request
+        server = Server(server_config(front, settings), parent)
         server.run(sockets=[listener])
 
     count = settings.web_process_count

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import time
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -178,3 +180,32 @@ def body_of(data: bytes) -> Body:
 
 
 STRICT: dict[str, Any] = {"ignore_unknown": False}
+
+
+def test_deeply_nested_values_are_not_kept(card: Card, rows: Ledger) -> None:
+    """Each garbage collection goes through everything that is kept, and holds up all requests."""
+    deep = b"[" * 800 + b"]" * 800
+    body = b"[" + b",".join([deep] * 300) + b"]"
+    before = len(gc.get_objects())
+    most = 0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal most
+        for at in range(0, len(body), PIECE):
+            most = max(most, len(gc.get_objects()))
+            yield body[at : at + PIECE]
+
+    list(json_tables(pieces(), card, rows, ignore_unknown=False))
+    assert rows.count == 300
+    assert most - before < 10_000
+
+
+@pytest.mark.parametrize("value", [[1, [2]], {"a": {}}])
+def test_a_nested_value_is_reported(value: Any, card: Card, rows: Ledger) -> None:
+    table = [{"age": value, "blood_pressure": 70, "score": 0}, [30, value, 0]]
+    read(json.dumps(table).encode(), card, rows)
+    assert [(e["code"], e["row"], e["field"]) for e in rows.errors()] == [
+        ("not_a_number", 0, "age"),
+        ("not_a_number", 1, "blood_pressure"),
+    ]
+    assert '"..."' in rows.errors()[0]["detail"]
