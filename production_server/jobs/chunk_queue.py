@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from amqp.exceptions import NotFound
-from celery import Celery
+from celery import Celery, Task
 from sqlalchemy.exc import SQLAlchemyError
 
 from production_server.errors import QueueError
@@ -18,6 +18,7 @@ from production_server.jobs.store import Store
 from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
 from production_server.messaging.link import CONNECTION_ERRORS
 from production_server.messaging.names import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
+from production_server.messaging.senders import host_of, own_account
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +56,15 @@ def register_record_task(
                 on_record()
                 return
 
-    @app.task(name=RECORD_CHUNK, ignore_result=True)  # type: ignore[untyped-decorator]
-    def record_chunk(job: str, number: int, outcome: dict[str, Any]) -> None:
+    own = own_account(app)
+
+    @app.task(name=RECORD_CHUNK, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
+    def record_chunk(task: Task, job: str, number: int, outcome: dict[str, Any]) -> None:
         if outcome.get("temporary"):
             on_retry(job, number, str(outcome["error"]))
             return
-        found = Outcome(outputs=outcome.get("outputs"), error=outcome.get("error"))
+        host = host_of(task.request.properties, outcome.get("host"), own)
+        found = Outcome(outcome.get("outputs"), outcome.get("error"), host)
         if not one_process:
             keep_trying(job, number, found)
             return

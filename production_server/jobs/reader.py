@@ -11,7 +11,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from production_server.jobs.engine import open_engine
 from production_server.jobs.pruning import total_bytes
-from production_server.jobs.records import ACTIVE, Job, Part, Payload, Usage, queue_full
+from production_server.jobs.records import ACTIVE, Job, Part, Payload, Share, Usage, queue_full
 from production_server.jobs.space import budget_of, check_space
 from production_server.jobs.tables import chunks, jobs, pruned
 
@@ -92,6 +92,19 @@ class Reader:
         )
         with self._read() as connection:
             return [Part(**row) for row in connection.execute(query).mappings()]
+
+    def shares(self, job: str) -> list[Share]:
+        """What each host has done of a job, by name. Chunks of unknown hosts do not count."""
+        done = func.sum(chunks.c["count"]).label("rows")
+        query = (
+            select(chunks.c.worker.label("host"), func.count().label("chunks"), done)
+            .where(chunks.c.job == job, chunks.c.worker.is_not(None))
+            .group_by(chunks.c.worker)
+            .order_by(chunks.c.worker)
+        )
+        with self._read() as connection:
+            found = connection.execute(query)
+            return [Share(row.host, row.chunks, int(row.rows)) for row in found]
 
     def unfinished(self, version: str) -> list[str]:
         """The accepted or arriving jobs that need this version, oldest first."""

@@ -62,10 +62,11 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a worker returned for a chunk: outputs or an error."""
+    """What a worker returned for a chunk: outputs or an error, and the host that it runs on."""
 
     outputs: bytes | None = None
     error: str | None = None
+    worker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,15 @@ class Part:
     count: int
     outputs: bytes | None
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the workers of one host have done of a job."""
+
+    host: str
+    chunks: int
+    rows: int
 
 
 @dataclass(frozen=True)

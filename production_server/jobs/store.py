@@ -151,6 +151,7 @@ class Store(Reader):
                     state="done" if good else "failed",
                     outputs=outcome.outputs,
                     reason=outcome.error,
+                    worker=outcome.worker,
                     rows=None,
                 )
             )

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 2
+SCHEMA = 3
 
 metadata = MetaData()
 
@@ -77,6 +77,7 @@ chunks = Table(
     Column("rows", LargeBinary),  # float32, row-major; cleared when the chunk is recorded
     Column("outputs", LargeBinary),
     Column("reason", Text),
+    Column("worker", String(64)),  # the host that returned the outcome
 )
 Index("chunks_by_state", chunks.c.job, chunks.c.state, chunks.c.number)
 

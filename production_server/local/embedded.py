@@ -36,7 +36,7 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     console.step("Loading the model")
     app = create_app(settings)
-    register_tasks(app, make_cache(settings))
+    register_tasks(app, make_cache(settings), settings.worker_vm)
     recorder = Recorder(settings, app)
     recorder.register_tasks()
     console.step("Starting queue, worker and recorder")

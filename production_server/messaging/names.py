@@ -14,6 +14,9 @@ PREDICT_QUEUE = "stackserve.predict"
 JOBS_QUEUE = "stackserve.jobs"
 RESULTS_QUEUE = "stackserve.results"
 
+# The RabbitMQ account of a worker VM is this and its name.
+ACCOUNT_PREFIX = "worker-"
+
 PREDICT = "stackserve.predict"
 PREDICT_CHUNK = "stackserve.predict_chunk"
 RECORD_CHUNK = "stackserve.record_chunk"

@@ -17,6 +17,7 @@ import re
 from typing import Any, NamedTuple
 
 from production_server.messaging.names import (
+    ACCOUNT_PREFIX,
     ANSWERS,
     EXCHANGE,
     JOBS_QUEUE,
@@ -33,7 +34,6 @@ PORT = 5671
 # The name in the certificate that cloud-init/files/steps/certificates.py makes.
 SERVER_NAME = "stackserve-broker"
 NAME = re.compile(r"[a-z0-9-]+")
-ACCOUNT_PREFIX = "worker-"
 # As many as STACKSERVE_WORKERS allows.
 MOST_PROCESSES = 64
 NOTHING = "^$"

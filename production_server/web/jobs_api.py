@@ -9,13 +9,14 @@ import time
 from typing import Any
 
 from flask import Blueprint, Response, request
+from pydantic import BaseModel
 
 from production_server.jobs import results
 from production_server.jobs.acceptance import accept
 from production_server.jobs.intake import Limits
 from production_server.jobs.records import Job
 from production_server.jobs.store import Store
-from production_server.web.jobs_schema import JobBody, JobList, job_body
+from production_server.web.jobs_schema import JobBody, JobDetail, JobList, job_body, job_detail
 from production_server.web.openapi_parts import (
     ANY_OBJECT,
     JSON,
@@ -66,7 +67,8 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/jobs/<job_id>")
     def show(job_id: str) -> Response:
-        return _job_response(_found(store, job_id), 200)
+        job = _found(store, job_id)
+        return _response(job, job_detail(job, store.shares(job_id), time.time()), 200)
 
     @routes.get("/jobs/<job_id>/result")
     def result(job_id: str) -> Response:
@@ -95,8 +97,8 @@ def openapi_paths() -> dict[str, Any]:
     """The OpenAPI description of the routes above."""
     body = JobBody.model_json_schema()
     one = json_answer("The job", body)
-    listing = JobList.model_json_schema()
-    listing["properties"]["jobs"]["items"] = listing.pop("$defs")["JobBody"]
+    detail = json_answer("The job, and what each host has done", _inlined(JobDetail, "workers"))
+    listing = _inlined(JobList, "jobs")
     csv = text_content("text/csv")
     wrong_parameter = {400: "A parameter is invalid"}
     store_down = {503: "The job store is unavailable; try again after Retry-After"}
@@ -154,7 +156,7 @@ def openapi_paths() -> dict[str, Any]:
         },
         "/jobs/{job_id}": {
             "parameters": [job_id],
-            "get": operation("get_job", "Get a job's progress", responses({200: one}, unknown)),
+            "get": operation("get_job", "Get a job's progress", responses({200: detail}, unknown)),
             "delete": operation(
                 "delete_job",
                 "Cancel an unfinished job, or delete a finished one",
@@ -201,6 +203,13 @@ def openapi_paths() -> dict[str, Any]:
     }
 
 
+def _inlined(model: type[BaseModel], name: str) -> Schema:
+    """The model's schema, with the one of the items of its list `name` inside."""
+    schema = model.model_json_schema()
+    (schema["properties"][name]["items"],) = schema.pop("$defs").values()
+    return schema
+
+
 def _rows_schema() -> Schema:
     row = {"$ref": "#/components/schemas/JobRow"}
     values = {"type": "array", "items": {"type": "number"}}
@@ -238,11 +247,14 @@ def _found(store: Store, job_id: str) -> Job:
 
 
 def _job_response(job: Job, status: int) -> Response:
+    return _response(job, job_body(job, time.time()), status)
+
+
+def _response(job: Job, body: JobBody, status: int) -> Response:
     headers = {"Location": f"/jobs/{job.id}"} if request.method == "POST" else {}
     if job.active:
         headers["Retry-After"] = "1"
-    body = job_body(job, time.time()).model_dump_json()
-    return Response(body, status, headers, content_type=JSON)
+    return Response(body.model_dump_json(), status, headers, content_type=JSON)
 
 
 def _result_format() -> str:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from production_server.jobs.records import Job
+from production_server.jobs.records import Job, Share
 
 
 class JobBody(BaseModel):
@@ -38,6 +38,22 @@ class JobBody(BaseModel):
     )
     ignored_columns: list[str]
     links: dict[str, str]
+
+
+class WorkerShare(BaseModel):
+    """What the workers of one host have done of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = Field(description="name of the worker VM, or host name")
+    chunks: int
+    rows: int
+
+
+class JobDetail(JobBody):
+    """One job, and who worked on it."""
+
+    workers: list[WorkerShare] = Field(description="chunks and rows that each host returned")
 
 
 class JobList(BaseModel):
@@ -72,3 +88,9 @@ def job_body(job: Job, now: float) -> JobBody:
         ignored_columns=job.ignored,
         links=links,
     )
+
+
+def job_detail(job: Job, shares: list[Share], now: float) -> JobDetail:
+    """The body of a job with the work of each host."""
+    workers = [WorkerShare(**vars(share)) for share in shares]
+    return JobDetail(**vars(job_body(job, now)), workers=workers)

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from production_server.jobs.records import delivery_limit_error
 from production_server.messaging.names import PREDICT_CHUNK, RECORD_CHUNK
+from production_server.messaging.senders import signature
 from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,9 @@ REASON_LENGTH = 500
 JAX_ERRORS = ("JaxRuntimeError", "XlaRuntimeError")
 
 
-def register_chunk_task(app: Celery, cache: ModelCache) -> None:
-    """Register the chunk task on `app`."""
+def register_chunk_task(app: Celery, cache: ModelCache, host: str) -> None:
+    """Register the chunk task on `app`. Its outcomes say that they come from `host`."""
+    signed = signature(app)
 
     @app.task(name=PREDICT_CHUNK, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
     def predict_chunk(
@@ -34,10 +36,11 @@ def register_chunk_task(app: Celery, cache: ModelCache) -> None:
         try:
             app.send_task(
                 RECORD_CHUNK,
-                args=(job, number, outcome),
+                args=(job, number, {**outcome, "host": host}),
                 argsrepr=f"({job}, {number})",
                 ignore_result=True,
                 delivery_mode="persistent",
+                **signed,
             )
         except OperationalError as error:
             raise Reject(error, requeue=True) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from typing import Any
 
 from celery import Celery
@@ -44,10 +45,10 @@ def drain(state: Any) -> dict[str, bool]:
     return {"drained": True}
 
 
-def register_tasks(app: Celery, cache: ModelCache) -> None:
+def register_tasks(app: Celery, cache: ModelCache, worker_vm: str | None) -> None:
     """Register the predict task and the chunk task on `app`."""
     register_predict_task(app, cache)
-    register_chunk_task(app, cache)
+    register_chunk_task(app, cache, worker_vm or socket.gethostname())
 
 
 def make_cache(settings: Settings) -> ModelCache:
@@ -64,7 +65,7 @@ def run_worker(settings: Settings, number: int) -> None:
     """Run tasks until a signal stops the process. SIGTERM lets the current task finish."""
     app = create_app(settings)
     app.steps["consumer"].add(ReportStatus)
-    register_tasks(app, make_cache(settings))
+    register_tasks(app, make_cache(settings), settings.worker_vm)
     gc.freeze()  # exempt libraries and model from collections, which would take 50 ms
     # A worker VM's processes have fixed names: their queues were declared on the server.
     vm = settings.worker_vm

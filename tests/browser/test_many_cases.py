@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def test_thousand_rows_from_upload_to_result(tab: Tab, cases: Path) -> None:
     state = page.locator("#job-state")
     expect(state).to_have_text("Done", timeout=60_000)
     expect(page.locator("#job-count")).to_have_text("1,000 of 1,000 rows")
+    expect(page.locator("#job-workers")).to_have_text(f"{socket.gethostname()}: 1,000 rows")
     assert page.evaluate(seen) == sorted(page.evaluate(seen)), "progress went backwards"
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Download the result (CSV)").click()

@@ -63,6 +63,7 @@ def test_job_of_1000_rows(client: httpx.Client) -> None:
     ended = follow(client, job["id"])
     assert (ended["state"], ended["rows_done"], ended["progress"]) == ("done", 1000, 1)
     assert ended["rows_per_second"] > 0
+    assert ended["workers"] == [{"host": socket.gethostname(), "chunks": 1, "rows": 1000}]
     check_result(client, job["id"], keras_probabilities(registry, card, values))
     document = client.get(ended["links"]["result_json"]).json()
     assert document["version"] == card.version

@@ -20,7 +20,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from production_server.errors import KeyReused
-from production_server.jobs.records import Outcome, Receipt
+from production_server.jobs.records import Outcome, Receipt, Share
 from production_server.jobs.store import Store
 from production_server.jobs.tables import metadata
 from production_server.local.rabbitmq import free_port
@@ -43,6 +43,7 @@ BACK_TO_SCHEMA_1 = (
     "DROP TABLE pruned",
     "DROP INDEX jobs_by_end",
     "ALTER TABLE jobs DROP COLUMN bytes",
+    "ALTER TABLE chunks DROP COLUMN worker",
     "UPDATE stackserve_schema SET version = 1",
 )
 
@@ -138,7 +139,7 @@ def test_chunk_counts_once_despite_concurrent_records_and_cancels(
     def record() -> None:
         own = Store(server)
         for number in range(30):
-            own.record(job, number, Outcome(outputs=b"out"))
+            own.record(job, number, Outcome(outputs=b"out", worker="w1"))
             own.record(doomed, number, Outcome(error="why"))
             if number == 15:
                 own.cancel(doomed)
@@ -149,6 +150,7 @@ def test_chunk_counts_once_despite_concurrent_records_and_cancels(
     assert found is not None
     assert other is not None
     assert (found.state, found.chunks_done, found.rows_done) == ("done", 30, 300)
+    assert store.shares(job) == [Share("w1", 30, 300)]
     assert other.state == "cancelled"
 
 

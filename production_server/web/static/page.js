@@ -207,6 +207,7 @@ async function follow(address) {
       bar.value = job.progress * 100;
       const settled = job.rows_done + job.rows_failed;
       let count = `${settled.toLocaleString("en")} of ${job.rows.toLocaleString("en")} rows`;
+      items($("job-workers"), job.workers.map(({ host, rows }) => `${host}: ${rows.toLocaleString("en")} rows`));
       if (!["queued", "running"].includes(job.state)) return end(job, count);
       if (job.seconds_left > 1) count += `, about ${Math.ceil(job.seconds_left)} s left`;
       say(job.state === "queued" ? "Waiting for a worker" : "Predicting", count);
@@ -238,6 +239,7 @@ function start(state) {
   $("job").hidden = $("job-cancel").hidden = false;
   $("job-csv").hidden = $("job-json").hidden = true;
   $("job-notes").replaceChildren();
+  $("job-workers").replaceChildren();
   bar.value = 0;
   jobTrouble("");
   say(state);

@@ -114,6 +114,8 @@ def test_a_worker_vm_answers_requests_and_jobs(client: httpx.Client) -> None:
     job = submit(client, csv_body(card, values))["id"]
     assert follow(client, job)["state"] == "done"
     check_result(client, job, keras_probabilities(registry, card, values))
+    shares = client.get(f"/jobs/{job}").json()["workers"]
+    assert shares == [{"host": "w1", "chunks": 30, "rows": ROWS}]
 
 
 def test_a_worker_joins_while_requests_are_served(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import amqp
 import pytest
-from amqp.exceptions import AccessRefused, NotAllowed
+from amqp.exceptions import AccessRefused, NotAllowed, PreconditionFailed
 
 from production_server.messaging.names import (
     ANSWERS,
@@ -51,9 +51,11 @@ def connected(front: Front, ticket: Ticket) -> Iterator[amqp.Connection]:
         yield made
 
 
-def publish(exchange: str, key: str = "") -> Callable[[amqp.Channel], None]:
+def publish(
+    exchange: str, key: str = "", message: amqp.Message = MESSAGE
+) -> Callable[[amqp.Channel], None]:
     def attempt(channel: amqp.Channel) -> None:
-        channel.basic_publish(MESSAGE, exchange=exchange, routing_key=key)
+        channel.basic_publish(message, exchange=exchange, routing_key=key)
         # RabbitMQ only answers a publication that it refuses: ask something to wait for that.
         channel.basic_qos(0, 1, False)
 
@@ -112,6 +114,12 @@ def test_allowed(connected: amqp.Connection, attempt: Callable[[amqp.Channel], o
 def test_a_purge_of_tasks_is_the_same_right_as_consuming_them(connected: amqp.Connection) -> None:
     """RabbitMQ cannot refuse it; docs/workers.md says so. If it can one day, make it."""
     assert connected.channel().queue_purge(JOBS_QUEUE) == 0
+
+
+def test_an_outcome_under_the_name_of_another_worker(connected: amqp.Connection) -> None:
+    forged = amqp.Message(b"", user_id="worker-w00")
+    with pytest.raises(PreconditionFailed):
+        publish(ANSWERS, RESULTS_QUEUE, forged)(connected.channel())
 
 
 def test_another_virtual_host_is_refused(node: TlsNode, ticket: Ticket) -> None:

@@ -34,12 +34,12 @@ def test_the_only_process_does_not_wait_for_a_full_disk(monkeypatch: pytest.Monk
     monkeypatch.setattr(chunk_queue, "STORE_RETRY", 0.05)
     store: Any = FullStore()
     told = threading.Event()
-    app = Celery()
+    app = Celery(broker="memory://")
     register_record_task(app, store, told.set, lambda *_: None, one_process=True)
     began = time.monotonic()
-    app.tasks[RECORD_CHUNK].run("job", 3, {"outputs": b"1234"})
+    app.tasks[RECORD_CHUNK].run("job", 3, {"outputs": b"1234", "host": "h1"})
     assert time.monotonic() - began < 1
     assert not told.wait(0.2)
     store.room.set()
     assert told.wait(5)
-    assert store.recorded == [("job", 3, Outcome(outputs=b"1234"))]
+    assert store.recorded == [("job", 3, Outcome(outputs=b"1234", worker="h1"))]

@@ -18,10 +18,10 @@ from sqlalchemy.exc import OperationalError
 from production_server.errors import StoreError
 from production_server.jobs import migrations
 from production_server.jobs.engine import open_engine
-from production_server.jobs.records import STATES, Outcome
+from production_server.jobs.records import STATES, Outcome, Share
 from production_server.jobs.store import Store
 from production_server.jobs.tables import SCHEMA, metadata
-from tests.support import schema_1
+from tests.support import old_databases
 
 ROOT = Path(__file__).resolve().parents[4]
 OPEN = """
@@ -45,10 +45,10 @@ engine.open_engine(sys.argv[1])
 """
 
 
-@pytest.fixture
-def old(tmp_path: Path) -> Path:
+@pytest.fixture(params=old_databases.SCHEMAS)
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path = tmp_path / "jobs.sqlite3"
-    schema_1.create(path)
+    old_databases.create(path, request.param)
     return path
 
 
@@ -66,19 +66,21 @@ def openers(url: str, count: int) -> list[subprocess.Popen[str]]:
 
 
 def test_every_row_of_an_old_database_is_kept(old: Path) -> None:
-    before = schema_1.contents(old)
+    before = old_databases.contents(old)
     assert sorted(job["state"] for job in before["jobs"]) == sorted(STATES)
     store = Store(f"sqlite:///{old}")
-    after = schema_1.contents(old)
-    sizes = [job.pop("bytes") for job in after["jobs"]]
+    after = old_databases.contents(old)
     assert after == before
+    with closing(sqlite3.connect(old)) as connection:
+        sizes = [size for (size,) in connection.execute("SELECT bytes FROM jobs ORDER BY id")]
     assert sizes == [1024 + size for size in (128, 128, 8 + 128, 24, 8, 0)]
     assert store.counts()["queued"] == 1
     running = store.with_key("running")
     assert running is not None
     for number in (1, 2):
-        assert store.record(running.id, number, Outcome(outputs=b"12345678"))
+        assert store.record(running.id, number, Outcome(outputs=b"12345678", worker="w1"))
     assert store.get(running.id).state == "done"  # type: ignore[union-attr]
+    assert store.shares(running.id) == [Share("w1", 2, 4)]
     store.close()
     Store(f"sqlite:///{old}").close()
 
@@ -98,7 +100,7 @@ def test_processes_that_start_together_change_the_tables_once(old: Path) -> None
     output = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert "['alembic']\n" in output
-    assert len(schema_1.contents(old)["jobs"]) == len(STATES)
+    assert len(old_databases.contents(old)["jobs"]) == len(STATES)
 
 
 def test_only_an_old_database_needs_alembic(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from production_server.jobs import ballast, shrinking
 from production_server.jobs.records import Receipt
 from production_server.jobs.store import Store
-from tests.support import schema_1
+from tests.support import old_databases
 
 MEGABYTE = 1 << 20
 
@@ -78,13 +78,13 @@ def test_slack_is_freed_for_the_ballast(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_an_old_file_is_rewritten_once(path: Path) -> None:
-    schema_1.create(path)
+    old_databases.create(path, 1)
     store = Store(f"sqlite:///{path}")
     assert mode(path) == 0
-    before = schema_1.contents(path)
+    before = old_databases.contents(path)
     store.allow_shrinking()
     assert mode(path) == shrinking.INCREMENTAL
-    assert schema_1.contents(path) == before
+    assert old_databases.contents(path) == before
     store.allow_shrinking()
     store.close()
 
@@ -93,7 +93,7 @@ def test_an_old_file_is_rewritten_once(path: Path) -> None:
 def test_an_old_file_is_kept_if_a_rewrite_takes_too_much(
     limit: str, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    schema_1.create(path)
+    old_databases.create(path, 1)
     store = Store(f"sqlite:///{path}")
     large = {"LARGEST_REWRITE": 1000, "disk_of": lambda _folder: (1000, 1 << 40)}
     monkeypatch.setattr(shrinking, limit, large[limit])

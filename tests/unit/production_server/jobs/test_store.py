@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import StoreError
-from production_server.jobs.records import Outcome, Receipt
+from production_server.jobs.records import Outcome, Receipt, Share
 from production_server.jobs.store import Store
 
 ANSWER = {"model": "tiny", "kind": "binary", "classes": ["no", "yes"], "threshold": 0.5}
@@ -51,6 +51,15 @@ def test_a_chunk_counts_once(store: Store) -> None:
     assert (found.chunks_done, found.chunks_failed, found.rows_done) == (1, 0, 10)
     assert store.pending(job, [], 10) == [0, 2]
     assert store.payload(job, 1) is None, "its rows are deleted"
+
+
+def test_the_work_of_each_host(store: Store) -> None:
+    job, other = made(store, 5), made(store)
+    for number, host in enumerate(("w2", "w1", None, "w2")):
+        store.record(job, number, Outcome(outputs=b"out", worker=host))
+    store.record(job, 4, Outcome(error="why", worker="w1"))
+    store.record(other, 0, Outcome(outputs=b"out", worker="w3"))
+    assert store.shares(job) == [Share("w1", 2, 20), Share("w2", 2, 20)]
 
 
 @pytest.mark.parametrize(("last", "state"), [(GOOD, "done"), (BAD, "failed")])
