@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -110,6 +110,14 @@ class Registry:
         refuse_changed(path, self.card(version))
         return path
 
+    def digest(self, version: str) -> str:
+        """Identifies the contents of a version: the SHA-256 of its card, which has the model's."""
+        return sha256_of(self._folder(version) / CARD_FILE)
+
+    def holds(self, version: str, digest: str | None = None) -> bool:
+        """Whether it has the version, with these contents if they matter."""
+        return version in self.versions() and digest in (None, self.digest(version))
+
     def activate(self, version: str) -> None:
         """Serve this version from now on."""
         with self._writing():
@@ -146,6 +154,28 @@ class Registry:
             if activate:
                 self._write_active(kept.version)
             return kept
+
+    def receive(self, version: str, digest: str | None, write: Callable[[Path], None]) -> None:
+        """Add a version that `write` puts into a folder, in place of another one of that name.
+
+        Only one process at a time writes. The others then find the version here.
+        """
+        if not is_version(version):  # it becomes the name of a folder
+            raise RegistryError(f"{version!r} is not the name of a version")
+        with self._writing():
+            if self.holds(version, digest):
+                return
+            with self._scratch() as scratch:
+                folder = scratch / version
+                folder.mkdir()
+                write(folder)
+                Registry(scratch).checked_model_path(version)
+                for path in (folder / MODEL_FILE, folder / CARD_FILE, folder):
+                    sync(path)
+                if (self.path / version).exists():
+                    (self.path / version).rename(scratch / "replaced")
+                folder.rename(self.path / version)
+                sync(self.path)
 
     def delete(self, version: str) -> None:
         """Delete a version. The active one cannot be deleted."""
