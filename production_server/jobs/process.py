@@ -1,4 +1,7 @@
-"""The recorder process: sends chunks, writes their outcomes to the store, and tidies the store."""
+"""The recorder process: sends chunks, writes their outcomes to the store, and tidies the store.
+
+It also sends models to worker VMs.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from production_server.jobs.store import Store
 from production_server.messaging.app import create_app
 from production_server.messaging.celery_worker import node_name, run_celery_worker
 from production_server.messaging.names import RESULTS_QUEUE
+from production_server.model.registry import Registry
+from production_server.remote.model_source import ModelSource
 from production_server.settings import Settings
 
 
@@ -57,7 +62,10 @@ def run_recorder(settings: Settings) -> None:
     recorder = Recorder(settings, app)
     recorder.register_tasks()
     recorder.start()
+    models = ModelSource(app, Registry(settings.registry_path))
+    models.start()
     try:
         run_celery_worker(app, node_name("recorder"), [RESULTS_QUEUE])
     finally:
+        models.stop()
         recorder.stop()

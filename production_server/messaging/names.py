@@ -13,6 +13,8 @@ ANSWERS = "stackserve.answers"
 PREDICT_QUEUE = "stackserve.predict"
 JOBS_QUEUE = "stackserve.jobs"
 RESULTS_QUEUE = "stackserve.results"
+# Takes the worker VMs' requests for models.
+MODELS_QUEUE = "stackserve.models"
 
 # The RabbitMQ account of a worker VM is this and its name.
 ACCOUNT_PREFIX = "worker-"
@@ -35,3 +37,8 @@ def worker_node(number: int, name: str) -> str:
 def question_queue(node: str) -> str:
     """The queue from which a Celery node reads questions."""
     return f"{node}.{QUESTIONS}"
+
+
+def model_queue(node: str) -> str:
+    """The queue from which a Celery node on a worker VM reads parts of models."""
+    return f"{node}.{MODELS_QUEUE}"

@@ -1,11 +1,12 @@
 """What a worker VM may do in RabbitMQ. Nothing here does I/O.
 
-Each VM has an account of its own. It may read the tasks and publish answers and outcomes. It
-declares nothing: what it needs is declared when it is added. RabbitMQ checks three rights:
+Each VM has an account of its own. It may read the tasks and publish answers, outcomes and requests
+for models. It declares nothing: what it needs is declared when it is added. RabbitMQ checks three
+rights:
 
 - configure (declare, delete): nothing;
 - write (publish, and bind a queue): the exchanges for answers and for replies to questions;
-- read (consume, get, purge): the two queues of tasks, and its own queues of questions.
+- read (consume, get, purge): the two queues of tasks, and its own queues of questions and models.
 
 RabbitMQ cannot tell consuming from purging. That gives a hostile worker nothing new: it could as
 well acknowledge every task without an answer. The dispatcher sends chunks that get lost again.
@@ -21,10 +22,12 @@ from production_server.messaging.names import (
     ANSWERS,
     EXCHANGE,
     JOBS_QUEUE,
+    MODELS_QUEUE,
     PREDICT_QUEUE,
     QUESTIONS,
     REPLIES,
     RESULTS_QUEUE,
+    model_queue,
     question_queue,
     worker_node,
 )
@@ -40,8 +43,15 @@ NOTHING = "^$"
 # Milliseconds. Questions to a VM that is off would pile up.
 QUESTION_LIFE = 10_000
 QUORUM = {"x-queue-type": "quorum"}
-# A worker process has one connection for tasks, one for outcomes and one while it reconnects.
-CONNECTIONS_PER_PROCESS = 3
+# A worker that stops in the middle of a transfer leaves its last part here for this long.
+PART_LIFE = 30_000
+# Each process asks for one part after the other, so more are leftovers.
+PARTS = {"x-message-ttl": PART_LIFE, "x-max-length": 2}
+# Nobody waits for an answer for longer. A hostile worker can only fill this.
+REQUESTS = {"x-message-ttl": 10_000, "x-max-length": 1000}
+# A worker process has one connection for tasks, one for outcomes, one for models and one while it
+# reconnects.
+CONNECTIONS_PER_PROCESS = 4
 CHANNELS_PER_CONNECTION = 8
 
 
@@ -67,9 +77,10 @@ def rights(name: str) -> dict[str, str]:
     """The regular expressions of what the worker VM may configure, write and read."""
     tasks = "|".join(re.escape(queue) for queue in (PREDICT_QUEUE, JOBS_QUEUE))
     # re.escape would escape hyphens too; a name has no character that needs it.
-    questions = rf"worker[0-9]+@{name}\.{re.escape(QUESTIONS)}"
+    own = "|".join(re.escape(kind) for kind in (QUESTIONS, MODELS_QUEUE))
+    own = rf"worker[0-9]+@{name}\.({own})"
     answers = "|".join(re.escape(exchange) for exchange in (ANSWERS, REPLIES))
-    return {"configure": NOTHING, "write": f"^({answers})$", "read": f"^({tasks}|{questions})$"}
+    return {"configure": NOTHING, "write": f"^({answers})$", "read": f"^({tasks}|{own})$"}
 
 
 def question_queues(name: str, processes: int = MOST_PROCESSES) -> dict[str, str]:
@@ -84,13 +95,15 @@ def definitions(name: str, password: str, processes: int, vhost: str = VHOST) ->
         queue: {"x-message-ttl": QUESTION_LIFE}
         for queue in question_queues(name, processes).values()
     }
+    parts = {model_queue(node): PARTS for node in question_queues(name, processes)}
     tasks: dict[str, dict[str, Any]] = {
         PREDICT_QUEUE: {},
         JOBS_QUEUE: QUORUM,
         RESULTS_QUEUE: QUORUM,
+        MODELS_QUEUE: REQUESTS,
     }
     exchanges = {EXCHANGE: "direct", ANSWERS: "direct", QUESTIONS: "fanout", REPLIES: "direct"}
-    sources = dict.fromkeys(tasks, EXCHANGE) | {RESULTS_QUEUE: ANSWERS}
+    sources = dict.fromkeys(tasks, EXCHANGE) | dict.fromkeys((RESULTS_QUEUE, MODELS_QUEUE), ANSWERS)
     sources |= dict.fromkeys(questions, QUESTIONS)
     connections = CONNECTIONS_PER_PROCESS * processes
     limits = {
@@ -103,7 +116,7 @@ def definitions(name: str, password: str, processes: int, vhost: str = VHOST) ->
         ],
         "permissions": [{"user": account(name), "vhost": vhost, **rights(name)}],
         "exchanges": [_exchange(vhost, *each) for each in exchanges.items()],
-        "queues": [_queue(vhost, *each) for each in (tasks | questions).items()],
+        "queues": [_queue(vhost, *each) for each in (tasks | questions | parts).items()],
         "bindings": [_binding(vhost, *each) for each in sources.items()],
     }
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from production_server.errors import ServiceError
-from production_server.messaging.names import question_queue
+from production_server.messaging.names import QUESTIONS, model_queue, question_queue
 from production_server.remote.access import (
     NAME,
     PORT,
@@ -59,8 +59,9 @@ def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:
         if not NO_SUCH_USER.search(str(error)):
             raise
     queues = [queue for queue, (vm, _) in _question_queues(broker).items() if vm == name]
+    models = [model_queue(queue.removesuffix(f".{QUESTIONS}")) for queue in queues]
     if queues:
-        questions.delete_queues(queues)
+        questions.delete_queues([*queues, *models])
 
 
 def listed(broker: RabbitMQ) -> list[dict[str, object]]:

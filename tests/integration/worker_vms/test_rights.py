@@ -14,10 +14,12 @@ from production_server.messaging.names import (
     ANSWERS,
     EXCHANGE,
     JOBS_QUEUE,
+    MODELS_QUEUE,
     PREDICT_QUEUE,
     QUESTIONS,
     REPLIES,
     RESULTS_QUEUE,
+    model_queue,
     question_queue,
     worker_node,
 )
@@ -27,6 +29,8 @@ from tests.support.worker_vm import Front
 
 OWN = question_queue(worker_node(1, "w0"))
 OTHERS = question_queue(worker_node(1, "w00"))
+OWN_MODELS = model_queue(worker_node(1, "w0"))
+OTHERS_MODELS = model_queue(worker_node(1, "w00"))
 MESSAGE = amqp.Message(b"")
 
 
@@ -81,6 +85,11 @@ REFUSED: dict[str, Callable[[amqp.Channel], object]] = {
     "purge results": lambda c: c.queue_purge(RESULTS_QUEUE),
     "read another worker's questions": lambda c: c.basic_get(OTHERS),
     "purge another worker's questions": lambda c: c.queue_purge(OTHERS),
+    "read another worker's models": lambda c: c.basic_get(OTHERS_MODELS),
+    "read the requests for models": lambda c: c.basic_get(MODELS_QUEUE),
+    "purge the requests for models": lambda c: c.queue_purge(MODELS_QUEUE),
+    "delete its own models": lambda c: c.queue_delete(OWN_MODELS),
+    "send parts to another worker": publish("", OTHERS_MODELS),
     "publish a prediction task": publish(EXCHANGE, PREDICT_QUEUE),
     "publish a chunk": publish(EXCHANGE, JOBS_QUEUE),
     "publish to a queue by its name": publish("", RESULTS_QUEUE),
@@ -99,6 +108,8 @@ ALLOWED: dict[str, Callable[[amqp.Channel], object]] = {
     "consume predictions": lambda c: c.basic_consume(PREDICT_QUEUE),
     "consume chunks": lambda c: c.basic_consume(JOBS_QUEUE),
     "consume its own questions": lambda c: c.basic_consume(OWN),
+    "consume its own models": lambda c: c.basic_consume(OWN_MODELS),
+    "ask for a model": publish(ANSWERS, MODELS_QUEUE),
     "publish an answer": publish(ANSWERS, "stackserve.reply.gone"),
     "reply to a question": publish(REPLIES, "gone"),
 }
@@ -109,6 +120,15 @@ def test_allowed(connected: amqp.Connection, attempt: Callable[[amqp.Channel], o
     channel = connected.channel()
     attempt(channel)
     channel.close()
+
+
+def test_nobody_can_ask_in_the_name_of_another_account(connected: amqp.Connection) -> None:
+    """The server sends models to the account that RabbitMQ names."""
+    forged = amqp.Message(b"", user_id="worker-w00")
+    channel = connected.channel()
+    with pytest.raises(PreconditionFailed, match="user_id"):
+        channel.basic_publish(forged, exchange=ANSWERS, routing_key=MODELS_QUEUE)
+        channel.basic_qos(0, 1, False)
 
 
 def test_a_purge_of_tasks_is_the_same_right_as_consuming_them(connected: amqp.Connection) -> None:

@@ -73,7 +73,9 @@ def test_the_servers_own_workers_are_not_listed() -> None:
 def test_removing_an_account_that_is_gone_still_deletes_its_queues() -> None:
     asked = Asked()
     workers.remove(Fake(), asked, "w1")
-    assert asked.deleted == [f"worker{number}@w1.stackserve.pidbox" for number in (1, 2)]
+    assert asked.deleted == [
+        f"worker{number}@w1.stackserve.{kind}" for kind in ("pidbox", "models") for number in (1, 2)
+    ]
 
 
 def test_a_process_that_does_not_answer_is_named() -> None:
