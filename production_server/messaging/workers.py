@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Protocol, TypedDict
 
 from celery import Celery
@@ -16,10 +17,24 @@ MODEL_NODES = "^(worker|embedded)"
 
 
 class WorkerState(TypedDict):
-    """What a worker says about itself: its loaded versions, and how often loading one failed."""
+    """What a worker says about itself: its loaded versions, and how often loading one failed.
+
+    `missing` tells why it cannot get a version. `vm` is the name of its worker VM, if it is on one.
+    """
 
     models: list[str]
     load_failures: int
+    vm: str | None
+    taking_tasks: bool
+    missing: dict[str, str]
+
+
+class Step(Enum):
+    """What to do next about a version that became active."""
+
+    WAIT = "wait for the workers"
+    LEAVE = "let worker VMs that lack it take no tasks"
+    SWITCH = "use it"
 
 
 class Watched(Protocol):
@@ -35,14 +50,21 @@ class Workers:
         self._app = app
         self._lane = lane
 
-    def states(self, timeout: float = 1.0) -> list[WorkerState]:
-        """The state of each worker that has a model. Empty if they cannot be asked."""
+    def states(
+        self, timeout: float = 1.0, *, wanted: str = "", leave: bool = False
+    ) -> list[WorkerState]:
+        """The state of each worker that has a model. Empty if they cannot be asked.
+
+        Tells them that `wanted` is the version to get. With `leave`, a worker VM that does not have
+        it takes no more tasks until it has.
+        """
         # Unread questions would pile up, and answers to a few of them are no use later.
         if self._lane.alarm:
             return []
         try:
             replies = self._app.control.broadcast(
                 DESCRIBE,
+                arguments={"wanted": wanted, "leave": leave} if wanted else {},
                 reply=True,
                 timeout=timeout,
                 pattern=MODEL_NODES,
@@ -51,7 +73,27 @@ class Workers:
         except CONNECTION_ERRORS:
             return []
         states: list[WorkerState] = [one for reply in replies or [] for one in reply.values()]
-        return [state for state in states if state["models"]]
+        # A worker of an older release answers with an error to arguments that it does not know.
+        return [state for state in states if state.get("models")]
+
+
+def next_step(states: Sequence[WorkerState], version: str, *, wait: bool) -> Step:
+    """Decide how to go on to a version from what the workers say about themselves.
+
+    A worker VM that cannot get it does not hold up the others, nor, without `wait`, one that is
+    slow. It has to leave before tasks of that version are sent. A version that no worker has loaded
+    is never used.
+    """
+    taking = [state for state in states if state.get("taking_tasks", True)]
+    lacking = [state for state in taking if version not in state["models"]]
+    if len(lacking) == len(taking):
+        return Step.WAIT
+    if not lacking:
+        return Step.SWITCH
+    may_leave = all(
+        state.get("vm") and (version in state["missing"] or not wait) for state in lacking
+    )
+    return Step.LEAVE if may_leave else Step.WAIT
 
 
 def drained(app: Celery, nodes: Sequence[str], timeout: float) -> list[str]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from production_server.messaging.workers import Workers
+from production_server.messaging.workers import Step, Workers, next_step
 from production_server.model.card import Card
 from production_server.model.registry import Registry
 from production_server.web.rows import RowSchema
@@ -20,6 +20,8 @@ WATCH_SECONDS = 0.5
 LONGEST_PAUSE = 10.0
 # How long to wait for the workers to load a new version before logging a warning.
 LOAD_PATIENCE = 60.0
+# How long to wait for a worker VM that is still getting it. It then joins again later.
+VM_PATIENCE = 45.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,12 @@ class CurrentModel:
                 pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _workers_have(self, version: str) -> bool:
-        give_up = time.monotonic() + LOAD_PATIENCE
-        while not self._stopping.wait(0.1) and time.monotonic() < give_up:
-            states = self._workers.states()
-            if states and all(version in state["models"] for state in states):
+        began = time.monotonic()
+        step = Step.WAIT
+        while not self._stopping.wait(0.1) and (waited := time.monotonic() - began) < LOAD_PATIENCE:
+            states = self._workers.states(wanted=version, leave=step is Step.LEAVE)
+            step = next_step(states, version, wait=waited < VM_PATIENCE)
+            if step is Step.SWITCH:
                 return True
             if self.registry.active() != version:
                 return False

@@ -8,8 +8,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from production_server.errors import StackserveError
 from production_server.model.registry import Registry
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ def release_memory() -> None:
         libc.malloc_trim(0)
 
 
+class VersionMissing(StackserveError):
+    """This worker VM does not have a version yet."""
+
+
 class ModelCache:
     """Loaded predictors by version. A thread loads each newly active version ahead of requests."""
 
@@ -40,13 +46,26 @@ class ModelCache:
         self._loaded: OrderedDict[str, Predictor] = OrderedDict()
         self._loading = threading.Lock()
         self._stopping = threading.Event()
-        # How often the watch could not load a new version, for /alive.
+        # How often a new version could not be loaded, for /alive.
         self.failures = 0
+        # On a worker VM: gets a version that the registry lacks. It waits for it if it may, and
+        # raises VersionMissing if that takes too long.
+        self.supply: Callable[[str, bool], None] | None = None
 
-    def get(self, version: str) -> Predictor:
+    def get(self, version: str, *, wait: bool = True) -> Predictor:
         """The predictor of a version; loads it if necessary."""
         predictor = self._loaded.get(version)
-        return predictor if predictor is not None else self._load(version)
+        if predictor is not None:
+            return predictor
+        if self.supply is not None:
+            self.supply(version, wait)
+        return self._load(version)
+
+    def load(self, version: str, *, again: bool = False) -> None:
+        """Load a version from the registry; `again` if its files have been replaced."""
+        if again:
+            self._loaded.pop(version, None)
+        self._load(version)
 
     def versions(self) -> list[str]:
         return list(self._loaded)

@@ -20,7 +20,7 @@ from kombu import Message
 from kombu.serialization import dumps
 
 from production_server.messaging.names import ANSWERS, PREDICT
-from production_server.worker.model_cache import ModelCache
+from production_server.worker.model_cache import ModelCache, VersionMissing
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def register_predict_task(app: Celery, cache: ModelCache) -> None:
     @app.task(name=PREDICT, Strategy=f"{__name__}:{strategy.__name__}")  # type: ignore[untyped-decorator]
     def predict(version: str, rows: bytes, count: int) -> dict[str, Any]:
         started = time.perf_counter()
-        predictor = cache.get(version)
+        predictor = cache.get(version, wait=False)
         outputs = predictor.predict(np.frombuffer(rows, "<f4").reshape(count, -1))
         return {
             "version": predictor.version,
@@ -50,8 +50,14 @@ def strategy(task: Task, app: Celery, consumer: Any) -> Handler:
     def handle(message: Message, *_: object, **__: object) -> None:
         total_count[task.name] += 1
         all_total_count[0] += 1
+        try:
+            meta = run(task, app, message)
+        except VersionMissing:
+            # This worker VM has stopped taking tasks, so another worker gets the rows.
+            message.reject_log_error(log, connection_errors, requeue=True)
+            return
         # Acknowledge after replying: if this worker dies before, another one gets the rows.
-        reply(message, run(task, app, message))
+        reply(message, meta)
         message.ack_log_error(log, connection_errors)
 
     return handle
@@ -63,6 +69,8 @@ def run(task: Task, app: Celery, message: Message) -> dict[str, Any]:
     try:
         arguments, options, _ = message.decode()
         result = task.run(*arguments, **options)
+    except VersionMissing:
+        raise
     except Exception as error:  # a model can raise anything
         log.exception("a prediction failed")
         status, traceback = states.FAILURE, str(error)

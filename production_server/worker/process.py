@@ -16,20 +16,59 @@ from production_server.messaging.workers import DESCRIBE, DRAIN, WorkerState
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.worker.chunk_task import register_chunk_task
+from production_server.worker.follower import Follower
+from production_server.worker.front_end import FrontEnd
+from production_server.worker.gate import Gate, JoinWhenReady
 from production_server.worker.model_cache import ModelCache
 from production_server.worker.predict_task import register_predict_task
 from production_server.worker.status import ReportStatus
 
 # For the remote commands below.
 _cache: ModelCache | None = None
+_vm: WorkerVM | None = None
+
+
+class WorkerVM:
+    """What a process on a worker VM has more than one on the server: its models come from there."""
+
+    def __init__(self, app: Celery, settings: Settings, name: str, number: int, cache: ModelCache):
+        self.name = name
+        registry = Registry(settings.registry_path)
+        self.follower = Follower(registry, cache, FrontEnd(app, name, number))
+        self.gate = Gate(self.follower.may_take_tasks, self.follower.connected)
+        self.follower.close_gate = self.gate.close
+        self.follower.check_gate = self.gate.check
+        app.gate = self.gate
+        app.steps["consumer"].add(JoinWhenReady)
 
 
 @inspect_command(name=DESCRIBE)  # type: ignore[untyped-decorator]
-def describe(_state: object) -> WorkerState:
-    """Remote command: the model versions that this worker has loaded and warmed, and failures."""
+def describe(_state: object, wanted: str = "", leave: bool = False) -> WorkerState:
+    """Remote command: the model versions that this worker has loaded and warmed, and failures.
+
+    It also tells a worker VM which version the server is about to use.
+    """
     if _cache is None:
-        return {"models": [], "load_failures": 0}
-    return {"models": _cache.versions(), "load_failures": _cache.failures}
+        return WorkerState(models=[], load_failures=0, vm=None, taking_tasks=True, missing={})
+    if _vm is None:
+        return WorkerState(
+            models=_cache.versions(),
+            load_failures=_cache.failures,
+            vm=None,
+            taking_tasks=True,
+            missing={},
+        )
+    if wanted:
+        _vm.follower.hear(wanted)
+    if wanted and leave:
+        _vm.follower.leave(wanted)
+    return WorkerState(
+        models=_vm.follower.ready_versions(),
+        load_failures=_cache.failures,
+        vm=_vm.name,
+        taking_tasks=_vm.gate.taking_tasks,
+        missing=dict(_vm.follower.missing),
+    )
 
 
 @inspect_command(name=DRAIN)  # type: ignore[untyped-decorator]
@@ -63,11 +102,18 @@ def make_cache(settings: Settings) -> ModelCache:
 
 def run_worker(settings: Settings, number: int) -> None:
     """Run tasks until a signal stops the process. SIGTERM lets the current task finish."""
+    global _vm  # noqa: PLW0603 - Celery's remote commands are module-level by design
     app = create_app(settings)
-    app.steps["consumer"].add(ReportStatus)
-    register_tasks(app, make_cache(settings), settings.worker_vm)
+    cache = make_cache(settings)
+    name = settings.worker_vm
+    register_tasks(app, cache, name)
+    if name is None:
+        node = node_name(f"worker{number}")
+        app.steps["consumer"].add(ReportStatus)
+    else:
+        # A worker VM's processes have fixed names: their queues were declared on the server.
+        node = worker_node(number, name)
+        _vm = WorkerVM(app, settings, name, number, cache)
+        _vm.follower.start()
     gc.freeze()  # exempt libraries and model from collections, which would take 50 ms
-    # A worker VM's processes have fixed names: their queues were declared on the server.
-    vm = settings.worker_vm
-    node = worker_node(number, vm) if vm else node_name(f"worker{number}")
     run_celery_worker(app, node, [PREDICT_QUEUE, JOBS_QUEUE])

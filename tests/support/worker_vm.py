@@ -40,7 +40,9 @@ class Front:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
-        """Start the web tier and the recorder."""
+        """Start the web tier and the recorder, once."""
+        if self._processes:
+            return
         Registry(self.settings.registry_path).seed()
         for verb in ("recorder", "web"):
             with (self.folder / f"{verb}.log").open("ab") as log:
@@ -91,15 +93,17 @@ def settings_of(node: TlsNode, ticket: Ticket, **changes: object) -> Settings:
 class WorkerVM:
     """One worker process, as on a VM of its own. It tells a socket what it tells systemd."""
 
-    def __init__(self, front: Front, ticket: Ticket) -> None:
+    def __init__(self, front: Front, ticket: Ticket, *, own_home: bool = False) -> None:
         self.node = worker_node(1, ticket.name)
         folder = front.folder / ticket.name
         folder.mkdir(exist_ok=True)
         self._log = folder / "worker.log"
         self._status = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._status.bind(str(folder / "notify"))
-        # They share a home, because each would compile the model in its own.
-        settings = settings_of(front.node, ticket, home=front.folder / "vms")
+        # Most share a home, because each would compile the model in its own.
+        home = folder if own_home else front.folder / "vms"
+        settings = settings_of(front.node, ticket, home=home)
+        self.registry = Registry(settings.registry_path)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.support.counting_worker"],

@@ -40,7 +40,7 @@ def test_a_value_is_made_again_after_its_time() -> None:
     assert recent() == 2
 
 
-STATE: WorkerState = {"models": ["demo-1"], "load_failures": 0}
+STATE = WorkerState(models=["demo-1"], load_failures=0, vm=None, taking_tasks=True, missing={})
 
 
 def test_alive_asks_the_workers_once_for_many_calls() -> None:
