@@ -25,10 +25,16 @@ from production_server.messaging.model_parts import (
     Files,
     Question,
 )
-from production_server.messaging.names import ANSWERS, MODELS_QUEUE, model_queue, worker_node
+from production_server.messaging.names import (
+    ACCOUNT_PREFIX,
+    ANSWERS,
+    MODELS_QUEUE,
+    model_queue,
+    worker_node,
+)
 from production_server.model.card import CARD_FILE, MODEL_FILE
 from production_server.model.registry import Registry
-from production_server.remote.access import ACCOUNT_PREFIX, NAME, REQUESTS
+from production_server.remote.access import NAME, REQUESTS
 
 log = logging.getLogger(__name__)
 
