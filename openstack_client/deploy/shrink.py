@@ -9,6 +9,7 @@ from openstack_client.deploy.delete import Deleter
 from openstack_client.deploy.together import together
 from openstack_client.errors import LauncherError
 from openstack_client.plan.model import Plan
+from openstack_client.watch.boot import knows_host
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
 
@@ -19,10 +20,13 @@ def remove_surplus(
     """Remove what the plan no longer wants, once all other servers are there."""
     if plan.surplus.empty:
         return
-    if drain:
-        alive = [part for part in plan.surplus.workers if _is_active(plan, part)]
-        together(partial(_let_go, Accounts(front), progress), alive)
+    parts, accounts = plan.surplus.workers, Accounts(front)
+    drained = [part for part in parts if drain and _is_active(plan, part)]
+    together(partial(_let_go, accounts, progress), drained)
     deleter.delete(plan.surplus)
+    # Nothing waits for these accounts any more, and ssh may take long to fail.
+    if knows_host(front.known_hosts, front.address):
+        together(partial(_forget, accounts, progress), [p for p in parts if p not in drained])
 
 
 def _is_active(plan: Plan, part: str) -> bool:
@@ -41,3 +45,11 @@ def _let_go(accounts: Accounts, progress: Progress, part: str) -> None:
             f"{part} was not removed, because it may hold tasks: {error.what}",
             f"{error.remedy} To remove it all the same, add --no-drain.",
         ) from error
+
+
+def _forget(accounts: Accounts, progress: Progress, part: str) -> None:
+    """Delete the account of a worker VM that was removed without being asked."""
+    try:
+        accounts.remove(part)
+    except LauncherError as error:
+        progress.note(f"{part}: its account stays until its name is used again. {error.what}")
