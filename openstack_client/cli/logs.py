@@ -30,7 +30,7 @@ PAUSE = 2.0
     shell_complete=lambda *_: sorted(units_with_logs(watched(None))),
     help="Show this unit's journal, over ssh: " + ", ".join(sorted(units_with_logs(watched(None)))),
 )
-@click.option("--worker", help="Of this worker VM, for example worker-1.")
+@click.option("--worker", help="Of this worker VM: its name or number.")
 @click.option("--follow", "-f", is_flag=True, help="Keep printing new lines.")
 @click.option("--lines", "-n", type=click.IntRange(1), default=200, show_default=True)
 @report_errors

@@ -76,3 +76,23 @@ def cloud_flags(function: Function) -> Function:
 def name_argument(function: Function) -> Function:
     """Accept the deployment's name as an argument too."""
     return click.argument("named", metavar="[NAME]", required=False)(function)
+
+
+def change_flags(function: Function) -> Function:
+    """Add the flags that deploy and scale have in common: how to change what is there."""
+    options = [
+        click.option(
+            "--no-drain",
+            is_flag=True,
+            help="Remove worker VMs at once, without waiting for their tasks.",
+        ),
+        click.option(
+            "--yes", "-y", is_flag=True, help="Skip the question before anything is deleted."
+        ),
+        click.option(
+            "--take-over", is_flag=True, help="Take over from a deploy or scale that was killed."
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -94,6 +94,7 @@ class Session:
         recreate: bool = False,
         role: Role | None = None,
         scaling: bool = False,
+        silent: Mapping[str, str] | None = None,
     ) -> tuple[Plan, Facts]:
         """The plan, and the facts it is based on."""
         return make_plan(
@@ -105,6 +106,7 @@ class Session:
             recreate=recreate,
             role=role,
             scaling=scaling,
+            silent=silent,
         )
 
     def begin(self, identity: Identity, plan: Plan) -> None:
@@ -182,7 +184,8 @@ class Session:
         )
 
     def _the_worker(self, mine: Inventory, worker: str) -> Server:
-        servers = mine.part(worker).servers
+        named = mine.worker_named(worker)
+        servers = mine.part(named).servers if named else ()
         if servers:
             return servers[0]
         raise NoDeployment(

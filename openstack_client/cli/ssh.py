@@ -42,7 +42,7 @@ class WithCommand(click.Command):
 @cloud_flags
 @name_argument
 @click.argument("command", nargs=-1)
-@click.option("--worker", help="Connect to this worker VM instead, for example worker-1.")
+@click.option("--worker", help="Connect to this worker VM instead: its name or number.")
 @report_errors
 def ssh(command: tuple[str, ...], worker: str | None, **flags: Any) -> None:
     """Log in to the server, or run a command there: ssh [NAME] -- COMMAND.

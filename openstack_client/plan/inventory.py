@@ -90,6 +90,11 @@ class Inventory:
         parts |= {marked_part(port.description) for port in self.ports}
         return sorted(parts - {""}, key=lambda part: (len(part), part))
 
+    def worker_named(self, given: str) -> str | None:
+        """The worker VM of this name, or of this number."""
+        same = [part for part in self.workers if given in {part, part.rpartition("-")[2]}]
+        return same[0] if same else None
+
     def part(self, part: str) -> Inventory:
         """What belongs to one part of the deployment alone."""
         return Inventory(

@@ -92,7 +92,8 @@ def test_status_and_list_show_them(team: Team) -> None:
 
 
 def test_logs_and_ssh_of_one_of_them(team: Team) -> None:
-    assert "FAKE CONSOLE OUTPUT" in team.launcher.run("logs", "--worker", "worker-1").stdout
+    for worker in ("worker-1", "1"):
+        assert "FAKE CONSOLE OUTPUT" in team.launcher.run("logs", "--worker", worker).stdout
     words = team.words(team.launcher.run("ssh", "--worker", "worker-9"), 10)
     assert "has no worker VM 'worker-9'. It has: worker-1, worker-2." in words
     assert "does not show the host key" in team.words(

@@ -112,3 +112,18 @@ def test_worker_vms_are_parts_of_the_deployment() -> None:
     assert inventory.marked_run(lone.description) == RUN
     assert inventory.marked_part(lone.description) == "worker-2"
     assert inventory.marked_part(MARK) == ""
+
+
+def test_worker_vms_are_named_by_number_too() -> None:
+    ports = [
+        Port(part, part, inventory.mark("web", RUN, part)) for part in ("worker-1", "worker-11")
+    ]
+    mine = inventory.Inventory("web", ports=tuple(ports))
+    assert [mine.worker_named(given) for given in ("1", "worker-11", "11", "2", "worker", "")] == [
+        "worker-1",
+        "worker-11",
+        "worker-11",
+        None,
+        None,
+        None,
+    ]
