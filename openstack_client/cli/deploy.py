@@ -10,8 +10,9 @@ import click
 
 from openstack_client.cli import serve_here
 from openstack_client.cli.errors import report_errors
-from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.cli.options import change_flags, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, find_source, open_session
+from openstack_client.cli.silent import silent_workers
 from openstack_client.cloud.credentials import Source
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.result import Result
@@ -33,11 +34,7 @@ from openstack_client.watch.tunnel import check_jump_host
     "--no-wait", is_flag=True, help="Exit once the server has its code; setup continues there."
 )
 @click.option("--recreate", is_flag=True, help="Recreate all servers; the address stays.")
-@click.option(
-    "--no-drain", is_flag=True, help="Remove worker VMs at once, without waiting for their tasks."
-)
-@click.option("--yes", "-y", is_flag=True, help="Skip the question before anything is deleted.")
-@click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
+@change_flags
 @click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
 )
@@ -101,11 +98,14 @@ def deploy_to_cloud(
     interrupts = Interrupts()
     with interrupts.installed():
         identity = session.login()
+        silent: dict[str, str] = {}
         if scaling:
-            session.the_server(session.inventory())
+            mine = session.inventory()
+            session.the_server(mine)
+            silent = silent_workers(session, mine)
             # It does not begin anew.
             session.settings = session.settings.model_copy(update={"ttl": None})
-        plan, _ = session.plan(identity, recreate=options.recreate, scaling=scaling)
+        plan, _ = session.plan(identity, recreate=options.recreate, scaling=scaling, silent=silent)
         session.begin(identity, plan)
         check_jump_host(session.settings.ssh_via)
         if plan.loss:

@@ -8,7 +8,7 @@ import click
 
 from openstack_client.cli.deploy import deploy_to_cloud
 from openstack_client.cli.errors import report_errors
-from openstack_client.cli.options import cloud_flags, name_argument, settings_flags
+from openstack_client.cli.options import change_flags, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import require_source
 from openstack_client.deploy.run import Options
 
@@ -17,18 +17,16 @@ from openstack_client.deploy.run import Options
 @name_argument
 @settings_flags()
 @cloud_flags
-@click.option("--keep", is_flag=True, help="Keep the new worker VMs even if one of them fails.")
-@click.option("--no-wait", is_flag=True, help="Create new worker VMs, but do not let them join.")
+@click.option("--keep", is_flag=True, help="Keep the created resources even if the scale fails.")
 @click.option(
-    "--no-drain", is_flag=True, help="Remove worker VMs at once, without waiting for their tasks."
+    "--no-wait", is_flag=True, help="Exit once new worker VMs run; they join at the next scale."
 )
-@click.option("--yes", "-y", is_flag=True, help="Skip the question before anything is deleted.")
-@click.option("--take-over", is_flag=True, help="Take over from a deploy that was killed.")
+@change_flags
 @report_errors
 def scale(
     *, keep: bool, no_wait: bool, no_drain: bool, yes: bool, take_over: bool, **flags: Any
 ) -> None:
-    """Change the number of worker VMs; without --worker-vms, replace those that are gone.
+    """Change the number of worker VMs; without --worker-vms, replace those that do not work.
 
     A worker VM that is removed first answers what it holds.
     """

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from openstack_client.cli.session import Session, no_deployment
+from openstack_client.cli.silent import silent_workers
 from openstack_client.cli.ssh import require_host_key
 from openstack_client.cloud import queries
 from openstack_client.cloud.login import Identity
@@ -47,7 +48,8 @@ class OpenStackTeam:
     def scale(self, seen: Seen, count: int) -> None:
         session = self.session
         settings = session.settings.model_copy(update={"worker_vms": count, "ttl": None})
-        plan, _ = session.plan(self.identity, settings=settings, scaling=True)
+        silent = silent_workers(session, seen.mine)
+        plan, _ = session.plan(self.identity, settings=settings, scaling=True, silent=silent)
         refuse(plan.problems)
         if plan.seen != seen.mine.members:
             raise Busy(f"Another run has just changed the servers of {plan.name!r}.")

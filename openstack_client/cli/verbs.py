@@ -20,7 +20,7 @@ VERBS = {
     ),
     "scale": (
         "openstack_client.cli.scale:scale",
-        "Change the number of worker VMs; without --worker-vms, replace those that are gone.",
+        "Change the number of worker VMs; without --worker-vms, replace those that do not work.",
     ),
     "autoscale": (
         "openstack_client.cli.autoscale:autoscale",

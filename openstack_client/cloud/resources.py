@@ -183,5 +183,7 @@ class Facts:
     services: tuple[str, ...] = ()
     roles: tuple[str, ...] | None = None
     unknown: tuple[str, ...] = ()
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with each worker VM that runs but does not work any more, by its part."""
     removal: str = ""
     """Why a server could not remove its own deployment, if it could not."""

@@ -34,6 +34,7 @@ from openstack_client.plan.workers import (
     decide_spreading,
     decide_workers,
     describe_surplus,
+    replace_silent,
 )
 from openstack_client.roles import Role, ours
 from openstack_client.settings import MIN_BUILD_TIMEOUT, Settings
@@ -66,9 +67,11 @@ def decide(
     plan = Plan(settings.name, [front], seen=mine.members)
     _check_access(plan, facts, identity)
     _check_timeout(plan, settings)
-    decide_workers(plan, settings.worker_vms, mine, worker_role, _rendered(worker_parcel))
+    parcel_of_workers = _rendered(worker_parcel)
+    decide_workers(plan, settings.worker_vms, mine, worker_role, parcel_of_workers, facts.silent)
     for member in plan.servers:
         decide_server(plan, member, mine.part(member.part), recreate)
+    replace_silent(plan, facts.silent)
     decide_network(plan, settings, facts, mine)
     for member in plan.servers:
         if not member.keeps_server:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
@@ -133,6 +133,7 @@ def make_plan(
     recreate: bool = False,
     role: Role | None = None,
     scaling: bool = False,
+    silent: Mapping[str, str] | None = None,
 ) -> tuple[Plan, Facts]:
     """Query the cloud while rendering and checking the user data, then decide."""
     role = role or deployed_role(settings)
@@ -140,6 +141,7 @@ def make_plan(
         rendered = aside.apply_async(parcel, (settings, role))
         facts = queries.gather(cloud)
         carried = rendered.get()
+    facts = dataclasses.replace(facts, silent=silent or {})
     if settings.ttl:
         facts = dataclasses.replace(facts, removal=access_rules.why_not(cloud))
     mine = inventory.pick(

@@ -98,6 +98,8 @@ class ServerPlan:
     flavor: Flavor | None = None
     zone: str | None = None
     parcel: Parcel | None = None
+    fault: str = ""
+    """Why it is replaced, if Nova does not know."""
     loss: str = ""
     """What replacing the server deletes for good; empty if nothing. Deploy asks first."""
     port: Port | None = None

@@ -110,7 +110,8 @@ def describe_server(plan: Plan, member: ServerPlan, settings: Settings, facts: F
         parts += [f"zone {member.zone}"] if member.zone else []
         parts += [f"{len(member.parcel.data):,} bytes of user data"] if member.parcel else []
         if action is Action.REPLACE and server:
-            reason = f" ({server.fault})" if server.fault else ""
+            fault = member.fault or server.fault
+            reason = f" ({fault})" if fault else ""
             parts.insert(0, f"was {server.status}{reason}")
         detail = ", ".join(parts)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from openstack_client.cloud.resources import Facts
 from openstack_client.errors import Problem
@@ -40,7 +40,12 @@ def _number(part: str) -> tuple[int, str]:
 
 
 def decide_workers(
-    plan: Plan, wanted: int | None, mine: Inventory, role: Role | None, parcel: Parcel | None
+    plan: Plan,
+    wanted: int | None,
+    mine: Inventory,
+    role: Role | None,
+    parcel: Parcel | None,
+    silent: Collection[str] = (),
 ) -> None:
     """Add the worker VMs to the plan. `role` is theirs; None if the deployment cannot have any."""
     if role is None and wanted:
@@ -51,7 +56,7 @@ def decide_workers(
                 "Remove --worker-vms.",
             )
         )
-    alive = {part: _is_alive(mine.part(part)) for part in mine.workers}
+    alive = {part: part not in silent and _is_alive(mine.part(part)) for part in mine.workers}
     parts, surplus = choose(alive, wanted if role else 0, role.name if role else "")
     group = GroupPlan(role.name if role else "")
     plan.servers += [
@@ -62,6 +67,13 @@ def decide_workers(
 
 def _is_alive(mine: Inventory) -> bool:
     return any(server.status not in {"ERROR", "DELETED"} for server in mine.servers)
+
+
+def replace_silent(plan: Plan, silent: Mapping[str, str]) -> None:
+    """Replace the worker VMs that run but do not work any more."""
+    for member in plan.workers:
+        if member.action is Action.FOUND and member.part in silent:
+            member.action, member.fault = Action.REPLACE, silent[member.part]
 
 
 def broken(mine: Inventory) -> list[str]:

@@ -21,7 +21,7 @@ from openstack_client.plan import inventory
 from openstack_client.plan.decide import decide, needs
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Parcel, Plan
-from openstack_client.plan.workers import choose
+from openstack_client.plan.workers import broken, choose
 from openstack_client.roles import ours
 from openstack_client.settings import merge
 from tests.unit.openstack_client.plan.test_decide import FACTS, GROUP, KEY, ME, PARCEL, PORT, whole
@@ -192,6 +192,28 @@ def test_one_in_error_is_replaced_without_a_question() -> None:
         "worker-2": Action.REPLACE,
     }
     assert plan.loss == ""
+
+
+def test_a_silent_one_is_replaced_or_removed_first() -> None:
+    facts = dataclasses.replace(FACTS, silent={"worker-1": "not connected to the server"})
+    plan = make(BOTH, facts=facts)
+    assert actions(plan) == {
+        "": Action.FOUND,
+        "worker-1": Action.REPLACE,
+        "worker-2": Action.FOUND,
+    }
+    (item,) = [item for item in plan.items if item.action is Action.REPLACE]
+    assert item.detail.startswith("was ACTIVE (not connected to the server), ")
+    assert plan.loss == "" and plan.workers[0].port and plan.workers[0].spread
+    fewer = make(BOTH, facts=facts, worker_vms=1)
+    assert actions(fewer) == {"": Action.FOUND, "worker-2": Action.FOUND}
+    assert removed(fewer) == [("server", "w1"), ("port", "q1")]
+
+
+def test_what_is_wrong_with_worker_vms() -> None:
+    assert broken(BOTH) == []
+    others = team(worker(1, "ERROR"), worker(3, "SHUTOFF"), worker(4, "BUILD"), ports=4)
+    assert broken(others) == ["worker-1 is in ERROR", "worker-2 is gone", "worker-3 is SHUTOFF"]
 
 
 def test_recreate_replaces_all() -> None:
