@@ -41,7 +41,7 @@ def plan(recreate: bool, **flags: Any) -> None:
 def _silent(session: Session, planned: Plan) -> list[str]:
     """What `deploy` would not notice: it does not ask the server who is connected."""
     kept = [member.part for member in planned.workers if member.action is Action.FOUND]
-    found = silent_workers(session, find(session.cloud, session.name), 0) if kept else {}
+    found = silent_workers(session, find(session.cloud, session.name), wait=False) if kept else {}
     return [
         f"{part}: {why}; `scale` replaces it if that does not change"
         for part, why in found.items()

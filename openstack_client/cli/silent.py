@@ -5,12 +5,15 @@ from __future__ import annotations
 from openstack_client.cli.session import Session
 from openstack_client.cli.ssh import learn_host_key
 from openstack_client.deploy.accounts import Accounts
-from openstack_client.deploy.silent import PATIENCE, Search, running
+from openstack_client.deploy.silent import Search, running
 from openstack_client.errors import LauncherError
 from openstack_client.plan.inventory import Inventory
 
+# Seconds. A worker VM that restarts, or that has lost its connection, is back by then.
+PATIENCE = 120.0
 
-def silent_workers(session: Session, mine: Inventory, patience: float = PATIENCE) -> dict[str, str]:
+
+def silent_workers(session: Session, mine: Inventory, *, wait: bool = True) -> dict[str, str]:
     """What is wrong with each silent worker VM. None is silent if the front end cannot be asked."""
     front = mine.front
     if front is None or front.status != "ACTIVE" or not running(mine):
@@ -26,7 +29,7 @@ def silent_workers(session: Session, mine: Inventory, patience: float = PATIENCE
             setup=session.settings.timeout_ready,
             note=note,
         )
-        return search.find(mine, patience)
+        return search.find(mine, PATIENCE if wait else 0.0)
     except LauncherError as error:
         note(f"Cannot tell whether all worker VMs are connected: {error.what}")
         return {}

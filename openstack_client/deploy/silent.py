@@ -17,8 +17,6 @@ from openstack_client.watch import console
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.console import Mark
 
-# Seconds. A worker VM that restarts, or that has lost its connection, is back by then.
-PATIENCE = 120.0
 ASK_EVERY = 10.0
 
 
@@ -38,7 +36,7 @@ class Search:
     note: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
 
-    def find(self, mine: Inventory, patience: float = PATIENCE) -> dict[str, str]:
+    def find(self, mine: Inventory, patience: float) -> dict[str, str]:
         """What is wrong with each of the silent worker VMs, after waiting for them this long."""
         servers = running(mine)
         connected = self.accounts.connected() if servers else ()
