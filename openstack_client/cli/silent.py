@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from openstack_client.cli.session import Session
 from openstack_client.cli.ssh import learn_host_key
-from openstack_client.deploy.accounts import Accounts
+from openstack_client.deploy.accounts import TIMEOUT, Accounts
 from openstack_client.deploy.silent import Search, running
 from openstack_client.errors import LauncherError
 from openstack_client.plan.inventory import Inventory
 
 # Seconds. A worker VM that restarts, or that has lost its connection, is back by then.
 PATIENCE = 120.0
+# For one answer, where it is only a hint.
+AT_ONCE = 30.0
 
 
 def silent_workers(session: Session, mine: Inventory, *, wait: bool = True) -> dict[str, str]:
@@ -25,7 +27,7 @@ def silent_workers(session: Session, mine: Inventory, *, wait: bool = True) -> d
             return {}
         search = Search(
             cloud=session.cloud,
-            accounts=Accounts(target),
+            accounts=Accounts(target, timeout=TIMEOUT if wait else AT_ONCE),
             setup=session.settings.timeout_ready,
             note=note,
         )

@@ -27,6 +27,8 @@ class Accounts:
     front: SshTarget
     processes: int | None = None
     """The number of worker processes on each, if it was chosen."""
+    timeout: float = TIMEOUT
+    """For what needs no waiting for workers."""
 
     def add(self, name: str) -> bytes:
         """A ticket for this worker VM: where the broker is, and a new password. Never logged."""
@@ -65,7 +67,8 @@ class Accounts:
                 "The front end's code is older or newer than this verb.",
             ) from error
 
-    def _run(self, *words: str, timeout: float = TIMEOUT) -> bytes:
+    def _run(self, *words: str, timeout: float | None = None) -> bytes:
+        timeout = timeout or self.timeout
         command = f"{PROGRAM} {shlex.join(words)}"
         try:
             done = subprocess.run(

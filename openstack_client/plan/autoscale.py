@@ -82,7 +82,7 @@ class History:
     """Whether somebody else chose the present number."""
     changed_at: float | None = None
     failures: int = 0
-    """Attempts to change the number that have failed since the last success."""
+    """Attempts to change the number that have failed since it was last changed."""
 
     def seen(self, reading: Reading) -> History:
         """The history with one more reading."""
@@ -90,7 +90,7 @@ class History:
         if before and before.count != reading.count:
             if reading.count == self.ours:
                 return replace(self, readings=(reading,))
-            return History((reading,), None, True, reading.at, self.failures)
+            return History((reading,), None, True, reading.at)
         first = reading.at - SHRINK_AFTER - GAP
         kept = [old for old in self.readings if first <= old.at < reading.at]
         # A clock that was set back must not stop everything until then.
@@ -163,9 +163,9 @@ def decide(history: History, limits: Limits, broken: Sequence[str] = ()) -> Deci
         kind = Kind.GROW if wanted > count else Kind.SHRINK
         return Decision(kind, wanted, f"{count} is outside {limits}")
     recent = list(history.recent)
-    if now.load.workers < count and _all_of(recent, GROW_AFTER, _lacks_one):
+    if _all_of(recent, GROW_AFTER, _lacks_one):
         missing = count - now.load.workers
-        return Decision(Kind.REPAIR, count, f"{missing} of {count} do not answer")
+        return Decision(Kind.REPAIR, count, f"{missing} of {count} are not connected")
     return _by_load(recent, count, limits)
 
 
@@ -173,10 +173,10 @@ def _by_load(recent: Sequence[Reading], count: int, limits: Limits) -> Decision:
     load = recent[0].load
     if _pressure(load).reason:
         return _perhaps_grow(recent, count, limits)
+    if count <= limits.least:
+        return Decision(Kind.HOLD, count, f"{_described(load)}; no more than the least are needed")
     if not _is_idle(load, count):
         return Decision(Kind.HOLD, count, f"{_described(load)}: enough to do, and not too much")
-    if count <= limits.least:
-        return Decision(Kind.HOLD, count, f"{_described(load)}; {count} is the least")
     if not _all_of(recent, SHRINK_AFTER, lambda each: _is_idle(each.load, count)):
         return Decision(Kind.HOLD, count, f"{_described(load)}, but not idle for long enough")
     reason = f"{_described(load)}, little to do for {SHRINK_AFTER / 60:.0f} min"
@@ -213,7 +213,7 @@ def _pressure(load: Load) -> _Pressure:
 
 def _is_idle(load: Load, count: int) -> bool:
     """Whether one fewer would still be enough. The front end counts as one more."""
-    if load.wait is None or load.busy is None or count == 0:
+    if load.wait is None or load.busy is None:
         return False
     others = load.busy * (count + 1) / count
     short_jobs = load.jobs_seconds is not None and load.jobs_seconds <= SHORT_JOBS
@@ -221,7 +221,8 @@ def _is_idle(load: Load, count: int) -> bool:
 
 
 def _lacks_one(reading: Reading) -> bool:
-    return reading.load.workers < reading.count
+    """Whether a worker VM is not connected. One that is in a long task is, and does not answer."""
+    return reading.load.workers < reading.count and not reading.load.silent
 
 
 def _all_of(recent: Sequence[Reading], seconds: float, holds: Callable[[Reading], bool]) -> bool:

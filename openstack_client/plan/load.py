@@ -21,6 +21,8 @@ class Load:
     """When the accepted jobs are done, at the present rate. None: nothing gets done."""
     workers: int = 0
     """Worker VMs that answer."""
+    silent: int = 0
+    """Processes that do not answer: in a long task, or RabbitMQ has not yet missed them."""
 
 
 def parse(text: bytes) -> Load:
@@ -33,6 +35,7 @@ def parse(text: bytes) -> Load:
             int(found["chunks"]),
             _number(found["jobs_seconds"]),
             int(found["workers"]),
+            int(found["silent"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"no figures: {error!r}") from error

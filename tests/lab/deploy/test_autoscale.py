@@ -89,7 +89,7 @@ def connect(ssh: AnsweringSsh, *names: str) -> None:
 
 
 def figures(ssh: AnsweringSsh, workers: int, load: dict[str, float]) -> None:
-    none = {"chunks": 0, "jobs_seconds": 0.0}
+    none = {"chunks": 0, "jobs_seconds": 0.0, "silent": 0}
     ssh.answer("load", json.dumps({**none, **load, "workers": workers}))
 
 
@@ -162,7 +162,7 @@ def test_a_quota_is_said_and_left(team: Team, ssh: AnsweringSsh) -> None:
     once(team)
     with team.project.quota(instances=2):
         error = once(team, code=4)
-    assert "1 more server needed, 0 left" in json.dumps(error)
+    assert "1 more servers needed, 0 left" in json.dumps(error)
     assert set(team.servers) == {"", "worker-1"}
 
 
