@@ -127,9 +127,7 @@ def test_limits() -> None:
     decision = on(SLOW, limits=Limits(0, 2))
     assert (decision.kind, decision.count) == (Kind.LIMIT, 2)
     assert decision.reason == "predictions take 2.0 s, but 2 is the most"
-    assert on(QUIET, limits=Limits(2, 4)).reason == (
-        "workers are busy 2% of the time, predictions take 0.01 s; no more than the least are needed"
-    )
+    assert on(QUIET, limits=Limits(2, 4)).reason.endswith("; no more than the least are needed")
     assert on(QUIET, count=0).kind is Kind.HOLD
 
 
