@@ -15,11 +15,12 @@ from openstack_client.deploy.autoscale import Seen
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.lease import held_by_another
 from openstack_client.deploy.run import Launch, Options
-from openstack_client.errors import Busy, ServerError
+from openstack_client.errors import Busy, ServerError, SettingsError
 from openstack_client.plan import inventory
-from openstack_client.plan.inventory import Inventory
+from openstack_client.plan.inventory import Inventory, watched
 from openstack_client.plan.load import Load
 from openstack_client.plan.make import refuse
+from openstack_client.roles import Ask
 from openstack_client.watch.progress import Progress, QuietDisplay
 from openstack_client.watch.ssh import SshTarget
 
@@ -82,6 +83,12 @@ class OpenStackTeam:
             raise ServerError(
                 f"Server {server.name!r} is {server.status}, so its load is not known.",
                 f"`deploy {mine.name}` starts or finishes it.",
+            )
+        role = watched(server)
+        if role.ask is not Ask.PREDICTION:
+            raise SettingsError(
+                f"Deployment {mine.name!r} has the role {role.role}, which has no worker VMs.",
+                "Choose another deployment.",
             )
         if server.id not in self.targets:
             target = self.session.ssh_target(mine, server)

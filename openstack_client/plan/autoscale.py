@@ -83,6 +83,8 @@ class History:
     changed_at: float | None = None
     failures: int = 0
     """Attempts to change the number that have failed since it was last changed."""
+    repairs: int = 0
+    """Repairs since all worker VMs were connected."""
 
     def seen(self, reading: Reading) -> History:
         """The history with one more reading."""
@@ -95,15 +97,18 @@ class History:
         kept = [old for old in self.readings if first <= old.at < reading.at]
         # A clock that was set back must not stop everything until then.
         changed = None if self.changed_at is None else min(self.changed_at, reading.at)
-        return replace(self, readings=(*kept, reading), changed_at=changed)
+        repairs = 0 if reading.load.workers >= reading.count else self.repairs
+        return replace(self, readings=(*kept, reading), changed_at=changed, repairs=repairs)
 
     def asked(self, count: int, at: float) -> History:
         """The history after autoscale has changed the number, or repaired what is there."""
-        return History(self.readings[-1:], count, False, at)
+        is_repair = count == self.readings[-1].count
+        repairs = self.repairs + 1 if is_repair else self.repairs
+        return History(self.readings[-1:], count, False, at, repairs=repairs)
 
     def failed(self, at: float) -> History:
         """The history after an attempt that failed. What it has left is nobody's choice."""
-        return History((), None, False, at, self.failures + 1)
+        return History((), None, False, at, self.failures + 1, self.repairs)
 
     def disturbed(self, at: float) -> History:
         """The history after somebody else has changed something."""
@@ -112,7 +117,12 @@ class History:
     @property
     def rest(self) -> float:
         """How long the number stays after a change; longer after each failure."""
-        return min(COOL_DOWN * 2.0**self.failures, LONGEST_REST)
+        return _longer_and_longer(self.failures)
+
+    @property
+    def rest_of_repairs(self) -> float:
+        """How long nothing is repaired; longer after each repair that did not help."""
+        return _longer_and_longer(max(self.failures, self.repairs - 1))
 
     @property
     def recent(self) -> Iterator[Reading]:
@@ -124,6 +134,10 @@ class History:
             if later.at - earlier.at > GAP:
                 return
             yield earlier
+
+
+def _longer_and_longer(times: int) -> float:
+    return min(COOL_DOWN * 2.0 ** min(times, 10), LONGEST_REST)
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,8 @@ def decide(history: History, limits: Limits, broken: Sequence[str] = ()) -> Deci
     now = history.readings[-1]
     count, wanted = now.count, limits.clamp(now.count)
     rested = math.inf if history.changed_at is None else now.at - history.changed_at
-    if broken and rested >= history.rest:
+    may_repair = rested >= history.rest_of_repairs
+    if broken and may_repair:
         return Decision(Kind.REPAIR, count, "; ".join(broken))
     if wanted != count and history.theirs:
         what = f"somebody chose {count}, outside {limits}; it stays until somebody changes it"
@@ -163,7 +178,7 @@ def decide(history: History, limits: Limits, broken: Sequence[str] = ()) -> Deci
         kind = Kind.GROW if wanted > count else Kind.SHRINK
         return Decision(kind, wanted, f"{count} is outside {limits}")
     recent = list(history.recent)
-    if _all_of(recent, GROW_AFTER, _lacks_one):
+    if may_repair and _all_of(recent, GROW_AFTER, _lacks_one):
         missing = count - now.load.workers
         return Decision(Kind.REPAIR, count, f"{missing} of {count} are not connected")
     return _by_load(recent, count, limits)

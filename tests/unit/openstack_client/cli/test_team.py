@@ -19,10 +19,18 @@ from openstack_client.cloud.credentials import Source
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Port, Server
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.errors import Busy, NoDeployment, PreflightError, Problem, ServerError
+from openstack_client.errors import (
+    Busy,
+    NoDeployment,
+    PreflightError,
+    Problem,
+    ServerError,
+    SettingsError,
+)
 from openstack_client.plan.inventory import mark, metadata
 from openstack_client.plan.load import Load
 from openstack_client.plan.model import Plan
+from openstack_client.roles import ours
 from openstack_client.settings import Settings, merge
 from tests.support.ssh_program import AnsweringSsh
 
@@ -109,6 +117,13 @@ def test_the_host_key_is_read_once(given: Given) -> None:
 def test_a_server_that_does_not_run_has_no_load(given: Given) -> None:
     given.servers = (replace(FRONT, status="SHUTOFF"), WORKER)
     with pytest.raises(ServerError, match="SHUTOFF, so its load is not known"):
+        given.team.load(given.team.look())
+
+
+def test_a_role_without_workers_has_no_load(given: Given) -> None:
+    hello = {**MADE_OF, **ours("hello").watched.as_metadata()}
+    given.servers = (replace(FRONT, metadata=hello),)
+    with pytest.raises(SettingsError, match="has the role hello, which has no worker VMs"):
         given.team.load(given.team.look())
 
 

@@ -192,6 +192,22 @@ def test_one_that_is_not_connected_is_repaired(silent: int, kind: Kind, reason: 
     assert decision.kind is kind and decision.reason.startswith(reason)
 
 
+def test_repairs_that_do_not_help_become_rare_and_do_not_keep_it_from_growing() -> None:
+    history, repaired, grown = History(), [], 0
+    for at in range(0, 4 * 3600, 30):
+        history = history.seen(Reading(float(at), 2, Load(0.01, 0.6, workers=1)))
+        if decide(history, LIMITS).kind is Kind.REPAIR:
+            repaired.append(at)
+            history = history.asked(2, at)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(repaired)]
+    assert pauses[:4] == [180, 360, 720, 1440] and pauses[-1] >= 3600
+    for at in range(4 * 3600, 4 * 3600 + 120, 30):
+        history = history.seen(Reading(float(at), 2, Load(2.0, 0.9, workers=1)))
+        grown += decide(history, LIMITS).kind is Kind.GROW
+    assert grown
+    assert history.seen(Reading(4 * 3600 + 200.0, 2, load(FAIR, 2))).repairs == 0
+
+
 # Time
 
 
@@ -240,6 +256,26 @@ def test_under_a_steady_load_the_number_settles(
     assert turns(changes[1:]) <= 1
     enough = work / (count + 1) < 1
     assert enough or count == most
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([QUIET, SLOW, FAIR]), st.integers(0, 6)), max_size=8))
+def test_it_never_fights_somebody_else(phases: list[tuple[Load, int]]) -> None:
+    """In each phase, somebody chooses a number, and the load stays the same for a while."""
+    limits, history, count, at, chosen_at = Limits(1, 4), History(), 2, 0.0, -math.inf
+    for base, chosen in phases:
+        if chosen != count:
+            count, chosen_at = chosen, at
+        theirs = chosen_at == at and at > 0
+        for _ in range(25):
+            history = history.seen(Reading(at, count, load(base, count)))
+            decision = decide(history, limits)
+            if decision.acts:
+                assert not theirs or (at - chosen_at >= COOL_DOWN and 1 <= chosen <= 4)
+                assert 1 <= decision.count <= 4
+                count = decision.count
+                history = history.asked(count, at)
+            at += 30.0
 
 
 def turns(numbers: Sequence[int]) -> int:
