@@ -54,6 +54,8 @@ def autoscale(*, least: int, most: int, once: bool, **flags: Any) -> None:
             if once:
                 decide_once(scaler, session)
             else:
+                for problem in team.why_not(most):
+                    scaler.report.note(f"{most} worker VMs are not possible now: {problem}")
                 scaler.report.note(f"Keeping {least} to {most} worker VMs. Press Ctrl-C to end.")
                 scaler.run()
 

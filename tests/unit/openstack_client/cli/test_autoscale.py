@@ -16,7 +16,7 @@ from openstack_client.cli import autoscale, main
 from openstack_client.cli.session import Session
 from openstack_client.cloud.credentials import Source
 from openstack_client.deploy.autoscale import Seen
-from openstack_client.errors import ServerError
+from openstack_client.errors import Problem, ServerError
 from openstack_client.plan.load import Load
 from openstack_client.settings import merge
 from tests.unit.openstack_client.deploy.test_autoscale import deployment
@@ -41,6 +41,9 @@ class Team:
         if self.broken:
             raise ServerError("The ssh connection failed.", "Try `ssh`.")
         return Load(2.0, 0.9, workers=self.count)
+
+    def why_not(self, count: int) -> list[Problem]:
+        return [Problem("quota of cores", "2 more cores needed, 0 left.")] if count > 2 else []
 
     def scale(self, seen: Seen, count: int) -> None:
         self.count = count
@@ -99,7 +102,10 @@ def test_ctrl_c_ends_it_cleanly(team: Team) -> None:
     team.stopped = True
     ended = run("--min", "1")
     assert ended.exit_code == 0
-    first, last = ended.stdout.splitlines()
+    warning, first, last = ended.stdout.splitlines()
+    assert warning.endswith(
+        "  3 worker VMs are not possible now: quota of cores: 2 more cores needed, 0 left."
+    )
     assert first.endswith("  Keeping 1 to 3 worker VMs. Press Ctrl-C to end.")
     assert last.endswith("  Stopped. All worker VMs stay as they are.")
 

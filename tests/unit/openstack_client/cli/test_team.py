@@ -79,7 +79,7 @@ class Given:
         return KEY
 
     def plan(self, identity: Identity, **how: Any) -> tuple[Plan, None]:
-        assert how["scaling"] and how["silent"] == {}
+        assert how["scaling"] and not how["silent"]
         return Plan("x", seen=self.planned, problems=self.problems), None
 
     def launch(self, **how: Any) -> Any:
@@ -141,4 +141,4 @@ def test_it_changes_nothing_that_it_has_not_seen(given: Given) -> None:
     given.problems.append(Problem("quota", "used up."))
     with pytest.raises(PreflightError):
         given.team.scale(seen, 2)
-    assert given.launched == []
+    assert given.launched == [] and given.team.why_not(2) == given.problems
