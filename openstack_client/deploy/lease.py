@@ -78,6 +78,10 @@ def busy(name: str, claim: Claim, now: float) -> Busy:
     )
 
 
+class TakenOver(Busy, exit_code=9, code="busy"):
+    """Another run has ended this one's lease, and goes on with what it has created."""
+
+
 class Lease:
     """This run's lease on a deployment."""
 
@@ -118,6 +122,7 @@ class Lease:
         if not self.mine or time.time() - self.mine.at < RENEW or time.time() < self.not_before:
             return
         try:
+            self._check()
             self._put("holds")
         except CloudError as error:
             # Continue: at worst, a second deploy could start meanwhile.
@@ -130,6 +135,17 @@ class Lease:
         if self.mine:
             self._remove(self.mine)
             self.mine = None
+
+    def _check(self) -> None:
+        """Raise TakenOver if another run has ended this lease."""
+        present = self._present()
+        other = rival(self.run, present, time.time())
+        if other and other.state == "holds" and all(claim.run != self.run for claim in present):
+            self.mine = None
+            raise TakenOver(
+                f"Another run has taken over the deployment {self.name!r}, so this one stops.",
+                "Everything stays as it is: the other run goes on from there.",
+            )
 
     def _present(self) -> list[Claim]:
         ports = [p for p in queries.ports(self.cloud) if marked_name(p.description) == self.name]

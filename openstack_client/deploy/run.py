@@ -22,7 +22,7 @@ from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.joining import Crew, Joining
-from openstack_client.deploy.lease import Lease
+from openstack_client.deploy.lease import Lease, TakenOver
 from openstack_client.deploy.result import Result
 from openstack_client.deploy.shrink import remove_surplus
 from openstack_client.deploy.time_to_live import settle
@@ -89,6 +89,8 @@ class Launch:
         """Create and wait. On failure, clean up as described in the module's docstring."""
         try:
             result = self._deploy()
+        except TakenOver:
+            raise
         except (LauncherError, KeyboardInterrupt):
             self._clean_up()
             raise

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from openstack_client.cloud import queries
 from openstack_client.cloud.resources import Port
+from openstack_client.deploy import lease
 from openstack_client.deploy.lease import (
     STALE,
     STALE_REQUEST,
     Claim,
+    Lease,
+    TakenOver,
     busy,
     claims,
     held_by_another,
@@ -71,6 +77,44 @@ def test_the_error_says_when_the_lease_expires() -> None:
     assert error.exit_code == 9
     assert "Another deploy of 'web' is running (last seen 20 s ago)" in str(error)
     assert "expires in 100 s" in error.remedy and "--take-over" in error.remedy
+
+
+class OnePort:
+    """A cloud with one port, whose tags are all that there is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tags: set[str] = set()
+        self.connection = SimpleNamespace(network=self)
+        monkeypatch.setattr(queries, "ports", lambda cloud: [self.port])
+
+    @property
+    def port(self) -> Port:
+        return Port("p", "x", mark("web", "00"), tags=tuple(self.tags))
+
+    def request(self, *what: Any, **how: Any) -> None:
+        *_, last = what
+        if callable(last):
+            last()
+        else:
+            tag = what[0].rpartition("/")[2]
+            (self.tags.add if last == "PUT" else self.tags.discard)(tag)
+
+
+def test_a_run_stops_when_another_has_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud: Any = OnePort(monkeypatch)
+    monkeypatch.setattr(lease, "RENEW", 0.0)
+    first, second = (Lease(cloud, "web", run, lambda seconds: None) for run in ("aa", "bb"))
+    for run in (first, second):
+        run.request("p")
+        run.acquire(take_over=run is second)
+        run.renew()
+    with pytest.raises(TakenOver, match="so this one stops"):
+        first.renew()
+    first.release()
+    second.renew()
+    assert [entry.run for entry in claims(cloud.port)] == ["bb"]
+    second.release()
+    assert cloud.tags == set()
 
 
 def test_delete_sees_a_running_deploy() -> None:
