@@ -46,6 +46,7 @@ SHOWN = (
     ("drift", "drift from local code"),
 )
 
+WORK_SHOWN = ["name", "processes", "versions", "tasks", "tasks_per_second", "busy", "last_heard"]
 WORKERS = ["name", "status", "connected", "address", "flavor", "created", "fault"]
 
 
@@ -64,7 +65,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
     role = watched(server)
     has_code = role.ask is Ask.PREDICTION
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER)) if has_code else ""
-    probe = alive = inside = setup = not_ready = connected = None
+    probe = alive = inside = setup = not_ready = listed = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         marks = [] if has_code else _marks(session, server, role)
         address, via = mine.address_of(server), session.settings.ssh_via
@@ -79,7 +80,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
         if not no_ssh:
             target = session.ssh_target(mine, server)
             inside = _inside(session, target, server)
-            connected = _connected(target) if mine.workers and not inside.problem else None
+            listed = _listed(target) if mine.workers and not inside.problem else None
     content = status_json(
         server,
         mine,
@@ -89,7 +90,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
         inside=inside,
         on_disk=on_disk,
         not_ready=not_ready,
-        connected=connected,
+        listed=listed,
     )
     if session.as_json:
         session.answer(content)
@@ -107,6 +108,12 @@ def status(no_ssh: bool, **flags: Any) -> None:
         raise Unhealthy(f"Deployment {mine.name!r} is not ready: {why}.", str(remedy))
 
 
+def _work(worker: dict[str, Any]) -> dict[str, Any]:
+    """The work of a worker VM, for people."""
+    busy = None if worker["busy"] is None else f"{worker['busy']:.0%}"
+    return worker | {"versions": ", ".join(worker["versions"] or ()), "busy": busy}
+
+
 def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
     try:
         if not learn_host_key(session, target, server):
@@ -116,10 +123,10 @@ def _inside(session: Session, target: SshTarget, server: Server) -> Inspection:
     return inspect_server(target, watched(server))
 
 
-def _connected(target: SshTarget) -> frozenset[str] | None:
-    """The worker VMs that are connected to the broker; None if it cannot tell."""
+def _listed(target: SshTarget) -> dict[str, dict[str, Any]] | None:
+    """What the front end knows of the worker VMs; None if it cannot tell."""
     try:
-        return Accounts(target).connected()
+        return Accounts(target).listed()
     except LauncherError:
         return None
 
@@ -157,6 +164,8 @@ def _show(session: Session, content: dict[str, Any]) -> None:
         )
     if content["workers"]:
         session.console.print(table_of(content["workers"], WORKERS))
+        if any(worker["last_heard"] for worker in content["workers"]):
+            session.console.print(table_of([_work(one) for one in content["workers"]], WORK_SHOWN))
     if content["drift"] == "differs":
         session.say(
             "The deployed code differs from the local code. `deploy --recreate` replaces the "

@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from openstack_client.errors import ContextualizationError, ServerError
 from openstack_client.plan.load import Load, parse
@@ -46,10 +47,13 @@ class Accounts:
 
     def connected(self) -> frozenset[str]:
         """The worker VMs that are connected to the broker."""
+        return frozenset(name for name, row in self.listed().items() if row.get("connected"))
+
+    def listed(self) -> dict[str, dict[str, Any]]:
+        """What the front end knows of each worker VM, by name."""
         listed = self._run("list")
         try:
-            rows = json.loads(listed or b"[]")
-            return frozenset(str(row["name"]) for row in rows if row.get("connected"))
+            return {str(row["name"]): dict(row) for row in json.loads(listed or b"[]")}
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ContextualizationError(
                 f"`stackserve-workers list` printed no list of workers: {error}.",

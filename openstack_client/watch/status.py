@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ SHOW_QUEUES = (
     "sudo -n rabbitmqctl --quiet --formatter json list_queues -p {vhost} name messages 2>/dev/null"
 )
 RABBITMQ = "rabbitmq-server"
+# What the front end says of the work of each worker VM; docs/workers.md describes it.
+WORK = ("processes", "versions", "tasks", "tasks_per_second", "busy", "last_heard")
 QUEUE = re.compile(r"stackserve\.[a-z]+")  # not the reply queues, which end in a number
 # rabbitmqctl starts an Erlang VM for each call.
 SSH_TIMEOUT = 60.0
@@ -139,7 +141,7 @@ def status_json(
     on_disk: str,
     setup: str | None = None,
     not_ready: Mapping[str, Any] | None = None,
-    connected: Collection[str] | None = None,
+    listed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """A deployment's status as a JSON value; the text output is made from it."""
     deployed = (alive or {}).get("code_hash") or (
@@ -173,7 +175,7 @@ def status_json(
         "code_deployed": deployed,
         "code_on_disk": on_disk,
         "drift": drift(on_disk, deployed),
-        "workers": worker_rows(mine, connected),
+        "workers": worker_rows(mine, listed),
     }
 
 
@@ -182,24 +184,28 @@ def _expires(mine: Inventory) -> str | None:
     return lifetime.written(moment) if moment else None
 
 
-def worker_rows(mine: Inventory, connected: Collection[str] | None) -> list[dict[str, Any]]:
+def worker_rows(
+    mine: Inventory, listed: Mapping[str, Mapping[str, Any]] | None
+) -> list[dict[str, Any]]:
     """One row per worker VM, also of those whose server is gone.
 
-    `connected` are those that the broker knows; None if it could not be asked.
+    `listed` is what the front end knows of each; None if it could not be asked.
     """
     rows = []
     for part in mine.workers:
         own = mine.part(part)
+        known = (listed or {}).get(part, {})
         server = own.servers[0] if own.servers else None
         rows.append(
             {
                 "name": part,
                 "status": server.status if server else "missing",
-                "connected": None if connected is None else part in connected,
+                "connected": None if listed is None else bool(known.get("connected")),
                 "address": own.ports[0].address if own.ports else None,
                 "flavor": server.flavor if server else None,
                 "created": server.created if server else None,
                 "fault": server.fault if server and server.fault else None,
+                **{name: known.get(name) for name in WORK},
             }
         )
     return rows

@@ -113,6 +113,13 @@ class Reader:
         with self._read() as connection:
             return list(connection.execute(query.order_by(jobs.c.created)).scalars())
 
+    def unfinished_chunks(self) -> int:
+        """The number of chunks of accepted jobs that have no outcome yet."""
+        left = jobs.c.chunks - jobs.c.chunks_done - jobs.c.chunks_failed
+        query = select(func.coalesce(func.sum(left), 0)).where(jobs.c.state.in_(ACTIVE))
+        with self._read() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def usage(self) -> Usage:
         """The number and bytes of jobs, and what was deleted."""
         with self._read() as connection:

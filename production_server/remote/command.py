@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from production_server.errors import ServiceError, StackserveError
 from production_server.remote import workers
@@ -29,13 +30,17 @@ INSTALLED_WITH = Path("/opt/stackserve/contextualize/settings.env")
 # The most that a worker VM chooses by itself.
 PROCESSES = 4
 DRAIN_SECONDS = 120.0
+QUESTIONS = "production_server.remote.questions"
+LOAD = "production_server.load"
+# Seconds. Importing the libraries alone takes ten on an emulated processor.
+LOAD_TIMEOUT = 50.0
 # Nothing is sent there; the route to it shows this machine's own address.
 ELSEWHERE = ("192.0.2.1", 9)
 
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """Runs production_server.remote.questions with the service's settings, under its account."""
+    """Runs a module with the service's settings, under its account."""
 
     settings: dict[str, str]
     python: str = PYTHON
@@ -48,9 +53,40 @@ class ServiceProcess:
     def delete_queues(self, queues: Sequence[str]) -> None:
         self._run("delete-queues", *queues)
 
-    def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [self.python, "-m", "production_server.remote.questions", *arguments],
+    def load(self) -> dict[str, Any]:
+        figures: dict[str, Any] = json.loads(
+            self._run("figures", module=LOAD, timeout=LOAD_TIMEOUT)
+        )
+        return figures
+
+    def activities(self) -> dict[str, dict[str, Any]]:
+        """What each worker VM does; nothing if that cannot be known."""
+        try:
+            found: dict[str, dict[str, Any]] = json.loads(
+                self._run("workers", module=LOAD, timeout=LOAD_TIMEOUT)
+            )
+        except ServiceError:
+            return {}
+        return found
+
+    def _run(self, *arguments: str, module: str = QUESTIONS, timeout: float | None = None) -> str:
+        try:
+            done = self._start([self.python, "-m", module, *arguments], timeout)
+        except subprocess.TimeoutExpired:
+            raise ServiceError(
+                f"the workers could not be asked within {timeout:g} s",
+                "Try again when this machine is less busy.",
+            ) from None
+        if done.returncode != 0:
+            raise ServiceError(
+                f"cannot reach the workers: {done.stderr.strip()[-500:]}",
+                "Check that RabbitMQ runs: systemctl status rabbitmq-server",
+            )
+        return done.stdout
+
+    def _start(self, command: list[str], timeout: float | None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
             env=self.settings,
             cwd=APP if self.account else None,
             user=self.account,
@@ -59,13 +95,8 @@ class ServiceProcess:
             capture_output=True,
             text=True,
             check=False,
+            timeout=timeout,
         )
-        if done.returncode != 0:
-            raise ServiceError(
-                f"cannot reach the workers: {done.stderr.strip()[-500:]}",
-                "Check that RabbitMQ runs: systemctl status rabbitmq-server",
-            )
-        return done.stdout
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -111,7 +142,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"most worker processes that it may run ({PROCESSES}, or --workers if that is more)",
     )
     remove = verbs.add_parser("remove", help="delete its account, and close its connections")
-    verbs.add_parser("list", help="list the worker VMs, and whether they are connected")
+    verbs.add_parser("list", help="list the worker VMs, and what each does")
+    verbs.add_parser("load", help="print how much there is to do, and how busy the workers are")
     drain = verbs.add_parser("drain", help="let it take no more tasks, and wait for its last")
     drain.add_argument("--timeout", type=float, default=DRAIN_SECONDS, help="seconds to wait (120)")
     for one in (add, remove, drain):
@@ -126,14 +158,16 @@ def run(options: argparse.Namespace) -> None:
         processes = options.processes or usual_processes()
         ticket = workers.add(broker, options.name, host, authority(), processes)
         print(json.dumps(ticket._asdict()))
-    elif options.verb == "list":
-        print(json.dumps(workers.listed(broker)))
+        return
+    service = ServiceProcess(read_settings(SERVICE))
+    if options.verb == "list":
+        print(json.dumps(workers.listed(broker, service)))
+    elif options.verb == "load":
+        print(json.dumps(service.load()))
+    elif options.verb == "remove":
+        workers.remove(broker, service, options.name)
     else:
-        service = ServiceProcess(read_settings(SERVICE))
-        if options.verb == "remove":
-            workers.remove(broker, service, options.name)
-        else:
-            workers.drain(broker, service, options.name, options.timeout)
+        workers.drain(broker, service, options.name, options.timeout)
 
 
 def main() -> None:

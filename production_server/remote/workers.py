@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from production_server.errors import ServiceError
 from production_server.messaging.names import QUESTIONS, model_queue, question_queue
@@ -22,6 +22,8 @@ from production_server.remote.access import (
 from production_server.remote.rabbitmqctl import RabbitMQ
 
 POLL = 0.5
+# Of a worker VM that has never answered.
+UNKNOWN = dict.fromkeys(("versions", "tasks", "tasks_per_second", "busy", "last_heard"))
 NO_SUCH_USER = re.compile(r"no_such_user|does not exist")
 
 
@@ -33,6 +35,9 @@ class Questions(Protocol):
 
     def delete_queues(self, queues: Sequence[str]) -> None:
         """Delete these queues, if they exist."""
+
+    def activities(self) -> dict[str, dict[str, Any]]:
+        """What each worker VM does, by its name; nothing if that cannot be known."""
 
 
 def check_name(name: str) -> None:
@@ -64,13 +69,14 @@ def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:
         questions.delete_queues([*queues, *models])
 
 
-def listed(broker: RabbitMQ) -> list[dict[str, object]]:
-    """Each worker VM, and how many of its processes are connected."""
+def listed(broker: RabbitMQ, questions: Questions) -> list[dict[str, object]]:
+    """Each worker VM, how many of its processes are connected, and what it does."""
     processes: dict[str, int] = {}
     for vm, consumers in _question_queues(broker).values():
         processes[vm] = processes.get(vm, 0) + bool(consumers)
+    known = questions.activities()
     return [
-        {"name": name, "connected": count > 0, "processes": count}
+        {"name": name, "connected": count > 0, "processes": count, **known.get(name, UNKNOWN)}
         for name, count in sorted(processes.items())
     ]
 

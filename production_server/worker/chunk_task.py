@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -13,6 +14,7 @@ from kombu.exceptions import OperationalError
 from production_server.jobs.records import delivery_limit_error
 from production_server.messaging.names import PREDICT_CHUNK, RECORD_CHUNK
 from production_server.messaging.senders import signature
+from production_server.worker.activity import activity
 from production_server.worker.model_cache import ModelCache
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ def register_chunk_task(app: Celery, cache: ModelCache, host: str) -> None:
     signed = signature(app)
 
     @app.task(name=PREDICT_CHUNK, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
+    @functools.partial(activity.measured, chunk=True)
     def predict_chunk(
         task: Task, *, job: str, number: int, version: str, rows: bytes, count: int
     ) -> None:

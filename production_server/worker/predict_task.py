@@ -20,6 +20,7 @@ from kombu import Message
 from kombu.serialization import dumps
 
 from production_server.messaging.names import ANSWERS, PREDICT
+from production_server.worker.activity import activity
 from production_server.worker.model_cache import ModelCache, VersionMissing
 
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def strategy(task: Task, app: Celery, consumer: Any) -> Handler:
         reply(message, meta)
         message.ack_log_error(log, connection_errors)
 
-    return handle
+    return activity.measured(handle)
 
 
 def run(task: Task, app: Celery, message: Message) -> dict[str, Any]:

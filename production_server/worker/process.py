@@ -15,6 +15,7 @@ from production_server.messaging.names import JOBS_QUEUE, PREDICT_QUEUE, worker_
 from production_server.messaging.workers import DESCRIBE, DRAIN, WorkerState
 from production_server.model.registry import Registry
 from production_server.settings import Settings
+from production_server.worker.activity import activity
 from production_server.worker.chunk_task import register_chunk_task
 from production_server.worker.follower import Follower
 from production_server.worker.front_end import FrontEnd
@@ -86,6 +87,7 @@ def drain(state: Any) -> dict[str, bool]:
 
 def register_tasks(app: Celery, cache: ModelCache, worker_vm: str | None) -> None:
     """Register the predict task and the chunk task on `app`."""
+    activity.versions = cache.versions
     register_predict_task(app, cache)
     register_chunk_task(app, cache, worker_vm or socket.gethostname())
 

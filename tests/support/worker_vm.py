@@ -71,6 +71,9 @@ class Front:
         ca = self.node.authority.read_text()
         return workers.add(self.node.rabbitmq, name, "127.0.0.1", ca, processes=2)
 
+    def listed(self) -> list[dict[str, object]]:
+        return workers.listed(self.node.rabbitmq, self.questions)
+
     def drain(self, name: str) -> None:
         workers.drain(self.node.rabbitmq, self.questions, name, timeout=PATIENCE)
 

@@ -126,8 +126,22 @@ def test_a_worker_joins_while_requests_are_served(
         start("w2")
     assert set(answers) == {200} and len(answers) > 20
     assert starts(front) == before
-    listed = {one["name"]: one for one in workers.listed(front.node.rabbitmq)}
-    assert listed["w2"] == {"name": "w2", "connected": True, "processes": 1}
+    listed = {one["name"]: one for one in front.listed()}
+    assert listed["w2"].keys() > workers.UNKNOWN.keys()
+    assert (listed["w2"]["connected"], listed["w2"]["processes"]) == (True, 1)
+    assert listed["w1"]["versions"] == listed["w2"]["versions"] == [shipped()[1].version]
+    assert listed["w1"]["tasks"] > 30
+    assert listed["w1"]["last_heard"]
+
+
+def test_the_load_of_a_server(front: Front, client: httpx.Client) -> None:
+    assert client.get("/ready").status_code == 200
+    load = front.questions.load()
+    assert load["ready"] == {"predict": 0, "jobs": 0}
+    assert (load["chunks"], load["jobs_seconds"]) == (0, 0)
+    assert load["workers"] == load["processes"] > 0 == load["silent"]
+    assert 0 < load["wait_seconds"] < 3
+    assert 0 <= load["busy"] <= 1
 
 
 def test_a_job_is_shared(
@@ -200,5 +214,5 @@ def test_a_removed_worker_is_cut_off(
     vm.wait_until_it_is_disconnected()
     connections = front.node.rabbitmq.rows("connections", "user", everywhere=True)
     assert "worker-w3" not in {row["user"] for row in connections}
-    assert "w3" not in {one["name"] for one in workers.listed(front.node.rabbitmq)}
+    assert "w3" not in {one["name"] for one in front.listed()}
     front.remove("w3")  # again, with nothing left to do

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from openstack_client.cloud.resources import Address, Port, Server
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
@@ -15,6 +17,7 @@ from openstack_client.watch.status import (
     parse_queues,
     parse_units,
     status_json,
+    worker_rows,
 )
 
 SHOW = """\
@@ -100,6 +103,22 @@ def test_no_server() -> None:
         None, Inventory("web"), probe=None, alive=None, inside=None, on_disk="new"
     )
     assert content["server_status"] == "missing" and content["drift"] == "unknown"
+
+
+def test_the_work_of_each_worker_vm() -> None:
+    parts = ("worker-1", "worker-2")
+    servers = tuple(
+        replace(SERVER, id=part, metadata=SERVER.metadata | {inventory.PART_KEY: part})
+        for part in parts
+    )
+    mine = Inventory("web", servers=(SERVER, *servers))
+    listed = {"worker-1": {"name": "worker-1", "connected": True, "tasks": 7, "busy": 0.5}}
+    first, second = worker_rows(mine, listed)
+    assert (first["connected"], first["tasks"], first["busy"]) == (True, 7, 0.5)
+    # A front end of an older release tells less.
+    assert (first["versions"], first["last_heard"]) == (None, None)
+    assert (second["connected"], second["tasks"]) == (False, None)
+    assert [row["connected"] for row in worker_rows(mine, None)] == [None, None]
 
 
 def test_list_rows() -> None:

@@ -60,6 +60,7 @@ def test_the_work_of_each_host(store: Store) -> None:
     store.record(job, 4, Outcome(error="why", worker="w1"))
     store.record(other, 0, Outcome(outputs=b"out", worker="w3"))
     assert store.shares(job) == [Share("w1", 2, 20), Share("w2", 2, 20)]
+    assert store.unfinished_chunks() == 2
 
 
 @pytest.mark.parametrize(("last", "state"), [(GOOD, "done"), (BAD, "failed")])

@@ -62,11 +62,14 @@ class Asked:
     def delete_queues(self, queues: list[str]) -> None:
         self.deleted += queues
 
+    def activities(self) -> dict[str, dict[str, object]]:
+        return {"w1": workers.UNKNOWN | {"tasks": 7}, "gone": workers.UNKNOWN}
+
 
 def test_the_servers_own_workers_are_not_listed() -> None:
-    assert workers.listed(Fake()) == [
-        {"name": "w1", "connected": True, "processes": 1},
-        {"name": "w2", "connected": False, "processes": 0},
+    assert workers.listed(Fake(), Asked()) == [
+        {"name": "w1", "connected": True, "processes": 1, **workers.UNKNOWN, "tasks": 7},
+        {"name": "w2", "connected": False, "processes": 0, **workers.UNKNOWN},
     ]
 
 

@@ -1,0 +1,1 @@
+"""How much there is to do and who does it, for stackserve-workers; see docs/workers.md."""
