@@ -122,7 +122,7 @@ class Lease:
         if not self.mine or time.time() - self.mine.at < RENEW or time.time() < self.not_before:
             return
         try:
-            self._check()
+            self.check()
             self._put("holds")
         except CloudError as error:
             # Continue: at worst, a second deploy could start meanwhile.
@@ -136,8 +136,10 @@ class Lease:
             self._remove(self.mine)
             self.mine = None
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise TakenOver if another run has ended this lease."""
+        if not self.mine or self.mine.state != "holds":
+            return
         present = self._present()
         other = rival(self.run, present, time.time())
         if other and other.state == "holds" and all(claim.run != self.run for claim in present):

@@ -296,10 +296,14 @@ class Launch:
             )
             self._release()
             return
-        self.progress.note("Deleting what this run created ...")
         try:
+            self.lease.check()
+            self.progress.note("Deleting what this run created ...")
             self._release()
             self._deleter().delete(self._created())
+        except TakenOver as stopped:
+            self.progress.note(f"{stopped.what} {stopped.remedy}")
+            return
         except LauncherError as error:
             self.progress.note(f"Cleanup failed: {error.what} Run `delete {name}`.")
             return

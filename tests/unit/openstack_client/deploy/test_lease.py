@@ -110,6 +110,7 @@ def test_a_run_stops_when_another_has_taken_over(monkeypatch: pytest.MonkeyPatch
         run.renew()
     with pytest.raises(TakenOver, match="so this one stops"):
         first.renew()
+    first.check()
     first.release()
     second.renew()
     assert [entry.run for entry in claims(cloud.port)] == ["bb"]
