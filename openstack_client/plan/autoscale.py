@@ -76,8 +76,6 @@ class History:
 
     readings: tuple[Reading, ...] = ()
     """Since the last change, and the last one in any case."""
-    ours: int | None = None
-    """The number that autoscale asked for last."""
     theirs: bool = False
     """Whether somebody else chose the present number."""
     changed_at: float | None = None
@@ -90,9 +88,7 @@ class History:
         """The history with one more reading."""
         before = self.readings[-1] if self.readings else None
         if before and before.count != reading.count:
-            if reading.count == self.ours:
-                return replace(self, readings=(reading,))
-            return History((reading,), None, True, reading.at)
+            return History((reading,), True, reading.at)
         first = reading.at - SHRINK_AFTER - GAP
         kept = [old for old in self.readings if first <= old.at < reading.at]
         # A clock that was set back must not stop everything until then.
@@ -102,13 +98,14 @@ class History:
 
     def asked(self, count: int, at: float) -> History:
         """The history after autoscale has changed the number, or repaired what is there."""
-        is_repair = count == self.readings[-1].count
-        repairs = self.repairs + 1 if is_repair else self.repairs
-        return History(self.readings[-1:], count, False, at, repairs=repairs)
+        last = self.readings[-1]
+        repairs = self.repairs + 1 if count == last.count else self.repairs
+        # From now on, another number is somebody else's.
+        return History((replace(last, count=count),), False, at, repairs=repairs)
 
     def failed(self, at: float) -> History:
         """The history after an attempt that failed. What it has left is nobody's choice."""
-        return History((), None, False, at, self.failures + 1, self.repairs)
+        return History((), False, at, self.failures + 1, self.repairs)
 
     def disturbed(self, at: float) -> History:
         """The history after somebody else has changed something."""

@@ -171,7 +171,7 @@ def test_ctrl_c_leaves_everything_as_it_is(team: Team, ssh: AnsweringSsh) -> Non
     before = team.ids
     process = team.launcher.start_verb("autoscale", "--min", "1", "--max", "2")
     assert process.stdout is not None
-    assert "Keeping 1 to 2 worker VMs." in process.stdout.readline()
+    assert any("Keeping 1 to 2 worker VMs." in line for line in process.stdout)
     process.send_signal(signal.SIGINT)
     assert "Stopped. All worker VMs stay as they are." in end(process)
     assert process.returncode == 0 and team.ids == before

@@ -161,6 +161,12 @@ def test_what_it_asked_for_is_not_somebody_elses() -> None:
     assert (decision.kind, decision.count) == (Kind.SHRINK, 4)
 
 
+def test_somebody_who_undoes_its_change_is_somebody_else() -> None:
+    history = after(600, SLOW, 2).asked(3, 600.0).seen(Reading(615.0, 2, load(SLOW, 2)))
+    assert history.theirs and history.changed_at == 615.0
+    assert decide(history, Limits(3, 4)).kind is Kind.RESPECT
+
+
 # Repairs
 
 
