@@ -222,7 +222,10 @@ def test_a_worker_vm_joins_and_predicts(
         worker.ssh("sudo stackserve-deliver code", given=rendered.payload, timeout=PATIENCE)
         worker.wait_for("ready", "done", PATIENCE)
         (listed,) = json.loads(server.ssh("sudo stackserve-workers list"))
-        assert listed == {"name": "w1", "connected": True, "processes": 1}
+        assert (listed["name"], listed["connected"], listed["processes"]) == ("w1", True, 1)
+        assert listed["versions"] and listed["last_heard"]
+        load = json.loads(server.ssh("sudo stackserve-workers load", timeout=PATIENCE))
+        assert load["processes"] >= 2 and load["chunks"] == 0
         # Without the server's worker, only the other VM can predict.
         server.ssh("sudo systemctl stop stackserve-worker@1")
         assert ask(server, "/predict", PATIENT)["predictions"]
