@@ -1,7 +1,9 @@
-"""Draw the results of `scripts/bench serving` as an SVG bar chart of requests per second."""
+"""Draw SVG bar charts: panels side by side, such as the results of `scripts/bench serving`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
@@ -40,45 +42,69 @@ def best_rates(report: dict[str, Any], connections: int) -> dict[str, float]:
     return dict(sorted(best.items(), key=lambda item: -item[1]))
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A bar, the text after it, and whether it stands out."""
+
+    label: str
+    value: float
+    text: str
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class Panel:
+    title: str
+    bars: list[Bar]
+
+
 def draw(report: dict[str, Any]) -> str:
-    panels = [(count, best_rates(report, count)) for count in PANELS]
-    height = TOP + max(len(bars) for _, bars in panels) * (BAR + GAP) + 24
-    width = len(PANELS) * (LABEL_WIDTH + PANEL_WIDTH + NUMBER_WIDTH)
     machine = report["machine"]
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" role="img" aria-label="Requests per second">',
-        f"<style>{STYLE}</style>",
-    ]
-    for number, (connections, bars) in enumerate(panels):
-        left = number * (LABEL_WIDTH + PANEL_WIDTH + NUMBER_WIDTH)
-        plural = "" if connections == 1 else "s"
-        parts.append(
-            f'<text class="title" x="{left + 8}" y="22">Requests per second, '
-            f"{connections} connection{plural}</text>"
-        )
-        parts += _bars(bars, left)
     caption = (
         f"{machine['cores']} cores of {machine['cpu']}, load generator and services on the same "
         f"machine, medians of {report['rounds']} rounds, {report['began'][:10]}"
     )
+    panels = [_panel(best_rates(report, count), count) for count in PANELS]
+    return drawing("Requests per second", panels, caption)
+
+
+def _panel(rates: dict[str, float], connections: int) -> Panel:
+    plural = "" if connections == 1 else "s"
+    bars = [Bar(NAMES[name], rps, f"{rps:,.0f}", name == OURS) for name, rps in rates.items()]
+    return Panel(f"Requests per second, {connections} connection{plural}", bars)
+
+
+def drawing(label: str, panels: Sequence[Panel], caption: str) -> str:
+    """The chart. The longest bar of each panel fills it."""
+    panel_width = LABEL_WIDTH + PANEL_WIDTH + NUMBER_WIDTH
+    height = TOP + max(len(panel.bars) for panel in panels) * (BAR + GAP) + 24
+    width = len(panels) * panel_width
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" role="img" aria-label="{escape(label)}">',
+        f"<style>{STYLE}</style>",
+    ]
+    for number, panel in enumerate(panels):
+        left = number * panel_width
+        parts.append(f'<text class="title" x="{left + 8}" y="22">{escape(panel.title)}</text>')
+        parts += _bars(panel.bars, left)
     parts += [f'<text class="small" x="8" y="{height - 8}">{escape(caption)}</text>', "</svg>"]
     return "\n".join(parts) + "\n"
 
 
-def _bars(bars: dict[str, float], left: int) -> list[str]:
-    highest = max(bars.values(), default=1.0)
+def _bars(bars: list[Bar], left: int) -> list[str]:
+    highest = max((bar.value for bar in bars), default=1.0)
     parts = []
-    for number, (system, rps) in enumerate(bars.items()):
+    for number, bar in enumerate(bars):
         top = TOP - 18 + number * (BAR + GAP)
         start = left + LABEL_WIDTH
-        length = max(1.0, rps / highest * PANEL_WIDTH)
-        kind = "bar ours" if system == OURS else "bar"
+        length = max(1.0, bar.value / highest * PANEL_WIDTH)
+        kind = "bar ours" if bar.ours else "bar"
         middle = top + BAR * 0.72
         parts += [
-            f'<text x="{start - 8}" y="{middle:.0f}" text-anchor="end">{NAMES[system]}</text>',
+            f'<text x="{start - 8}" y="{middle:.0f}" text-anchor="end">{escape(bar.label)}</text>',
             f'<rect class="{kind}" x="{start}" y="{top}" width="{length:.1f}" height="{BAR}" '
             f'rx="2"/>',
-            f'<text x="{start + length + 6:.0f}" y="{middle:.0f}">{rps:,.0f}</text>',
+            f'<text x="{start + length + 6:.0f}" y="{middle:.0f}">{escape(bar.text)}</text>',
         ]
     return parts

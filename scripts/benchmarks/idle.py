@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from benchmarks.processes import ProcessGroup, proportional_bytes
+from benchmarks.processes import ProcessGroup, cpu_seconds, proportional_bytes
 
 WATCH_SECONDS = 5.0
 SETTLE_SECONDS = 2.0
@@ -28,11 +28,11 @@ class Idle:
 
 def measure_idle(processes: ProcessGroup) -> Idle:
     time.sleep(SETTLE_SECONDS)
-    before = {process: _cpu_seconds(process) for process in processes.tree()}
+    before = {process: cpu_seconds(process) for process in processes.tree()}
     started = time.monotonic()
     time.sleep(WATCH_SECONDS)
     elapsed = time.monotonic() - started
-    used = {process: _cpu_seconds(process) - start for process, start in before.items()}
+    used = {process: cpu_seconds(process) - start for process, start in before.items()}
     memory = {process: proportional_bytes(process) / 1e6 for process in before}
     service = [process for process in before if _is_service(process)]
     return Idle(
@@ -41,14 +41,6 @@ def measure_idle(processes: ProcessGroup) -> Idle:
         sum(memory[process] for process in service),
         sum(memory.values()),
     )
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
 
 
 def _is_service(process: psutil.Process) -> bool:

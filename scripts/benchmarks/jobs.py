@@ -95,6 +95,16 @@ def predict_in_process(model: Path, table: Path) -> dict[str, float]:
 
 def run_job(port: int, table: Path, rows: int) -> dict[str, float]:
     """Seconds until a job is accepted, until it is done, and to fetch its result."""
+    job, seconds = finish_job(port, table)
+    done = time.perf_counter()
+    check_result(port, job, rows)
+    return {**seconds, "result_s": time.perf_counter() - done}
+
+
+def finish_job(
+    port: int, table: Path, poll: float = POLL_SECONDS
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Send a job and wait for its end: the job, and seconds until it is accepted and done."""
     started = time.perf_counter()
     with table.open("rb") as body:
         job = _request(port, "/jobs", body.read())
@@ -103,19 +113,18 @@ def run_job(port: int, table: Path, rows: int) -> dict[str, float]:
         if job["state"] in ("failed", "cancelled") or time.perf_counter() - started > JOB_SECONDS:
             elapsed = time.perf_counter() - started
             raise SystemExit(f"The job is {job['state']} after {elapsed:.0f} s: {job}")
-        time.sleep(POLL_SECONDS)
-    done = time.perf_counter()
+        time.sleep(poll)
+    return job, {"upload_s": uploaded, "job_s": time.perf_counter() - started}
+
+
+def check_result(port: int, job: dict[str, Any], rows: int) -> None:
+    """Fetch the result and count its lines."""
     with urllib.request.urlopen(
         f"http://127.0.0.1:{port}/jobs/{job['id']}/result?format=csv"
     ) as response:
         lines = sum(1 for _ in response)
     if lines != rows + 1:
         raise SystemExit(f"The result has {lines} lines instead of {rows + 1}.")
-    return {
-        "upload_s": uploaded,
-        "job_s": done - started,
-        "result_s": time.perf_counter() - done,
-    }
 
 
 def _request(port: int, path: str, body: bytes | None = None) -> dict[str, Any]:

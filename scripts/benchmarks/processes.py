@@ -112,6 +112,15 @@ def proportional_bytes(process: psutil.Process) -> int:
         return 0
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    """The CPU time that it has used; 0 once it has ended."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
 def _kill(process: psutil.Process) -> None:
     try:
         process.kill()

@@ -10,7 +10,7 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from production_server.model import kerasfiles
 from production_server.model.cohort import sample
 from production_server.model.predictor import Predictor
 from production_server.model.registry import Registry
+
+if TYPE_CHECKING:
+    import keras
+
+    from production_server.model.card import Card
 
 SHIPPED = Path(kerasfiles.__file__).parent.parent / "shipped"
 ROWS = 64
@@ -47,9 +52,6 @@ def write(folder: Path) -> None:
     path = registry.checked_model_path(version)
     card = registry.card(version)
     model = kerasfiles.load(path)
-    rows: list[dict[str, Any]] = [dict(row) for row, _ in sample(card, ROWS, SEED)]
-    matrix = np.array([list(row.values()) for row in rows], np.float32)
-    expected = Predictor.of(model, card).predict(matrix)[:, 0].tolist()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KERAS_FILE).write_bytes(path.read_bytes())
     with zipfile.ZipFile(path) as archive:
@@ -60,8 +62,16 @@ def write(folder: Path) -> None:
         for number, value in enumerate(layer.get_weights())
     }
     np.savez(folder / "weights.npz", allow_pickle=False, **weights)
+    describe(folder, model, card)
+
+
+def describe(folder: Path, model: keras.Model, card: Card) -> None:
+    """Write the rows and what the model predicts for them."""
+    rows: list[dict[str, Any]] = [dict(row) for row, _ in sample(card, ROWS, SEED)]
+    matrix = np.array([list(row.values()) for row in rows], np.float32)
+    expected = Predictor.of(model, card).predict(matrix)[:, 0].tolist()
     (folder / DESCRIPTION).write_text(
-        json.dumps({"version": version, "rows": rows, "expected": expected})
+        json.dumps({"version": card.version, "rows": rows, "expected": expected})
     )
 
 
