@@ -1,0 +1,1 @@
+"""Measure how the service grows with worker hosts: `scripts/bench scale`."""
