@@ -3,7 +3,9 @@
 from benchmarks.cli import main
 from benchmarks.deploy.command import deploy
 from benchmarks.hostile.command import hostile
+from benchmarks.scale.command import scale
 
 main.add_command(deploy)
 main.add_command(hostile)
+main.add_command(scale)
 main(prog_name="scripts/bench")

@@ -9,6 +9,7 @@ import click
 from benchmarks.cli import main as bench
 from benchmarks.deploy.command import deploy as bench_deploy
 from benchmarks.hostile.command import hostile as bench_hostile
+from benchmarks.scale.command import scale as bench_scale
 from openstack_lab.cli import parser as lab
 
 from openstack_client.cli import main as launcher
@@ -16,7 +17,14 @@ from production_server.cli import group as server
 from tests.support.documents import ROOT
 
 # The same group as in benchmarks/__main__.py.
-BENCH = click.Group(commands={**bench.commands, "deploy": bench_deploy, "hostile": bench_hostile})
+BENCH = click.Group(
+    commands={
+        **bench.commands,
+        "deploy": bench_deploy,
+        "hostile": bench_hostile,
+        "scale": bench_scale,
+    }
+)
 # Programs of others; their arguments are not checked.
 FOREIGN = {"source", "python3", "pip"}
 
