@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from openstack_client.plan.load import Load, parse
 from production_server.errors import ServiceError
 from production_server.load.figures import by_vm, figures, wait_of
 from production_server.load.heard import FILE, KEPT, hear, last_heard
@@ -38,6 +40,13 @@ def test_a_process_that_does_not_answer_counts_as_busy() -> None:
     assert (found["busy"], found["silent"], found["processes"]) == (0.5, 1, 4)
     assert (found["workers"], found["wait_seconds"]) == (1, 0.25)
     assert (found["chunks"], found["chunks_per_second"], found["jobs_seconds"]) == (30, 3.0, 10.0)
+
+
+def test_the_launcher_can_read_them() -> None:
+    """`stackserve autoscale` gets them as JSON, from a server of the same release."""
+    found = figures(QueueCounts(3, 12, 4), {LOCAL: IDLE, "worker1@w1": BUSY}, 30, 0.25)
+    read = parse(json.dumps(found).encode())
+    assert read == Load(0.25, found["busy"], 30, 10.0, workers=1, silent=2)
 
 
 def test_jobs_that_nobody_works_on_have_no_end() -> None:
