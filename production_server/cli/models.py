@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from production_server.cli.activation import follow
 from production_server.cli.registries import (
     chosen,
     json_option,
@@ -85,8 +86,12 @@ def active_or_none(registry: Registry) -> str | None:
 @registry_option
 def activate(version: str, registry_path: Path | None) -> None:
     """Serve VERSION from now on. A running service switches without dropping a request."""
-    open_registry(registry_path).activate(version)
+    registry = open_registry(registry_path)
+    registry.activate(version)
     click.echo(f"{version} is active")
+    settings = load_settings()
+    if registry.path.resolve() == settings.registry_path.resolve():
+        follow(settings, version, click.echo)
 
 
 @models.command()

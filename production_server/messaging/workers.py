@@ -12,6 +12,7 @@ from production_server.messaging.link import CONNECTION_ERRORS
 
 DESCRIBE = "stackserve_describe"
 DRAIN = "stackserve_drain"
+DESCRIBE_SECONDS = 2.0
 # The Celery nodes that have this command; the recorder has not.
 MODEL_NODES = "^(worker|embedded)"
 
@@ -100,3 +101,12 @@ def drained(app: Celery, nodes: Sequence[str], timeout: float) -> list[str]:
     """Let these Celery nodes take no more tasks. Return those that have done their last."""
     replies = app.control.broadcast(DRAIN, destination=list(nodes), reply=True, timeout=timeout)
     return [node for reply in replies or [] for node, said in reply.items() if "drained" in said]
+
+
+def described(app: Celery, nodes: Sequence[str]) -> list[WorkerState]:
+    """The states of these Celery nodes, of those that answer in time."""
+    replies = app.control.broadcast(
+        DESCRIBE, destination=list(nodes), reply=True, timeout=DESCRIBE_SECONDS, limit=len(nodes)
+    )
+    states: list[WorkerState] = [one for reply in replies or [] for one in reply.values()]
+    return [state for state in states if "taking_tasks" in state]

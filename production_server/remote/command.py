@@ -14,12 +14,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from production_server.errors import ServiceError, StackserveError
 from production_server.remote import workers
 from production_server.remote.access import MOST_PROCESSES
 from production_server.remote.rabbitmqctl import RabbitMQ
+
+if TYPE_CHECKING:
+    from production_server.messaging.workers import WorkerState
 
 APP = Path("/opt/stackserve/app")
 PYTHON = "/opt/stackserve/venv/bin/python"
@@ -45,6 +48,10 @@ class ServiceProcess:
     settings: dict[str, str]
     python: str = PYTHON
     account: str | None = ACCOUNT
+
+    def describe(self, nodes: Sequence[str]) -> list[WorkerState]:
+        states: list[WorkerState] = json.loads(self._run("describe", *nodes))
+        return states
 
     def drain(self, nodes: Sequence[str], timeout: float) -> list[str]:
         confirmed: list[str] = json.loads(self._run("drain", str(timeout), *nodes))

@@ -2,6 +2,7 @@
 
 Its parent runs as root (stackserve-workers), and root should not run Celery:
 
+    python -m production_server.remote.questions describe NODE...
     python -m production_server.remote.questions drain SECONDS NODE...
     python -m production_server.remote.questions delete-queues QUEUE...
 """
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from celery import Celery
 
 from production_server.messaging.app import create_app
-from production_server.messaging.workers import drained
+from production_server.messaging.workers import described, drained
 from production_server.settings import load_settings
 
 
@@ -28,7 +29,9 @@ def delete_queues(app: Celery, queues: Sequence[str]) -> None:
 
 def main(verb: str, *arguments: str) -> None:
     app = create_app(load_settings())
-    if verb == "drain":
+    if verb == "describe":
+        print(json.dumps(described(app, arguments)))
+    elif verb == "drain":
         timeout, *nodes = arguments
         print(json.dumps(drained(app, nodes, float(timeout))))
     elif verb == "delete-queues":

@@ -6,7 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from production_server.errors import ServiceError
 from production_server.messaging.names import QUESTIONS, model_queue, question_queue
@@ -21,6 +21,9 @@ from production_server.remote.access import (
 )
 from production_server.remote.rabbitmqctl import RabbitMQ
 
+if TYPE_CHECKING:
+    from production_server.messaging.workers import WorkerState
+
 POLL = 0.5
 # Of a worker VM that has never answered.
 UNKNOWN = dict.fromkeys(("versions", "tasks", "tasks_per_second", "busy", "last_heard"))
@@ -29,6 +32,9 @@ NO_SUCH_USER = re.compile(r"no_such_user|does not exist")
 
 class Questions(Protocol):
     """Asks the workers through RabbitMQ, and deletes their queues, as the service."""
+
+    def describe(self, nodes: Sequence[str]) -> list[WorkerState]:
+        """What these Celery nodes say about themselves, of those that answer."""
 
     def drain(self, nodes: Sequence[str], timeout: float) -> list[str]:
         """Let these Celery nodes take no more tasks. Return those that have confirmed it."""
@@ -70,15 +76,31 @@ def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:
 
 
 def listed(broker: RabbitMQ, questions: Questions) -> list[dict[str, object]]:
-    """Each worker VM, how many of its processes are connected, and what it does."""
-    processes: dict[str, int] = {}
-    for vm, consumers in _question_queues(broker).values():
-        processes[vm] = processes.get(vm, 0) + bool(consumers)
+    """Each worker VM, how many of its processes are connected, and what it does and lacks."""
+    found = _question_queues(broker)
+    connected = [queue for queue, (_, consumers) in found.items() if consumers]
+    nodes = [queue.removesuffix(f".{QUESTIONS}") for queue in connected]
+    states = questions.describe(nodes) if nodes else []
     known = questions.activities()
     return [
-        {"name": name, "connected": count > 0, "processes": count, **known.get(name, UNKNOWN)}
-        for name, count in sorted(processes.items())
+        {
+            "name": name,
+            "connected": (count := sum(node.endswith(f"@{name}") for node in nodes)) > 0,
+            "processes": count,
+            **known.get(name, UNKNOWN),
+            **_models(name, states),
+        }
+        for name in sorted({vm for vm, _ in found.values()})
     ]
+
+
+def _models(name: str, states: Sequence[WorkerState]) -> dict[str, object]:
+    """How many processes have the models for their tasks, and what the others cannot get."""
+    own = [state for state in states if state["vm"] == name]
+    missing: dict[str, str] = {}
+    for state in own:
+        missing |= state["missing"]
+    return {"taking_tasks": sum(state["taking_tasks"] for state in own), "missing": missing}
 
 
 def drain(broker: RabbitMQ, questions: Questions, name: str, timeout: float) -> None:

@@ -226,6 +226,7 @@ def test_a_worker_vm_joins_and_predicts(
         assert listed["versions"] and listed["last_heard"]
         load = json.loads(server.ssh("sudo stackserve-workers load", timeout=PATIENCE))
         assert load["processes"] >= 2 and load["chunks"] == 0
+        assert (listed["taking_tasks"], listed["missing"]) == (1, {})
         # Without the server's worker, only the other VM can predict.
         server.ssh("sudo systemctl stop stackserve-worker@1")
         assert ask(server, "/predict", PATIENT)["predictions"]

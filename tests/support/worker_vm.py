@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from production_server.local.rabbitmq import free_port
 from production_server.messaging.names import worker_node
@@ -71,7 +72,7 @@ class Front:
         ca = self.node.authority.read_text()
         return workers.add(self.node.rabbitmq, name, "127.0.0.1", ca, processes=2)
 
-    def listed(self) -> list[dict[str, object]]:
+    def listed(self) -> list[dict[str, Any]]:
         return workers.listed(self.node.rabbitmq, self.questions)
 
     def drain(self, name: str) -> None:

@@ -129,6 +129,7 @@ def test_a_worker_joins_while_requests_are_served(
     listed = {one["name"]: one for one in front.listed()}
     assert listed["w2"].keys() > workers.UNKNOWN.keys()
     assert (listed["w2"]["connected"], listed["w2"]["processes"]) == (True, 1)
+    assert (listed["w2"]["taking_tasks"], listed["w2"]["missing"]) == (1, {})
     assert listed["w1"]["versions"] == listed["w2"]["versions"] == [shipped()[1].version]
     assert listed["w1"]["tasks"] > 30
     assert listed["w1"]["last_heard"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from production_server.errors import ServiceError
+from production_server.messaging.workers import WorkerState
 from production_server.remote import command, workers
 from production_server.remote.rabbitmqctl import RabbitMQ
 
@@ -51,10 +52,19 @@ class Fake(RabbitMQ):
 
 
 class Asked:
-    """Records what is deleted, and answers for nobody."""
+    """Records what is deleted. One process of w1 answers, which has taken no task yet."""
 
     def __init__(self) -> None:
         self.deleted: list[str] = []
+
+    def describe(self, nodes: list[str]) -> list[WorkerState]:
+        assert nodes == ["worker1@w1"]
+        missing = {"toy-2": "no space left"}
+        return [
+            WorkerState(
+                models=["toy-1"], load_failures=3, vm="w1", taking_tasks=False, missing=missing
+            )
+        ]
 
     def drain(self, nodes: object, timeout: float) -> list[str]:
         return []
@@ -68,8 +78,23 @@ class Asked:
 
 def test_the_servers_own_workers_are_not_listed() -> None:
     assert workers.listed(Fake(), Asked()) == [
-        {"name": "w1", "connected": True, "processes": 1, **workers.UNKNOWN, "tasks": 7},
-        {"name": "w2", "connected": False, "processes": 0, **workers.UNKNOWN},
+        {
+            "name": "w1",
+            "connected": True,
+            "processes": 1,
+            **workers.UNKNOWN,
+            "tasks": 7,
+            "taking_tasks": 0,
+            "missing": {"toy-2": "no space left"},
+        },
+        {
+            "name": "w2",
+            "connected": False,
+            "processes": 0,
+            **workers.UNKNOWN,
+            "taking_tasks": 0,
+            "missing": {},
+        },
     ]
 
 
