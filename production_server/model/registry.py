@@ -77,6 +77,10 @@ class Registry:
         ]
         return sorted(names, key=lambda name: (version_name(name), version_number(name)))
 
+    def oldest_first(self) -> list[str]:
+        """All versions, in the order in which they came here."""
+        return sorted(self.versions(), key=lambda one: (self.path / one).stat().st_mtime)
+
     def active(self) -> str:
         """The active version. This reads one small file, so it can be called often."""
         try:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from production_server.errors import QueueError, RegistryError, StackserveError
+from production_server.errors import RegistryError, StackserveError
 from production_server.messaging.model_parts import Active
 from production_server.model.registry import Registry
 from production_server.worker.front_end import Refused
@@ -29,6 +29,8 @@ LONGEST_PAUSE = 60.0
 # A chunk waits this long for its version, and RabbitMQ for a heartbeat a little longer.
 CHUNK_PATIENCE = 20.0
 REASON_LENGTH = 300
+# On the disk of the worker VM. At most three of them are in memory.
+KEPT_VERSIONS = 5
 
 
 class Source(Protocol):
@@ -152,9 +154,10 @@ class Follower:
         heard = self._heard
         try:
             active = self._source.active()
-        except (QueueError, StackserveError) as error:
+        except StackserveError as error:
             # Without an answer, the server still works: serve what is here.
             log.warning("cannot ask the server which model is active: %s", error)
+            self.missing |= dict.fromkeys(self._lacking, str(error)[:REASON_LENGTH])
             self._joined = True
             return False
         wanted = dict.fromkeys(self._lacking) | {active.version: active.digest}
@@ -164,9 +167,17 @@ class Follower:
             self._joined = True
             if self._registry.active() != active.version:
                 self._registry.activate(active.version)
+                self._delete_old()
             if heard == self._heard:
                 self._seen_to = True
         return all(results)
+
+    def _delete_old(self) -> None:
+        """Keep the disk from filling up. A task can still get an old version again."""
+        for version in self._registry.oldest_first()[:-KEPT_VERSIONS]:
+            if version not in self._cache.versions():
+                self._registry.delete(version)
+                log.info("deleted model %s, which is old", version)
 
     def _forget_all_but(self, wanted: dict[str, str | None]) -> None:
         for version in self.missing.keys() - wanted.keys():

@@ -63,7 +63,12 @@ class FrontEnd:
     @contextmanager
     def _line(self) -> Iterator[_Line]:
         with disable_confirms(self._app.connection_for_write()) as connection:
-            yield _Line(connection, self._process, self._queue)
+            try:
+                yield _Line(connection, self._process, self._queue)
+            except QueueError:
+                # RabbitMQ would not confirm that it is closed, during an alarm.
+                connection.collect()
+                raise
 
 
 @contextmanager

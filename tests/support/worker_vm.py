@@ -20,7 +20,7 @@ from production_server.worker.status import DISCONNECTED, TAKING_TASKS
 from tests.support.service import ROOT
 from tests.support.tls_broker import TlsNode
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Front:
@@ -97,7 +97,7 @@ def settings_of(node: TlsNode, ticket: Ticket, **changes: object) -> Settings:
 class WorkerVM:
     """One worker process, as on a VM of its own. It tells a socket what it tells systemd."""
 
-    def __init__(self, front: Front, ticket: Ticket, *, own_home: bool = False) -> None:
+    def __init__(self, front: Front, ticket: Ticket, *, home: Path | None = None) -> None:
         self.node = worker_node(1, ticket.name)
         folder = front.folder / ticket.name
         folder.mkdir(exist_ok=True)
@@ -105,8 +105,7 @@ class WorkerVM:
         self._status = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._status.bind(str(folder / "notify"))
         # Most share a home, because each would compile the model in its own.
-        home = folder if own_home else front.folder / "vms"
-        settings = settings_of(front.node, ticket, home=home)
+        settings = settings_of(front.node, ticket, home=home or front.folder / "vms")
         self.registry = Registry(settings.registry_path)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -16,7 +16,7 @@ from production_server.model.registry import Registry
 from production_server.worker import follower as following
 from production_server.worker.follower import Follower
 from production_server.worker.front_end import Refused
-from production_server.worker.model_cache import ModelCache, VersionMissing
+from production_server.worker.model_cache import KEPT, ModelCache, VersionMissing
 
 OLD, NEW = "diabetes-1", "diabetes-2"
 
@@ -60,6 +60,8 @@ class Cache(ModelCache):
         if version not in self._loaded:
             self.loads.append(version)
             self._loaded[version] = version  # type: ignore[assignment]
+            while len(self._loaded) > KEPT:
+                self._loaded.popitem(last=False)
         return version
 
 
@@ -237,3 +239,21 @@ def test_a_version_that_was_deleted_on_the_server_stops_nobody(running: Worker) 
             running.cache.get("diabetes-9")
         wait_for(lambda: running.takes_tasks)
     assert running.closed == 1
+
+
+def test_old_versions_are_deleted(worker: Worker) -> None:
+    for number in range(2, 12):
+        worker.newer()
+        worker.follower.hear(f"diabetes-{number}")
+        assert worker.follower.catch_up()
+    held = worker.registry.versions()
+    assert held == [f"diabetes-{number}" for number in range(7, 12)]
+
+
+def test_why_it_takes_no_tasks_while_the_server_does_not_answer(worker: Worker) -> None:
+    worker.follower.catch_up()
+    worker.server.away = True
+    worker.follower.leave(NEW)
+    assert not worker.follower.catch_up()
+    assert not worker.takes_tasks
+    assert worker.follower.missing == {NEW: "no answer"}
