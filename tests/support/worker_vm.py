@@ -103,6 +103,7 @@ class WorkerVM:
         folder.mkdir(exist_ok=True)
         self._log = folder / "worker.log"
         self._status = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        (folder / "notify").unlink(missing_ok=True)  # the VM was off
         self._status.bind(str(folder / "notify"))
         # Most share a home, because each would compile the model in its own.
         settings = settings_of(front.node, ticket, home=home or front.folder / "vms")
