@@ -301,9 +301,10 @@ def test_one_that_cannot_be_drained_stays(place: Place) -> None:
 
 
 def test_one_that_does_not_run_is_deleted_at_once(place: Place) -> None:
-    leave(place, surplus("ERROR"))
-    leave(place, surplus(), drain=False)
-    assert place.calls == ["delete w2", "delete w2"]
+    """Its account goes too, but only after it."""
+    for plan, drain in ((surplus("ERROR"), True), (surplus(), False)):
+        leave(place, plan, drain=drain)
+    assert place.calls == ["delete w2", "stackserve-workers remove worker-2"] * 2
 
 
 def test_a_front_end_that_ssh_cannot_reach(place: Place) -> None:
