@@ -30,6 +30,8 @@ from production_server.local import rabbitmq
 PROGRAMS = ("ip", "nsenter", "openssl", "setpriv", "taskset", "unshare")
 # It ends by itself after this, whatever hangs.
 MOST_SECONDS = 1800
+# If this program is killed, so are those that it starts with this.
+TOGETHER = ["setpriv", "--pdeathsig", "KILL"]
 
 
 class Counts(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -189,14 +191,14 @@ def run(plan: Plan) -> dict[str, Any]:
     folder = Path(plan.folder)
     program = [sys.executable, "-m"]
     models = [str(folder / "home" / "models"), str(folder / "models"), str(plan.units)]
-    subprocess.run([*program, "benchmarks.scale.model", *models], cwd=ROOT, check=True)
+    subprocess.run([*TOGETHER, *program, "benchmarks.scale.model", *models], cwd=ROOT, check=True)
     given, found = folder / "plan.json", folder / "result.json"
     given.write_text(json.dumps(asdict(plan)))
     front = Group(Path(plan.group), plan.unified).child("front")
     front.prefer()
-    # If this program is killed, unshare is too, and with it process 1 and all others in there.
+    # With unshare, process 1 ends and all others in there.
     own = ["unshare", "--net", "--pid", "--mount-proc", "--fork", "--kill-child"]
-    command = ["setpriv", "--pdeathsig", "KILL", *own, *program, "benchmarks.scale.inside"]
+    command = [*TOGETHER, *own, *program, "benchmarks.scale.inside"]
     inside = subprocess.Popen(front.command([*command, str(given), str(found)]), cwd=ROOT)
     try:
         code = inside.wait(MOST_SECONDS)
