@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import httptools
@@ -15,11 +14,6 @@ from production_server.web.uploads import DISCONNECTED
 
 # The connection of a request, in its ASGI scope.
 CONNECTION = "stackserve.connection"
-# How much the kernel takes of an answer beyond what the client has room for. Otherwise, megabytes
-# of a result are made for a client that reads none of it.
-UNSENT_BYTES = 128 << 10
-# Not every system has it.
-UNSENT_LIMIT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 class _Refused(Exception):
@@ -51,9 +45,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if UNSENT_LIMIT is not None:
-            connection = transport.get_extra_info("socket")
-            connection.setsockopt(socket.IPPROTO_TCP, UNSENT_LIMIT, UNSENT_BYTES)
         self.guard.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
