@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 _HELD_OUT = 0.2
 _STOPPING_FOLDS = 7  # one in seven of the training rows decides when to stop
 _PATIENCE = 30
-_MOST_EPOCHS = 400
+MOST_EPOCHS = 400
 _FEWEST_OF_A_CLASS = 25  # so that every split of every fold has some
 
 
@@ -176,7 +176,7 @@ def fit(
         targets[~watched],
         validation_data=(inputs[watched], targets[watched]),
         batch_size=recipe.batch_size,
-        epochs=_MOST_EPOCHS,
+        epochs=MOST_EPOCHS,
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping(

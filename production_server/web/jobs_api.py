@@ -5,6 +5,7 @@ POST /jobs, GET /jobs, GET /jobs/ID, GET /jobs/ID/result, DELETE /jobs/ID.
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -48,11 +49,14 @@ def blueprint(services: Services) -> Blueprint:
     settings = services.settings
     limits = Limits(settings.max_job_rows, settings.max_body_bytes, settings.chunk_rows)
     uploads = Places(MOST_UPLOADS)
+    # Reading rows is work. If every thread did it at once, each would take its turn before the
+    # event loop gets the next one.
+    turn = threading.Lock()
 
     @routes.post("/jobs")
     def create() -> Response:
-        upload = upload_of(settings.max_body_bytes)
-        with limited(uploads):
+        upload = upload_of(settings.max_body_bytes, turn)
+        with limited(uploads), turn:
             job = accept(store, upload, services.card(), limits, settings.max_queued_jobs)
         return _job_response(job, 202 if job.active else 200)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -30,8 +31,11 @@ LONGEST_KEY = 255
 DISCONNECTED = "stackserve.disconnected"
 
 
-def upload_of(most_bytes: int) -> Upload:
-    """The current request as an upload; its body is not read yet."""
+def upload_of(most_bytes: int, turn: threading.Lock) -> Upload:
+    """The current request as an upload; its body is not read yet.
+
+    Whoever reads it must hold the turn, which others may take while a part of the body arrives.
+    """
     media = MEDIA.get(request.mimetype)
     if media is None:
         raise Problem(
@@ -59,7 +63,7 @@ def upload_of(most_bytes: int) -> Upload:
         )
     ignore = flag("ignore_unknown")
     return Upload(
-        body=Body(cast(BinaryIO, _Stream()), most_bytes, media, str(ignore)),
+        body=Body(cast(BinaryIO, _Stream(turn)), most_bytes, media, str(ignore)),
         media=media,
         key=key,
         ignore_unknown=ignore,
@@ -69,7 +73,8 @@ def upload_of(most_bytes: int) -> Upload:
 class _Stream:
     """The request's body; reading it fails if the client disconnected before its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: threading.Lock) -> None:
+        self._turn = turn
         # Werkzeug gives no stream for a body of unknown length, unless the server marks its end.
         self._source = (
             request.stream if request.content_length is not None else request.environ["wsgi.input"]
@@ -78,12 +83,22 @@ class _Stream:
 
     def read(self, size: int) -> bytes:
         try:
-            piece: bytes = self._source.read(size)
+            with _without(self._turn):
+                piece: bytes = self._source.read(size)
         except ClientDisconnected:
             raise _incomplete() from None
         if not piece and self._scope.get(DISCONNECTED):
             raise _incomplete()
         return piece
+
+
+@contextmanager
+def _without(turn: threading.Lock) -> Iterator[None]:
+    turn.release()
+    try:
+        yield
+    finally:
+        turn.acquire()
 
 
 def _incomplete() -> UploadMalformed:

@@ -40,6 +40,12 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(group, [str(word) for word in arguments], catch_exceptions=False)
 
 
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training that ends early, for tests that do not need a good model."""
+    monkeypatch.setattr(training, "MOST_EPOCHS", 20)
+
+
 @pytest.fixture(scope="module")
 def trained(patients: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Registry, str]:
     """A registry with a version trained on the synthetic patients, and the command's output."""
@@ -116,12 +122,14 @@ def test_same_seed_gives_the_same_network(patients: Path) -> None:
     assert (first != other).any()
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_model_worse_than_the_threshold_is_refused(patients: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="below the threshold"):
         run("train", "--data", patients, "--folds", 2, "--min-auc", 0.99, "--registry", tmp_path)
     assert Registry(tmp_path).versions() == ["diabetes-1"]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_a_model_worse_than_the_active_one_is_refused(patients: Path, tmp_path: Path) -> None:
     """The outcomes of the training rows are shuffled; those of the held-out rows are not."""
     from production_server.model import folds
@@ -220,6 +228,7 @@ def test_evaluate_measures_a_version(trained: tuple[Registry, str], patients: Pa
     assert "measured on 500 rows\n" in words
 
 
+@pytest.mark.usefixtures("hasty")
 def test_search_keeps_the_best_recipe(patients: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     grid = (Recipe(units=(8,), learning_rate=0.0), Recipe(units=(8,)))  # the first cannot learn
     monkeypatch.setattr(training, "SEARCH", grid)

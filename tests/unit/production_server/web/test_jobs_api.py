@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+from production_server.jobs.acceptance import Upload
+from production_server.jobs.acceptance import accept as accept_one
 from production_server.jobs.engine import open_engine
-from production_server.jobs.records import Outcome
+from production_server.jobs.records import Job, Outcome
 from production_server.jobs.store import Store
 from production_server.model.registry import SHIPPED, Registry
 from production_server.settings import Settings
@@ -145,6 +148,34 @@ def test_more_uploads_than_threads_or_than_one_address_may_have(
     assert other.status_code == (202 if only_one else 429)
     assert sorted(set(seen)) == [202, 429], "the others are many jobs at once: 2 are allowed"
     assert seen.count(202) == 2
+
+
+def test_one_upload_at_a_time_is_worked_on(
+    client: FlaskClient, rows: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the event loop would wait for the turns of all of them."""
+    working: list[object] = []
+    most: list[int] = []
+
+    def accept(store: Store, upload: Upload, *others: Any) -> Job:
+        for _ in upload.body:
+            working.append(upload)
+            most.append(len(working))
+            time.sleep(0.02)
+            working.remove(upload)
+        return accept_one(store, upload, *others)
+
+    monkeypatch.setattr(jobs_api, "accept", accept)
+    test_client = client.application.test_client
+    threads = [
+        threading.Thread(target=lambda: test_client().post("/jobs", data=rows, content_type=CSV))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) >= 4 and max(most) == 1
 
 
 @pytest.mark.parametrize("length", [10_000, None])
