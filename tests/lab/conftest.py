@@ -9,6 +9,7 @@ import pytest
 from openstack_lab.settings import Hypervisor
 
 from tests.support.cloud import FIRST_START_SECONDS, LabCloud, ensure, the_lab
+from tests.support.lab_guests import Guests
 
 HERE = Path(__file__).resolve().parent
 # Tests that boot the lab's image, in the lab or beside it.
@@ -49,3 +50,23 @@ def lab_cloud(
 def real_lab(lab_cloud: LabCloud) -> LabCloud:
     """The same lab. Its project demo (OS_CLOUD=lab) boots real guests."""
     return lab_cloud
+
+
+@pytest.fixture(scope="session")
+def booting_guests(
+    lab_cloud: LabCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Guests]:
+    """Two servers, not waited for."""
+    guests = Guests(lab_cloud, tmp_path_factory.mktemp("guests"))
+    try:
+        guests.create()
+        yield guests
+    finally:
+        guests.remove()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def boot_early(request: pytest.FixtureRequest) -> None:
+    """Let the guests boot while the tests before theirs run: emulated, that takes minutes."""
+    if any("booting_guests" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("booting_guests")

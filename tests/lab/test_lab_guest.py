@@ -3,161 +3,72 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Ended, LabCloud, run
+from tests.support.lab_guests import Guests
 
-TAG = f"guest-{os.getpid()}"
-USER_DATA = """#cloud-config
-write_files:
-  - path: /etc/from-user-data
-    content: written
-"""
 # On an idle machine, emulated guests boot in 80 s.
 BOOT = 600
 
 
-@dataclass
-class Guest:
-    """A server with a floating IP, and the address of another one without."""
-
-    cloud: LabCloud
-    address: str
-    key: Path
-    second: str
-    active_after: float
-    ssh_after: float
-
-    def ssh(self, command: str, timeout: float = 120) -> Ended:
-        return run(
-            [
-                "ssh",
-                "-i",
-                str(self.key),
-                "-o",
-                "BatchMode=yes",
-                "-o",
-                "LogLevel=ERROR",
-                "-o",
-                "StrictHostKeyChecking=no",
-                "-o",
-                "UserKnownHostsFile=/dev/null",
-                "-o",
-                "ConnectTimeout=10",
-                f"debian@{self.address}",
-                command,
-            ],
-            timeout,
-        )
-
-
-def create(cloud: LabCloud, name: str, *options: str) -> None:
-    made = cloud.create_server(name, "--key-name", TAG, *options)
-    assert made.code == 0, made.errors
-
-
-def address_of(cloud: LabCloud, name: str) -> str:
-    return str(cloud.rows("server", "show", name)["addresses"]["private"][0])
-
-
-def remove(cloud: LabCloud, floating: str) -> None:
-    cloud.openstack("server", "delete", "--wait", TAG, f"{TAG}-second")
-    for words in (("floating", "ip"), ("security", "group"), ("keypair",)):
-        cloud.openstack(*words, "delete", floating if words[0] == "floating" else TAG)
-
-
 @pytest.fixture(scope="module")
-def guest(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    folder = tmp_path_factory.mktemp("guest")
-    key, data = folder / "key", folder / "user-data"
-    data.write_text(USER_DATA)
-    pair = real_lab.openstack("keypair", "create", TAG)
-    key.touch(mode=0o600)
-    key.write_text(pair.output)
-    group = real_lab.openstack("security", "group", "create", TAG)
-    assert pair.code == 0 and group.code == 0, pair.errors + group.errors
-    for rule in (("--protocol", "tcp", "--dst-port", "22"), ("--protocol", "icmp")):
-        assert real_lab.openstack("security", "group", "rule", "create", *rule, TAG).code == 0
-    floating = real_lab.rows("floating", "ip", "create", "public")["floating_ip_address"]
-    try:
-        began = time.monotonic()
-        create(
-            real_lab,
-            TAG,
-            "--security-group",
-            TAG,
-            "--user-data",
-            str(data),
-            "--config-drive",
-            "true",
-            "--wait",
-        )
-        active = time.monotonic() - began
-        create(real_lab, f"{TAG}-second", "--security-group", TAG, "--wait")
-        added = real_lab.openstack("server", "add", "floating", "ip", TAG, floating)
-        assert added.code == 0, added.errors
-        made = Guest(real_lab, floating, key, address_of(real_lab, f"{TAG}-second"), active, 0)
-        while (answer := made.ssh("true")).code != 0:
-            assert time.monotonic() - began < BOOT, (
-                answer.errors + real_lab.openstack("console", "log", "show", TAG).output[-9000:]
-            )
-            time.sleep(1)
-        made.ssh_after = time.monotonic() - began
-        waited = made.ssh("cloud-init status --wait", timeout=BOOT)
-        assert "done" in waited.output, waited.output
-        yield made
-    finally:
-        remove(real_lab, floating)
+def guest(booting_guests: Guests) -> Iterator[Guests]:
+    """The guests, when the first one has booted."""
+    deadline = time.monotonic() + BOOT
+    while (answer := booting_guests.ssh("true")).code != 0:
+        assert time.monotonic() < deadline, answer.errors + booting_guests.console[-9000:]
+        time.sleep(1)
+    waited = booting_guests.ssh("cloud-init status --wait", timeout=BOOT)
+    assert "done" in waited.output, waited.output
+    yield booting_guests
+    booting_guests.remove()
 
 
 @pytest.mark.timeout(1500)
-def test_a_server_is_active_in_seconds(guest: Guest) -> None:
-    print(f"create to ACTIVE {guest.active_after:.1f} s, to ssh {guest.ssh_after:.1f} s")
+def test_a_server_is_active_in_seconds(guest: Guests) -> None:
     # 9 s on four cores. With the probe that libvirt makes where /dev/kvm hangs: 73 s.
     assert guest.active_after < 40
 
 
-def test_the_guest_gets_user_data_and_a_config_drive(guest: Guest) -> None:
+def test_the_guest_gets_user_data_and_a_config_drive(guest: Guests) -> None:
     assert guest.ssh("cat /etc/from-user-data").output == "written"
     assert "config-2" in guest.ssh("sudo blkid").output
     assert "ConfigDrive" in guest.ssh("cat /run/cloud-init/result.json").output
 
 
-def test_the_metadata_service_answers(guest: Guest) -> None:
+def test_the_metadata_service_answers(guest: Guests) -> None:
     asked = guest.ssh("curl -sS -m 30 http://169.254.169.254/openstack/latest/meta_data.json")
     metadata = json.loads(asked.output)
-    assert metadata["name"] == TAG and TAG in metadata["public_keys"]
+    assert metadata["name"] == guest.name and guest.name in metadata["public_keys"]
 
 
-def test_the_disk_has_the_flavors_size_and_the_cpu_has_avx(guest: Guest) -> None:
+def test_the_disk_has_the_flavors_size_and_the_cpu_has_avx(guest: Guests) -> None:
     assert int(guest.ssh("df --output=size -BM / | tail -1").output.strip(" M\n")) > 3500
     assert guest.ssh("grep -c -w avx /proc/cpuinfo").output.strip() == "1"
 
 
-def test_the_console_shows_the_boot(guest: Guest) -> None:
-    log = guest.cloud.openstack("console", "log", "show", TAG).output
+def test_the_console_shows_the_boot(guest: Guests) -> None:
+    log = guest.console
     assert "Linux version" in log and "BEGIN SSH HOST KEY KEYS" in log
-    ours = guest.cloud.lab("console", TAG)
+    ours = guest.cloud.lab("console", guest.name)
     assert "Linux version" in ours.output
 
 
 @pytest.mark.timeout(BOOT)
-def test_a_second_server_is_reached_by_address_and_name(guest: Guest) -> None:
+def test_a_second_server_is_reached_by_address_and_name(guest: Guests) -> None:
     answered = guest.ssh(f"until ping -c 1 -W 2 {guest.second}; do sleep 1; done", timeout=BOOT)
     assert answered.code == 0
-    found = guest.ssh(f"getent hosts {TAG}-second.lab")
+    found = guest.ssh(f"getent hosts {guest.name}-second.lab")
     assert guest.second in found.output, found.errors
 
 
-def test_a_port_without_a_rule_is_closed(guest: Guest) -> None:
+def test_a_port_without_a_rule_is_closed(guest: Guests) -> None:
     guest.ssh("nohup python3 -m http.server 8099 >/dev/null 2>&1 &")
     listening = guest.ssh(
         "curl -s -m 60 --retry 20 --retry-connrefused --retry-delay 1 "
@@ -169,7 +80,7 @@ def test_a_port_without_a_rule_is_closed(guest: Guest) -> None:
     socket.create_connection((guest.address, 22), timeout=20).close()
 
 
-def test_the_guest_reaches_the_mirror(guest: Guest) -> None:
+def test_the_guest_reaches_the_mirror(guest: Guests) -> None:
     """This needs DNS, routing, address translation and checksums."""
     asked = guest.ssh(
         "curl -sS -m 60 -o /dev/null -w '%{http_code}' "
@@ -180,7 +91,7 @@ def test_the_guest_reaches_the_mirror(guest: Guest) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_apt_and_pip_install(guest: Guest) -> None:
+def test_apt_and_pip_install(guest: Guests) -> None:
     """With the machine's settings from deployment.toml."""
     import tomllib
 
