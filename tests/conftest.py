@@ -12,6 +12,7 @@ import pytest
 from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.disks import SmallDisk, can_mount, small_disk
+from tests.support.early_lab import EarlyLab
 from tests.support.service import Service
 
 # A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and child processes
@@ -39,6 +40,10 @@ pytest_plugins = ["tests.support.chromium"]
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
+HERE = Path(__file__).resolve().parent
+ORDER = ("unit", "lab", "browser", "integration")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--all",
@@ -48,12 +53,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="include tests that take over a minute")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
     if config.getoption("--long"):
         return
     slow = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=slow)
     items[:] = [item for item in items if item not in slow]
+
+
+def _place(item: pytest.Item) -> int:
+    """The fast tests first; the lab starts meanwhile."""
+    folder = item.path.relative_to(HERE).parts[0]
+    return ORDER.index(folder) if folder in ORDER else len(ORDER)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early_lab(request: pytest.FixtureRequest) -> Iterator[EarlyLab]:
+    lab = EarlyLab(request.session.items)
+    yield lab
+    lab.end()
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER = ".compiled"
+# What these modules do with a model is in its machine code.
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("compiler.py", "predictor.py"))
 # The compiler's exit code if the disk does not take the machine code.
 CANNOT_WRITE = 3
 CPU_TRAITS = (
@@ -90,6 +92,7 @@ def file_name(card: Card) -> str:
         BATCH_SIZES,
         libraries,
         sys.version,
+        [hashlib.sha256(source.read_bytes()).hexdigest() for source in SOURCES],
         _processor(),
     ]
     return f"{card.version}.{hashlib.sha256(repr(traits).encode()).hexdigest()[:32]}"

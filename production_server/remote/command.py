@@ -53,8 +53,8 @@ class ServiceProcess:
         states: list[WorkerState] = json.loads(self._run("describe", *nodes))
         return states
 
-    def drain(self, nodes: Sequence[str], timeout: float) -> list[str]:
-        confirmed: list[str] = json.loads(self._run("drain", str(timeout), *nodes))
+    def drain(self, nodes: Sequence[str], timeout: float) -> dict[str, bool]:
+        confirmed: dict[str, bool] = json.loads(self._run("drain", str(timeout), *nodes))
         return confirmed
 
     def delete_queues(self, queues: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +23,6 @@ from production_server.remote.rabbitmqctl import RabbitMQ
 if TYPE_CHECKING:
     from production_server.messaging.workers import WorkerState
 
-POLL = 0.5
 # Of a worker VM that has never answered.
 UNKNOWN = dict.fromkeys(("versions", "tasks", "tasks_per_second", "busy", "last_heard"))
 NO_SUCH_USER = re.compile(r"no_such_user|does not exist")
@@ -36,8 +34,11 @@ class Questions(Protocol):
     def describe(self, nodes: Sequence[str]) -> list[WorkerState]:
         """What these Celery nodes say about themselves, of those that answer."""
 
-    def drain(self, nodes: Sequence[str], timeout: float) -> list[str]:
-        """Let these Celery nodes take no more tasks. Return those that have confirmed it."""
+    def drain(self, nodes: Sequence[str], timeout: float) -> dict[str, bool]:
+        """Let these Celery nodes take no more tasks.
+
+        Returns whether each of them that is connected has done its last.
+        """
 
     def delete_queues(self, queues: Sequence[str]) -> None:
         """Delete these queues, if they exist."""
@@ -69,10 +70,8 @@ def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:
     except ServiceError as error:
         if not NO_SUCH_USER.search(str(error)):
             raise
-    queues = [queue for queue, (vm, _) in _question_queues(broker).items() if vm == name]
-    models = [model_queue(queue.removesuffix(f".{QUESTIONS}")) for queue in queues]
-    if queues:
-        questions.delete_queues([*queues, *models])
+    nodes = question_queues(name)
+    questions.delete_queues([*nodes.values(), *map(model_queue, nodes)])
 
 
 def listed(broker: RabbitMQ, questions: Questions) -> list[dict[str, object]]:
@@ -106,26 +105,14 @@ def _models(name: str, states: Sequence[WorkerState]) -> dict[str, object]:
 def drain(broker: RabbitMQ, questions: Questions, name: str, timeout: float) -> None:
     """Let the worker VM take no more tasks, and wait until it has answered those it holds."""
     check_name(name)
-    until = time.monotonic() + timeout
-    found = question_queues(name)
-    connected = _question_queues(broker)
-    nodes = [node for node, queue in found.items() if connected.get(queue, ("", 0))[1]]
-    if not nodes:
-        return
-    silent = sorted(set(nodes) - set(questions.drain(nodes, timeout)))
+    asked = questions.drain(list(question_queues(name)), timeout)
+    silent = sorted(node for node, done in asked.items() if not done)
     if silent:
         raise ServiceError(
-            f"{', '.join(silent)} did not stop taking tasks within {timeout:g} s",
+            f"{', '.join(silent)} did not finish within {timeout:g} s",
             "Try again with a longer --timeout, or remove the worker: RabbitMQ gives its tasks to "
             "the others.",
         )
-    while held := _unacknowledged(broker, name):
-        if time.monotonic() > until:
-            raise ServiceError(
-                f"the worker {name} still holds {held} tasks after {timeout:g} s",
-                "It takes no more. Try again to wait for longer.",
-            )
-        time.sleep(POLL)
 
 
 def _question_queues(broker: RabbitMQ) -> dict[str, tuple[str, int]]:
@@ -136,8 +123,3 @@ def _question_queues(broker: RabbitMQ) -> dict[str, tuple[str, int]]:
         if match := pattern.fullmatch(row["name"]):
             found[row["name"]] = match[1], int(row["consumers"])
     return found
-
-
-def _unacknowledged(broker: RabbitMQ, name: str) -> int:
-    rows = broker.rows("channels", "user", "messages_unacknowledged", everywhere=True)
-    return sum(row["messages_unacknowledged"] for row in rows if row["user"] == account(name))

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from openstack_lab.settings import Hypervisor
 
-from tests.support.cloud import FIRST_START_SECONDS, LabCloud, ensure, the_lab
+from tests.support.cloud import FIRST_START_SECONDS, LabCloud, ensure
+from tests.support.early_lab import HERE, EarlyLab
 from tests.support.lab_guests import Guests
-
-HERE = Path(__file__).resolve().parent
-# Tests that boot the lab's image, in the lab or beside it.
-REAL = ("test_contextualize", "test_lab_guest", "test_lab_down", "test_real")
-
-
-def _wants_real(item: pytest.Item) -> bool:
-    return "real_lab" in getattr(item, "fixturenames", ()) or item.path.name.startswith(REAL)
 
 
 @pytest.hookimpl(trylast=True)
@@ -30,29 +21,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         first.add_marker(pytest.mark.timeout(FIRST_START_SECONDS + limit), append=False)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def lab_cloud(
-    request: pytest.FixtureRequest, needs: Callable[[object, str], None]
-) -> Iterator[LabCloud]:
+@pytest.fixture(scope="package", autouse=True)
+def lab_cloud(early_lab: EarlyLab, needs: Callable[[object, str], None]) -> Iterator[LabCloud]:
     """A running lab with the fake hypervisor, and with real guests if a selected test boots one."""
-    cloud = the_lab()
-    was_running = cloud.running
-    here = [item for item in request.session.items if item.path.is_relative_to(HERE)]
+    early_lab.wait()
     try:
-        ensure(cloud, Hypervisor.BOTH if any(map(_wants_real, here)) else Hypervisor.FAKE, needs)
-        yield cloud
+        ensure(early_lab.cloud, early_lab.hypervisor, needs)
+        yield early_lab.cloud
     finally:  # also if the suite is stopped while the lab starts
-        if not was_running:
-            cloud.lab("down")
+        early_lab.end()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def real_lab(lab_cloud: LabCloud) -> LabCloud:
     """The same lab. Its project demo (OS_CLOUD=lab) boots real guests."""
     return lab_cloud
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def booting_guests(
     lab_cloud: LabCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guests]:
@@ -65,7 +51,7 @@ def booting_guests(
         guests.remove()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def boot_early(request: pytest.FixtureRequest) -> None:
     """Let the guests boot while the tests before theirs run: emulated, that takes minutes."""
     if any("booting_guests" in getattr(item, "fixturenames", ()) for item in request.session.items):

@@ -6,8 +6,10 @@ here=$(dirname "$0")
 # The code and model that this was done for, by an earlier attempt or on the prepared image.
 warmed=/opt/stackserve/warmed
 if [ "$(cat "$warmed" 2>/dev/null)" != "$PAYLOAD_SHA256" ]; then
-    # Those of the image's code, or of an attempt that was cut off; the code has its own.
-    rm -rf /var/lib/stackserve/models
+    # Those of the image's code, or of an attempt that was cut off; the code has its own. Machine code
+    # stays: the name of its file depends on all that it was made from.
+    models=/var/lib/stackserve/models
+    [ ! -d "$models" ] || find "$models" -mindepth 1 -maxdepth 1 ! -name .compiled -exec rm -rf {} +
     # On an ordinary image the services wait longest for this, so it gets the processor first.
     systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
         --property=StartupCPUWeight=1000 \

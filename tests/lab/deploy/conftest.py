@@ -33,13 +33,13 @@ def faulty_network() -> FaultyNetwork:
     return FaultyNetwork(Rule(CONSOLE, times=EVER, change=report_code))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def project(lab_cloud: LabCloud) -> Iterator[Project]:
     with lab_project.project(lab_cloud.layout.folder / "clouds.yaml") as made:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _proxy() -> Iterator[FaultyNetwork]:
     with faulty_network() as proxy:
         yield proxy

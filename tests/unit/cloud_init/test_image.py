@@ -63,7 +63,8 @@ def test_a_model_that_was_tested_on_the_image_is_not_tested_again(
         assert place in script
         script = script.replace(place, str(tmp_path / Path(place).name))
     (tmp_path / "model.sh").write_text(script)
-    (tmp_path / "models").mkdir()
+    for part in ("toy-1", ".compiled"):
+        (tmp_path / "models" / part).mkdir(parents=True)
     (tmp_path / "services.sh").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
     (tmp_path / "services.sh").chmod(0o755)
     (tmp_path / "systemd-run").write_text(f"#!/bin/sh\ntouch {tmp_path}/tested\n")
@@ -74,7 +75,9 @@ def test_a_model_that_was_tested_on_the_image_is_not_tested_again(
     environment["ROLE"] = "server"
     subprocess.run(["sh", str(tmp_path / "model.sh")], env=environment, check=True)
     assert (tmp_path / "tested").exists() is tested_again
-    # The image's model stays only if the code is the image's too and the test was completed.
-    assert (tmp_path / "models").exists() is not tested_again
+    # The image's model stays only if the code is the image's too and the test was completed. Its
+    # machine code is found only by a model that it was made from.
+    assert (tmp_path / "models" / "toy-1").exists() is not tested_again
+    assert (tmp_path / "models" / ".compiled").exists()
     assert (tmp_path / "warmed.new").exists() is tested_again
     assert (tmp_path / "started").exists()

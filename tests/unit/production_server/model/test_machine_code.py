@@ -42,11 +42,14 @@ def test_a_folder_of_another_account_is_not_used(
     assert machine_code.private_folder(folder) is None
 
 
-def test_the_name_depends_on_model_and_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_depends_on_model_code_and_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     name = machine_code.file_name(CARD)
     assert name == machine_code.file_name(CARD)
     assert name.startswith(f"{CARD.version}.")
     assert name != machine_code.file_name(CARD.model_copy(update={"model_sha256": "0" * 64}))
+    with monkeypatch.context() as patch:
+        patch.setattr(machine_code, "SOURCES", (Path(__file__),))
+        assert name != machine_code.file_name(CARD)
     monkeypatch.setattr(machine_code, "_processor", lambda: "flags : none")
     assert name != machine_code.file_name(CARD)
 
