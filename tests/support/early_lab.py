@@ -25,10 +25,10 @@ class EarlyLab:
     def __init__(self, items: Sequence[pytest.Item]) -> None:
         here = [item for item in items if item.path.is_relative_to(HERE)]
         self.cloud: LabCloud = the_lab()
-        self.was_running = bool(here) and self.cloud.running
+        self._is_ours = bool(here) and not self.cloud.running
         self.hypervisor = Hypervisor.BOTH if any(map(_wants_real, here)) else Hypervisor.FAKE
         self._process: subprocess.Popen[bytes] | None = None
-        if here and not self.was_running and not why_not(self.cloud, self.hypervisor):
+        if self._is_ours and not why_not(self.cloud, self.hypervisor):
             self._process = subprocess.Popen(
                 [sys.executable, str(SCRIPT), "up", "--hypervisor", str(self.hypervisor)],
                 stdin=subprocess.DEVNULL,
@@ -46,7 +46,7 @@ class EarlyLab:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(STOP)
-        if not self.was_running and self.cloud.running:
+        if self._is_ours and self.cloud.running:
             self.cloud.lab("down")
 
 
