@@ -37,6 +37,28 @@ def registry(tmp_path: Path) -> Registry:
     return registry
 
 
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The machine code of the shipped model."""
+    registry = Registry(tmp_path_factory.mktemp("code") / "models")
+    registry.seed()
+    machine_code.load(registry, registry.active())
+    return code_file(registry).read_bytes()
+
+
+@pytest.fixture
+def compiled(registry: Registry, code: bytes) -> Registry:
+    """A registry with the machine code of its model."""
+    file = code_file(registry)
+    file.parent.mkdir(mode=0o700)
+    file.write_bytes(code)
+    return registry
+
+
+def code_file(registry: Registry) -> Path:
+    return registry.path / ".compiled" / machine_code.file_name(registry.card(registry.active()))
+
+
 def start_loading(registry: Registry) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", LOAD, registry.path],
@@ -47,9 +69,9 @@ def start_loading(registry: Registry) -> subprocess.Popen[str]:
     )
 
 
-def test_the_answers_are_equal_to_the_last_bit(registry: Registry) -> None:
-    version = registry.active()
-    separate, here = machine_code.load(registry, version), Predictor.load(registry, version)
+def test_the_answers_are_equal_to_the_last_bit(compiled: Registry) -> None:
+    version = compiled.active()
+    separate, here = machine_code.load(compiled, version), Predictor.load(compiled, version)
     rows = np.random.default_rng(4).uniform(0, 200, (BATCH_SIZES[-1] + 3, 8)).astype(np.float32)
     for count in (*BATCH_SIZES, 3, len(rows)):
         np.testing.assert_array_equal(separate.predict(rows[:count]), here.predict(rows[:count]))
@@ -68,11 +90,11 @@ def test_workers_compile_a_version_once_and_load_no_keras(registry: Registry) ->
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty", "of an older release"])
-def test_damaged_code_is_compiled_again(damage: str, registry: Registry) -> None:
-    version = registry.active()
+def test_damaged_code_is_compiled_again(damage: str, compiled: Registry) -> None:
+    version = compiled.active()
     rows = np.zeros((1, 8), np.float32)
-    expected = machine_code.load(registry, version).predict(rows)
-    file = registry.path / ".compiled" / machine_code.file_name(registry.card(version))
+    expected = machine_code.load(compiled, version).predict(rows)
+    file = code_file(compiled)
     good = file.read_bytes()
     changed = bytearray(good)
     changed[len(changed) // 2] ^= 1
@@ -84,10 +106,10 @@ def test_damaged_code_is_compiled_again(damage: str, registry: Registry) -> None
             "of an older release": good[32:],
         }[damage]
     )
-    np.testing.assert_array_equal(machine_code.load(registry, version).predict(rows), expected)
+    np.testing.assert_array_equal(machine_code.load(compiled, version).predict(rows), expected)
     assert read_sealed(file) is not None
     written = file.stat().st_mtime_ns
-    machine_code.load(registry, version)
+    machine_code.load(compiled, version)
     assert file.stat().st_mtime_ns == written, "the new file is used"
 
 
@@ -111,7 +133,7 @@ def test_code_in_a_folder_that_others_can_write_to_never_runs(
     folder = registry.path / ".compiled"
     folder.mkdir()
     folder.chmod(0o777)
-    planted = folder / machine_code.file_name(registry.card(registry.active()))
+    planted = code_file(registry)
     trace = tmp_path / "was-here"
     planted.write_bytes(f"cos\nsystem\n(S'touch {trace}'\ntR.".encode())
     predictor = machine_code.load(registry, registry.active())
