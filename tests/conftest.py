@@ -12,7 +12,6 @@ import pytest
 from production_server.local import rabbitmq
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.disks import SmallDisk, can_mount, small_disk
-from tests.support.early_lab import EarlyLab
 from tests.support.service import Service
 
 # A shell starts background jobs with SIGINT ignored, nohup ignores SIGHUP, and child processes
@@ -65,15 +64,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _place(item: pytest.Item) -> int:
     """The fast tests first; the lab starts meanwhile."""
-    folder = item.path.relative_to(HERE).parts[0]
-    return ORDER.index(folder) if folder in ORDER else len(ORDER)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def early_lab(request: pytest.FixtureRequest) -> Iterator[EarlyLab]:
-    lab = EarlyLab(request.session.items)
-    yield lab
-    lab.end()
+    folders = [HERE / folder for folder in ORDER]
+    return next(
+        (at for at, folder in enumerate(folders) if item.path.is_relative_to(folder)), len(ORDER)
+    )
 
 
 @pytest.fixture(scope="session")

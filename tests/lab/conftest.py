@@ -10,6 +10,21 @@ from tests.support.cloud import FIRST_START_SECONDS, LabCloud, ensure
 from tests.support.early_lab import HERE, EarlyLab
 from tests.support.lab_guests import Guests
 
+EARLY = pytest.StashKey[EarlyLab]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """The lab starts while the tests of other folders run."""
+    if not session.config.option.collectonly:
+        session.stash[EARLY] = EarlyLab(session.items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Stop it also if no test has come to need it."""
+    if EARLY in session.stash:
+        session.stash[EARLY].end()
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,8 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package", autouse=True)
-def lab_cloud(early_lab: EarlyLab, needs: Callable[[object, str], None]) -> Iterator[LabCloud]:
+def lab_cloud(
+    request: pytest.FixtureRequest, needs: Callable[[object, str], None]
+) -> Iterator[LabCloud]:
     """A running lab with the fake hypervisor, and with real guests if a selected test boots one."""
+    early_lab = request.session.stash[EARLY]
     early_lab.wait()
     try:
         ensure(early_lab.cloud, early_lab.hypervisor, needs)
