@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import Any
 
@@ -93,11 +94,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     ]
     subprocess.run([sys.executable, "-c", MAKE, *chain(*sizes)], check=True)
     service = Service(folder)
-    for name, (description, _) in models.items():
-        features = folder / f"{name}.json"
-        features.write_text(json.dumps(description))
-        model = str(folder / f"{name}.keras")
-        service.verb("models", "import", model, "--features", str(features), "--activate")
+    imports = []
+    with ThreadPoolExecutor() as pool:
+        for name, (description, _) in models.items():
+            features = folder / f"{name}.json"
+            features.write_text(json.dumps(description))
+            model = str(folder / f"{name}.keras")
+            words = ("models", "import", model, "--features", str(features), "--activate")
+            imports.append(pool.submit(service.verb, *words))
+    for each in imports:
+        each.result()
     with service:
         yield service
 

@@ -63,7 +63,7 @@ def booting_guests(
     """Two servers, not waited for."""
     guests = Guests(lab_cloud, tmp_path_factory.mktemp("guests"))
     try:
-        guests.create()
+        guests.start()
         yield guests
     finally:
         guests.remove()

@@ -38,6 +38,7 @@ def test_twenty_servers_are_active_within_two_minutes(lab_cloud: LabCloud, tag: 
     assert states == ["ACTIVE"] * MANY
 
 
+@pytest.mark.long
 def test_a_floating_ip_is_attached_and_detached(lab_cloud: LabCloud, tag: str) -> None:
     assert lab_cloud.create_server(tag, "--wait", cloud=CLOUD).code == 0
     made = lab_cloud.rows("floating", "ip", "create", "public", cloud=CLOUD)

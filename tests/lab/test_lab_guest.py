@@ -20,6 +20,7 @@ BOOT = 600
 @pytest.fixture(scope="module")
 def guest(booting_guests: Guests) -> Iterator[Guests]:
     """The guests, when the first one has booted."""
+    booting_guests.wait()
     deadline = time.monotonic() + BOOT
     while (answer := booting_guests.ssh("true")).code != 0:
         assert time.monotonic() < deadline, answer.errors + booting_guests.console[-9000:]

@@ -82,6 +82,7 @@ def test_a_killed_service_is_restarted(lab_cloud: LabCloud) -> None:
     assert after["state"] == "ready" and after["pid"] not in (0, before["pid"])
 
 
+@pytest.mark.long
 def test_networks_recover_after_the_switch_was_killed(lab_cloud: LabCloud) -> None:
     """Its ports in the networks' namespaces no longer work, but Neutron reports them as active."""
     gateway = lab_cloud.rows("router", "show", "router", cloud="lab-fake")["external_gateway_info"]

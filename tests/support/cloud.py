@@ -87,6 +87,8 @@ class LabCloud:
             timeout,
             OS_CLIENT_CONFIG_FILE=str(self.layout.folder / "clouds.yaml"),
             OS_CLOUD=cloud,
+            # The lab is near. A test may just have set a proxy for the launcher.
+            http_proxy="",
         )
 
     def rows(self, *arguments: str, cloud: str = "lab", timeout: float = 180) -> Any:

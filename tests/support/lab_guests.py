@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Guests:
     address: str = ""
     second: str = ""
     active_after: float = 0
-    removed: bool = False
+    _creation: Future[None] | None = None
 
     @property
     def key(self) -> Path:
@@ -36,8 +37,18 @@ class Guests:
     def console(self) -> str:
         return self.cloud.openstack("console", "log", "show", self.name).output
 
-    def create(self) -> None:
-        """Returns when both are ACTIVE, long before they have booted."""
+    def start(self) -> None:
+        """Create them in the background: each command takes seconds."""
+        pool = ThreadPoolExecutor(1)
+        self._creation = pool.submit(self._create)
+        pool.shutdown(wait=False)
+
+    def wait(self) -> None:
+        """Until both are ACTIVE, long before they have booted."""
+        assert self._creation is not None
+        self._creation.result()
+
+    def _create(self) -> None:
         pair = self.cloud.openstack("keypair", "create", self.name)
         self.key.touch(mode=0o600)
         self.key.write_text(pair.output)
@@ -70,9 +81,11 @@ class Guests:
         assert made.code == 0, made.errors
 
     def remove(self) -> None:
-        if self.removed:
+        """Once; what could not be created is not missed."""
+        if self._creation is None:
             return
-        self.removed = True
+        self._creation.exception()  # waits
+        self._creation = None
         delete = self.cloud.openstack
         delete("server", "delete", "--wait", self.name, f"{self.name}-second")
         if self.address:
