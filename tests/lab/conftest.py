@@ -58,10 +58,11 @@ def real_lab(lab_cloud: LabCloud) -> LabCloud:
 
 @pytest.fixture(scope="package")
 def booting_guests(
-    lab_cloud: LabCloud, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, lab_cloud: LabCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Guests]:
-    """Two servers, not waited for."""
-    guests = Guests(lab_cloud, tmp_path_factory.mktemp("guests"))
+    """Servers, not waited for. Only long tests need the second one, which slows all others."""
+    want_second = bool(request.config.getoption("--long"))
+    guests = Guests(lab_cloud, tmp_path_factory.mktemp("guests"), want_second)
     try:
         guests.start()
         yield guests

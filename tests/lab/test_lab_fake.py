@@ -63,6 +63,7 @@ def test_a_missing_image_is_reported_as_on_a_real_cloud(lab_cloud: LabCloud, tag
     assert refused.code != 0 and "No Image found for no-such-image" in refused.errors
 
 
+@pytest.mark.long
 def test_a_server_without_a_valid_host_is_in_error(lab_cloud: LabCloud, tag: str) -> None:
     """Nova accepts a flavor that no host can run. Then the server is in ERROR."""
     name = f"{tag}-huge"

@@ -61,6 +61,7 @@ def test_the_console_shows_the_boot(guest: Guests) -> None:
     assert "Linux version" in ours.output
 
 
+@pytest.mark.long
 @pytest.mark.timeout(BOOT)
 def test_a_second_server_is_reached_by_address_and_name(guest: Guests) -> None:
     answered = guest.ssh(f"until ping -c 1 -W 2 {guest.second}; do sleep 1; done", timeout=BOOT)

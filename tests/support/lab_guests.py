@@ -1,4 +1,4 @@
-"""Two plain guests of the lab, created with the `openstack` command line as an ordinary user."""
+"""Plain guests of the lab, created with the `openstack` command line as an ordinary user."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ write_files:
 
 @dataclass
 class Guests:
-    """A server with a floating IP, and another one without."""
+    """A server with a floating IP and, if wanted, another one without."""
 
     cloud: LabCloud
     folder: Path
+    want_second: bool
     name: str = f"guest-{os.getpid()}"
     address: str = ""
     second: str = ""
@@ -44,7 +45,7 @@ class Guests:
         pool.shutdown(wait=False)
 
     def wait(self) -> None:
-        """Until both are ACTIVE, long before they have booted."""
+        """Until they are ACTIVE, long before they have booted."""
         assert self._creation is not None
         self._creation.result()
 
@@ -60,10 +61,11 @@ class Guests:
         began = time.monotonic()
         self._create_server(self.name, "--user-data", str(data), "--config-drive", "true")
         self.active_after = time.monotonic() - began
-        second = f"{self.name}-second"
-        self._create_server(second)
-        shown = self.cloud.rows("server", "show", second)
-        self.second = str(shown["addresses"]["private"][0])
+        if self.want_second:
+            second = f"{self.name}-second"
+            self._create_server(second)
+            shown = self.cloud.rows("server", "show", second)
+            self.second = str(shown["addresses"]["private"][0])
         added = self.cloud.openstack("server", "add", "floating", "ip", self.name, self.address)
         assert added.code == 0, added.errors
 
@@ -87,7 +89,8 @@ class Guests:
         self._creation.exception()  # waits
         self._creation = None
         delete = self.cloud.openstack
-        delete("server", "delete", "--wait", self.name, f"{self.name}-second")
+        second = [f"{self.name}-second"] if self.want_second else []
+        delete("server", "delete", "--wait", self.name, *second)
         if self.address:
             delete("floating", "ip", "delete", self.address)
         delete("security", "group", "delete", self.name)

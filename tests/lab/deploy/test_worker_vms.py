@@ -8,8 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.deploy import conftest
-from tests.lab.deploy.worker_vms import NAME, Team
-from tests.support import lab_project
+from tests.lab.deploy.worker_vms import NAME, Team, deployed
 from tests.support.faulty_network import FaultyNetwork
 from tests.support.lab_project import Project
 
@@ -19,14 +18,9 @@ def made(
     project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Team, list[dict[str, object]]]]:
     """A deployment with two worker VMs, and the events of its deploy."""
-    with conftest.faulty_network() as network, pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("team")
-        conftest.prepare(patch, folder)
-        team = Team(conftest.launcher_of(project, network, folder), project)
-        ended = team.launcher.run("deploy", "--no-wait", "--worker-vms", "2", "--json")
-        assert ended.exit_code == 0, team.launcher.words(ended)
-        yield team, [json.loads(line) for line in ended.stdout.splitlines()]
-        lab_project.empty(project)
+    folder = tmp_path_factory.mktemp("team")
+    with conftest.faulty_network() as network, deployed(project, network, folder, 2) as found:
+        yield found
 
 
 @pytest.fixture

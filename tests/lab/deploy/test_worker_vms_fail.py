@@ -14,8 +14,7 @@ import pytest
 
 from tests.lab.deploy import conftest
 from tests.lab.deploy.test_deploy_interrupted import end
-from tests.lab.deploy.worker_vms import NAME, QUICK, Team
-from tests.support import lab_project
+from tests.lab.deploy.worker_vms import NAME, QUICK, Team, deployed
 from tests.support.faulty_network import EVER, FaultyNetwork
 from tests.support.lab_project import Project
 
@@ -37,13 +36,8 @@ def made(
     project: Project, network: FaultyNetwork, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Team]:
     """A deployment with one worker VM."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("team")
-        conftest.prepare(patch, folder)
-        team = Team(conftest.launcher_of(project, network, folder), project)
-        team.words(team.launcher.run("deploy", "--no-wait", "--worker-vms", "1"))
+    with deployed(project, network, tmp_path_factory.mktemp("team"), 1) as (team, _):
         yield team
-        lab_project.empty(project)
 
 
 @pytest.fixture

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 
+from tests.lab.deploy import conftest
 from tests.lab.deploy.conftest import Launcher
+from tests.support import lab_project
+from tests.support.faulty_network import FaultyNetwork
 from tests.support.lab_project import Project
 
 NAME = "stackserve-stackserve"
@@ -74,3 +81,18 @@ class Team:
             for rule in rules
             if rule["direction"] == "ingress"
         }
+
+
+@contextmanager
+def deployed(
+    project: Project, network: FaultyNetwork, folder: Path, count: int
+) -> Iterator[tuple[Team, list[Any]]]:
+    """A deployment with this many worker VMs, and the events of its deploy."""
+    with pytest.MonkeyPatch.context() as patch:
+        conftest.prepare(patch, folder)
+        team = Team(conftest.launcher_of(project, network, folder), project)
+        flags = ("--no-wait", "--worker-vms", str(count), "--json")
+        ended = team.launcher.run("deploy", *flags)
+        team.words(ended)
+        yield team, [json.loads(line) for line in ended.stdout.splitlines()]
+        lab_project.empty(project)
