@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-from dataclasses import dataclass
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from openstack_client.errors import ContextualizationError, ServerError
@@ -31,10 +33,16 @@ class Accounts:
     timeout: float = TIMEOUT
     """For what needs no waiting for workers."""
 
-    def add(self, name: str) -> bytes:
-        """A ticket for this worker VM: where the broker is, and a new password. Never logged."""
+    def add(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Tickets for these worker VMs: where the broker is, and new passwords. Never logged."""
         more = ["--processes", str(self.processes)] if self.processes else []
-        return self._run("add", name, *more)
+        tickets = self._run("add", *names, *more).splitlines(keepends=True)
+        if len(tickets) != len(names):
+            raise ContextualizationError(
+                f"`stackserve-workers add` printed {len(tickets)} tickets instead of {len(names)}.",
+                "The front end's code is older or newer than this verb.",
+            )
+        return dict(zip(names, tickets, strict=True))
 
     def remove(self, name: str) -> None:
         """Delete the account, if there is one, and close its connections."""
@@ -104,3 +112,24 @@ class Accounts:
             f"`stackserve-workers {words[0]}` failed on the front end: {why}.",
             "Run `logs` or `ssh` to find out more.",
         )
+
+
+@dataclass
+class Tickets:
+    """The tickets of worker VMs that join at the same time.
+
+    One command makes those of all new ones, when the first of them needs its own: on a small front
+    end, each command takes seconds from the service that starts there.
+    """
+
+    accounts: Accounts
+    new: Sequence[str] = ()
+    _made: dict[str, bytes] = field(default_factory=dict, repr=False)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, name: str) -> bytes:
+        with self._turn:
+            if name not in self._made:
+                wanted = {name, *self.new} - self._made.keys()
+                self._made |= self.accounts.add(sorted(wanted))
+            return self._made[name]

@@ -16,7 +16,7 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
-from openstack_client.deploy.accounts import Accounts
+from openstack_client.deploy.accounts import Tickets
 from openstack_client.errors import ContextualizationError, LauncherError, TimedOut
 from openstack_client.roles import Watched
 from openstack_client.watch import boot, console
@@ -43,7 +43,7 @@ class Joining:
     target: SshTarget
     payload: bytes
     watched: Watched
-    accounts: Accounts
+    tickets: Tickets
     progress: Progress
     is_new: bool
     has_code: bool = False
@@ -88,7 +88,7 @@ class Joining:
         if self.is_new or self.has_ticket or not broker_ready:
             return False
         try:
-            return self.name in self.accounts.connected()
+            return self.name in self.tickets.accounts.connected()
         except LauncherError as error:
             self.answer = error.what.rstrip(".")
             return False
@@ -103,7 +103,7 @@ class Joining:
 
     def _deliver_ticket(self) -> bool:
         try:
-            ticket = self.accounts.add(self.name)
+            ticket = self.tickets.get(self.name)
         except LauncherError as error:
             self._refused("ticket", error.what.rstrip("."))
             return False

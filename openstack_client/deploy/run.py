@@ -17,7 +17,7 @@ from typing import Any
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Port, Server
-from openstack_client.deploy.accounts import Accounts
+from openstack_client.deploy.accounts import Accounts, Tickets
 from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
@@ -155,8 +155,9 @@ class Launch:
 
     def _crew(self, front: SshTarget) -> Crew:
         """The worker VMs, which join while the front end is set up."""
-        accounts = Accounts(front, self.settings.workers)
         waited_for = self.built[1:] if self.options.wait else []
+        new = [built.plan.part for built in waited_for if not built.plan.keeps_server]
+        tickets = Tickets(Accounts(front, self.settings.workers), new)
         members = [
             Joining(
                 cloud=self.cloud,
@@ -172,7 +173,7 @@ class Launch:
                 ),
                 payload=built.plan.parcel.payload if built.plan.parcel else b"",
                 watched=built.plan.role.watched,
-                accounts=accounts,
+                tickets=tickets,
                 progress=self.shown[built.plan.part],
                 is_new=not built.plan.keeps_server,
             )

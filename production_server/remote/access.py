@@ -15,6 +15,7 @@ well acknowledge every task without an answer. The dispatcher sends chunks that 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from production_server.messaging.names import (
@@ -89,13 +90,16 @@ def question_queues(name: str, processes: int = MOST_PROCESSES) -> dict[str, str
     return {node: question_queue(node) for node in nodes}
 
 
-def definitions(name: str, password: str, processes: int, vhost: str = VHOST) -> dict[str, Any]:
-    """What RabbitMQ must import for a worker VM with up to this many processes."""
+def definitions(passwords: Mapping[str, str], processes: int, vhost: str = VHOST) -> dict[str, Any]:
+    """What RabbitMQ must import for worker VMs with up to this many processes each.
+
+    `passwords` are theirs, by name.
+    """
+    nodes = [pair for name in passwords for pair in question_queues(name, processes).items()]
     questions: dict[str, dict[str, Any]] = {
-        queue: {"x-message-ttl": QUESTION_LIFE}
-        for queue in question_queues(name, processes).values()
+        queue: {"x-message-ttl": QUESTION_LIFE} for _, queue in nodes
     }
-    parts = {model_queue(node): PARTS for node in question_queues(name, processes)}
+    parts = {model_queue(node): PARTS for node, _ in nodes}
     tasks: dict[str, dict[str, Any]] = {
         PREDICT_QUEUE: {},
         JOBS_QUEUE: QUORUM,
@@ -112,9 +116,12 @@ def definitions(name: str, password: str, processes: int, vhost: str = VHOST) ->
     }
     return {
         "users": [
-            {"name": account(name), "password": password, "tags": "", "limits": limits},
+            {"name": account(name), "password": password, "tags": "", "limits": limits}
+            for name, password in passwords.items()
         ],
-        "permissions": [{"user": account(name), "vhost": vhost, **rights(name)}],
+        "permissions": [
+            {"user": account(name), "vhost": vhost, **rights(name)} for name in passwords
+        ],
         "exchanges": [_exchange(vhost, *each) for each in exchanges.items()],
         "queues": [_queue(vhost, *each) for each in (tasks | questions | parts).items()],
         "bindings": [_binding(vhost, *each) for each in sources.items()],

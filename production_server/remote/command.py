@@ -139,7 +139,7 @@ def authority(path: Path = AUTHORITY) -> str:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stackserve-workers", description=__doc__.split("\n")[0])
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    add = verbs.add_parser("add", help="give a worker VM an account, and print its ticket")
+    add = verbs.add_parser("add", help="give worker VMs accounts, and print their tickets")
     add.add_argument("--host", help="this server's address for the worker")
     add.add_argument(
         "--processes",
@@ -153,8 +153,10 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("load", help="print how much there is to do, and how busy the workers are")
     drain = verbs.add_parser("drain", help="let it take no more tasks, and wait for its last")
     drain.add_argument("--timeout", type=float, default=DRAIN_SECONDS, help="seconds to wait (120)")
-    for one in (add, remove, drain):
-        one.add_argument("name", help="the worker's name: lowercase letters, digits and -")
+    name = "the worker's name: lowercase letters, digits and -"
+    add.add_argument("names", nargs="+", metavar="name", help=name)
+    for one in (remove, drain):
+        one.add_argument("name", help=name)
     return parser
 
 
@@ -163,8 +165,8 @@ def run(options: argparse.Namespace) -> None:
     if options.verb == "add":
         host = options.host or own_address()
         processes = options.processes or usual_processes()
-        ticket = workers.add(broker, options.name, host, authority(), processes)
-        print(json.dumps(ticket._asdict()))
+        for ticket in workers.add(broker, options.names, host, authority(), processes):
+            print(json.dumps(ticket._asdict()))
         return
     service = ServiceProcess(read_settings(SERVICE))
     if options.verb == "list":

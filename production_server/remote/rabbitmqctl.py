@@ -51,9 +51,8 @@ class RabbitMQ:
         """Add what the definitions describe, and change what exists."""
         self.run("import_definitions", given=json.dumps(definitions))
 
-    def rows(self, what: str, *columns: str, everywhere: bool = False) -> list[dict[str, Any]]:
-        """A list of RabbitMQ's, such as its channels."""
-        where = [] if everywhere else ["--vhost", self.vhost]
-        text = self.run(f"list_{what}", "--formatter", "json", *where, *columns)
+    def rows(self, what: str, *columns: str) -> list[dict[str, Any]]:
+        """What RabbitMQ lists of its virtual host, such as the queues."""
+        text = self.run(f"list_{what}", "--formatter", "json", "--vhost", self.vhost, *columns)
         rows: list[dict[str, Any]] = json.loads(text)
         return rows

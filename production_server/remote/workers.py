@@ -54,12 +54,16 @@ def check_name(name: str) -> None:
         )
 
 
-def add(broker: RabbitMQ, name: str, host: str, ca: str, processes: int) -> Ticket:
-    """Give the worker VM an account, or a new password if it has one, and its queues."""
-    check_name(name)
-    password = secrets.token_urlsafe(32)
-    broker.define(definitions(name, password, processes, broker.vhost))
-    return Ticket(name, host, PORT, account(name), password, ca, SERVER_NAME, broker.vhost)
+def add(broker: RabbitMQ, names: Sequence[str], host: str, ca: str, processes: int) -> list[Ticket]:
+    """Give each worker VM an account, or a new password if it has one, and its queues."""
+    for name in names:
+        check_name(name)
+    passwords = {name: secrets.token_urlsafe(32) for name in names}
+    broker.define(definitions(passwords, processes, broker.vhost))
+    return [
+        Ticket(name, host, PORT, account(name), password, ca, SERVER_NAME, broker.vhost)
+        for name, password in passwords.items()
+    ]
 
 
 def remove(broker: RabbitMQ, questions: Questions, name: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from openstack_client.cloud.resources import Server
-from openstack_client.deploy.accounts import Accounts
+from openstack_client.deploy.accounts import Accounts, Tickets
 from openstack_client.deploy.delete import Deleter
 from openstack_client.deploy.joining import Crew, Joining
 from openstack_client.deploy.shrink import remove_surplus
@@ -92,16 +92,19 @@ class Place:
             nova=SimpleNamespace(servers=servers), request=lambda service, doing, call: call()
         )
         front = self.front_target
+        usual: dict[str, Any] = {
+            "name": "worker-1",
+            "tickets": Tickets(Accounts(front)),
+            "is_new": True,
+        }
         return Joining(
             cloud=cloud,
-            name="worker-1",
             server=Server("w1", "stackserve-x-worker-1", "ACTIVE"),
             target=SshTarget(WORKER, "debian", self.key, self.folder / "known", through=front),
             payload=b"the code",
             watched=ours("worker").watched,
-            accounts=Accounts(front),
             progress=Progress(self.display, server="worker-1"),
-            **{"is_new": True} | more,
+            **usual | more,
         )
 
     def run(self, joining: Joining, timeout: float = 20.0, broker_ready: bool = True) -> None:
@@ -171,7 +174,7 @@ def test_it_gets_its_code_and_then_its_ticket(place: Place) -> None:
 
 
 def test_more_processes_than_usual_are_allowed_for(place: Place) -> None:
-    assert Accounts(place.front_target, 8).add("worker-1") == TICKET.encode()
+    assert Accounts(place.front_target, 8).add(["worker-1"]) == {"worker-1": TICKET.encode()}
     assert place.calls == ["stackserve-workers add worker-1 --processes 8"]
 
 
@@ -240,9 +243,16 @@ def test_one_that_joined_before_is_left_alone(place: Place) -> None:
 
 
 def test_several_join_at_the_same_time(place: Place) -> None:
-    with Crew([place.joining(), place.joining()], 20) as crew:
+    """One command on the front end makes the tickets of all: each takes it seconds."""
+    names = ["worker-1", "worker-2"]
+    (place.folder / "answer-add").write_text(TICKET + TICKET.replace("worker-1", "worker-2"))
+    tickets = Tickets(place.accounts, names)
+    members = [place.joining(name=name, tickets=tickets) for name in names]
+    with Crew(members, 20) as crew:
         crew.wait(lambda: None, time.sleep)
+    assert place.calls.count("stackserve-workers add worker-1 worker-2") == 1
     assert place.calls.count("stackserve-deliver ticket") == 2
+    assert len([call for call in place.calls if " add " in call]) == 1
 
 
 def test_the_first_error_of_several_is_raised_at_last(place: Place) -> None:
@@ -311,4 +321,4 @@ def test_a_front_end_that_ssh_cannot_reach(place: Place) -> None:
     (place.folder / "unknown").write_text("")
     accounts = Accounts(SshTarget(FRONT, "debian", place.key, place.folder / "unknown"))
     with pytest.raises(ServerError, match="Host key verification failed"):
-        accounts.add("worker-1")
+        accounts.add(["worker-1"])

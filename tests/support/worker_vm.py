@@ -70,7 +70,8 @@ class Front:
 
     def add(self, name: str) -> Ticket:
         ca = self.node.authority.read_text()
-        return workers.add(self.node.rabbitmq, name, "127.0.0.1", ca, processes=2)
+        (ticket,) = workers.add(self.node.rabbitmq, [name], "127.0.0.1", ca, processes=2)
+        return ticket
 
     def listed(self) -> list[dict[str, Any]]:
         return workers.listed(self.node.rabbitmq, self.questions)

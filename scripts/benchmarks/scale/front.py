@@ -70,7 +70,8 @@ class Front:
         """Give the host an account, as on a server, and start its worker, as fast as it can."""
         ca = self.node.authority
         address = str(front_address().ip)
-        ticket = workers.add(self.node.rabbitmq, host.name, address, ca.read_text(), processes=1)
+        rabbitmq, authority = self.node.rabbitmq, ca.read_text()
+        (ticket,) = workers.add(rabbitmq, [host.name], address, authority, processes=1)
         settings = {"STACKSERVE_HOME": str(self._hosts_home), **worker_settings(ticket, ca)}
         host.group.limit(None)
         self._hosts[host.name] = self._start(host.name, host.command([*PYTHON, "worker"]), settings)

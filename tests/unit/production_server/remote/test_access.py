@@ -41,17 +41,17 @@ def test_nothing_can_be_configured() -> None:
 
 def test_the_queues_are_declared_as_the_service_declares_them() -> None:
     """RabbitMQ refuses a second declaration that differs."""
-    queues = {queue["name"]: queue for queue in definitions("w1", "secret", 2)["queues"]}
+    queues = {queue["name"]: queue for queue in definitions({"w1": "secret"}, 2)["queues"]}
     app = create_app(load_settings(broker_url="amqp://localhost//"))
     for name, queue in app.amqp.queues.items():
         assert queues[name]["arguments"] == (queue.queue_arguments or {})
         assert queues[name]["durable"] is queue.durable is True
-    bound = {one["destination"]: one["source"] for one in definitions("w1", "", 2)["bindings"]}
+    bound = {one["destination"]: one["source"] for one in definitions({"w1": ""}, 2)["bindings"]}
     assert {name: queue.exchange.name for name, queue in app.amqp.queues.items()} == {
         name: bound[name] for name in app.amqp.queues
     }
     mailbox = app.control.mailbox
-    kinds = {one["name"]: one["type"] for one in definitions("w1", "", 2)["exchanges"]}
+    kinds = {one["name"]: one["type"] for one in definitions({"w1": ""}, 2)["exchanges"]}
     for exchange in (mailbox.exchange, mailbox.reply_exchange):
         assert exchange.durable and kinds[exchange.name] == exchange.type
     assert (mailbox.exchange.name, mailbox.reply_exchange.name) == (QUESTIONS, REPLIES)

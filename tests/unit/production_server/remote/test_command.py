@@ -44,7 +44,7 @@ class Fake(RabbitMQ):
     def run(self, *arguments: str, given: str = "") -> str:
         raise ServiceError(f"{arguments[0]} failed: User 'worker-w1' does not exist")
 
-    def rows(self, what: str, *columns: str, everywhere: bool = False) -> list[dict[str, object]]:
+    def rows(self, what: str, *columns: str) -> list[dict[str, object]]:
         return [
             {"name": f"worker{number}@{vm}.stackserve.pidbox", "consumers": connected}
             for number, vm, connected in ((1, "w1", 1), (2, "w1", 0), (1, "w2", 0))
