@@ -17,6 +17,7 @@ from typing import Any
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Port, Server
+from openstack_client.cloud.together import together
 from openstack_client.deploy.accounts import Accounts, Tickets
 from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
@@ -26,7 +27,6 @@ from openstack_client.deploy.lease import Lease, TakenOver
 from openstack_client.deploy.result import Result
 from openstack_client.deploy.shrink import remove_surplus
 from openstack_client.deploy.time_to_live import settle
-from openstack_client.deploy.together import together
 from openstack_client.errors import Busy, LauncherError
 from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from openstack_client.cloud.together import together
 from openstack_client.deploy.accounts import Accounts
 from openstack_client.deploy.delete import Deleter
-from openstack_client.deploy.together import together
 from openstack_client.errors import LauncherError
 from openstack_client.plan.model import Plan
 from openstack_client.watch.boot import knows_host

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
+from openstack_client.cloud.together import together
 from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.roles import Ask, Watched, ours
 from openstack_client.service import HTTP_PORT
@@ -36,14 +37,14 @@ def wait_until_active(
     until = time.monotonic() + timeout
     active: dict[str, Server] = {}
     while True:
-        for server, progress in servers:
-            if server.id not in active:
-                now = refresh_server(cloud, server, progress)
-                doing = _building(now, progress)
-                if not doing:
-                    active[server.id] = now
-                elif time.monotonic() > until:
-                    raise _build_timed_out(now, progress, doing, timeout)
+        waiting = [(server, progress) for server, progress in servers if server.id not in active]
+        states = together(lambda one: refresh_server(cloud, *one), waiting)
+        for now, (_, progress) in zip(states, waiting, strict=True):
+            doing = _building(now, progress)
+            if not doing:
+                active[now.id] = now
+            elif time.monotonic() > until:
+                raise _build_timed_out(now, progress, doing, timeout)
         if len(active) == len(servers):
             return [active[server.id] for server, _ in servers]
         meanwhile()

@@ -24,7 +24,7 @@ from tests.support.tables import CSV, csv_body, follow, get_job, submit, table, 
 
 pytestmark = pytest.mark.timeout(300)
 FORMATS = ("csv", "json")
-ROWS, LONG = 2_000, 25_000
+ROWS, LONG = 2_000, 12_000
 
 
 def results(client: httpx.Client, job: str) -> list[bytes]:

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from openstack_client.cloud.together import together
 from openstack_client.deploy.interrupts import Interrupts
-from openstack_client.deploy.together import together
 
 
 def test_all_run_at_the_same_time() -> None:
