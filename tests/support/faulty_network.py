@@ -7,6 +7,7 @@ handled the request, change the response, or call a function of the test.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
@@ -145,7 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # of a client that was killed
+            self.wfile.write(content)
         self.close_connection = True
 
     def _reset(self) -> None:

@@ -137,11 +137,12 @@ def test_it_waits_while_another_run_is_at_work(team: Team, ssh: AnsweringSsh) ->
     once(team)
     own = team.project.connection().network
     port = own.get_port(team.ports[team.ids[""]])
-    own.add_tag_to_resource(port, f"stackserve-holds-00ff00ff-{int(time.time())}")
+    theirs = f"stackserve-holds-00ff00ff-{int(time.time())}"
+    port.add_tag(own, theirs)
     try:
         assert once(team)["kind"] == "wait"
     finally:
-        own.remove_all_tags_from_resource(port)
+        port.remove_tag(own, theirs)
     assert set(team.servers) == {"", "worker-1"}
 
 

@@ -204,7 +204,9 @@ def test_a_strict_policy_that_cannot_be_kept(team: Team) -> None:
     try:
         words = team.scale(2, code=6)
         assert "has the policy anti-affinity" in words
-        assert "No valid host was found" in words
+        # The first if Nova places one after the other, the second if both at the same time.
+        refusals = ("No valid host was found", "Exceeded maximum number of retries")
+        assert any(refusal in words for refusal in refusals), words
         assert set(team.servers) == {""}
     finally:
         own.delete_server_group(strict)
