@@ -21,13 +21,13 @@ from openstack_client.errors import PreflightError
 from openstack_client.plan import baked_images, choices, make
 from openstack_client.plan.baked_images import Match, Recipe, Stale
 from openstack_client.plan.model import Parcel
-from openstack_client.roles import ours
+from openstack_client.roles import builder
 from openstack_client.settings import Settings
 from openstack_client.watch import stages
 from openstack_client.watch.tunnel import check_jump_host
 
 # Settings that do not apply to a builder.
-UNUSED = {"name", "role", "volume_size", "workers", "worker_vms", "security_group", "ttl"}
+UNUSED = {"name", "volume_size", "workers", "worker_vms", "security_group", "ttl"}
 COLUMNS = ["name", "id", "created", "size_mb", "why"]
 
 
@@ -48,6 +48,8 @@ def bake(
     Boots a builder server from the image that deploy would choose, installs RabbitMQ, Python,
     the dependencies and the code, deletes everything specific to that server, and takes a
     snapshot. A server from this image downloads nothing and creates its own keys and passwords.
+
+    With --role, it runs the steps of that role that are marked in_image instead.
     """
     session = open_session(flags)
     interrupts = Interrupts()
@@ -68,7 +70,8 @@ def _bake(
     options: Options,
 ) -> None:
     settings = baking.builder_settings(session.settings)
-    plan, facts = session.plan(identity, settings=settings, role=ours("image"))
+    role = builder(make.deployed_role(settings))
+    plan, facts = session.plan(identity, settings=settings, role=role)
     image, parcel = plan.front.image, plan.front.parcel
     recipe = parcel.recipe if parcel else None
     if recipe and image and not again:
@@ -80,7 +83,7 @@ def _bake(
     check_jump_host(session.settings.ssh_via)
     assert image and recipe, "a plan without problems has an image and user data"
     name = name or baking.image_name(image, recipe)
-    with session.showing(interrupts, f"Baking {name!r}", stages.BAKE) as progress:
+    with session.showing(interrupts, f"Baking {name!r}", stages.bake(role)) as progress:
         result = baking.Bake(
             cloud=session.cloud,
             settings=settings,
@@ -95,7 +98,8 @@ def _bake(
     else:
         session.say(f"\nImage {name!r} is ready after {result.seconds:.0f} s.", "bold")
         session.say(f"  {result.image.id}, {result.image.size_bytes / 1e6:,.0f} MB")
-        session.say("  Deploys use it automatically until the dependencies change.")
+        until = "the steps in it" if recipe.role else "the dependencies"
+        session.say(f"  Deploys use it automatically until {until} change.")
 
 
 def _show_existing(session: Session, image: Image) -> None:
@@ -148,7 +152,7 @@ def _prune(session: Session, identity: Identity, yes: bool) -> None:
 
 def _stale(settings: Settings, facts: Facts, project: str) -> list[Stale]:
     base = choices.image(settings.image, facts)
-    parcel = make.parcel(settings)
+    parcel = make.parcel(settings, builder(make.deployed_role(settings)))
     problems = list(base.problems) + ([] if isinstance(parcel, Parcel) else parcel)
     recipe: Recipe | None = parcel.recipe if isinstance(parcel, Parcel) else None
     if base.value is None or recipe is None:

@@ -1,7 +1,7 @@
 """Bake an image: set up a builder server, clean it, shut it down and take a snapshot.
 
-The builder is a deployment with its own name and the user data of the role image. It is always
-deleted in the end. No secrets are created on it, and its last step deletes everything specific
+The builder is a deployment with its own name and role (roles/builder.py). It is always deleted in
+the end. No secrets are created on it, and its last step deletes everything specific
 to that machine.
 """
 
@@ -26,7 +26,7 @@ from openstack_client.errors import (
 from openstack_client.plan import baked_images, keypair
 from openstack_client.plan.baked_images import Recipe
 from openstack_client.settings import Settings
-from openstack_client.watch import boot, stages
+from openstack_client.watch import boot
 from openstack_client.watch.boot import BootConsole, CodeDelivery
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.tunnel import Way, reach
@@ -65,7 +65,8 @@ def builder_settings(settings: Settings) -> Settings:
 
 def image_name(base: Image, made_of: Recipe) -> str:
     """The default name of an image."""
-    return f"stackserve-{base.name}-{made_of.code[:8]}"
+    parts = ("stackserve", made_of.role, base.name, made_of.code[:8])
+    return "-".join(filter(None, parts))
 
 
 @dataclass
@@ -143,7 +144,8 @@ class BuilderWatch:
         self.progress: Progress = bake.progress
         self.bake = bake
         self.server = server
-        self.delivery = CodeDelivery(way, payload, bake.progress)
+        self.stages = bake.plan.front.role.stages
+        self.delivery = CodeDelivery(way, payload, bake.progress) if payload else None
         known_hosts = keypair.known_hosts(bake.folder, bake.plan.name)
         self.console = BootConsole(
             bake.cloud,
@@ -152,7 +154,7 @@ class BuilderWatch:
             bake.progress,
             known_hosts if bake.options.keep else None,
             needed=True,
-            stages=stages.BUILDER,
+            stages=self.stages,
         )
         self.clean_at: float | None = None
 
@@ -165,7 +167,7 @@ class BuilderWatch:
             if self.clean_at is None and now >= next_console:
                 self._read_console()
                 next_console = time.monotonic() + boot.CONSOLE_EVERY
-            if not self.console.has_done("code"):
+            if self.delivery and not self.console.has_done("code"):
                 self.delivery.attempt()
             if self._is_off():
                 self.progress.stage("stopped", "done")
@@ -178,7 +180,7 @@ class BuilderWatch:
     def _read_console(self) -> None:
         self.console.update()
         self.console.raise_failure("builder", "Run it again with --keep to inspect the builder.")
-        if self.console.has_done(stages.BUILDER[-1]):
+        if self.console.has_done(self.stages[-1]):
             self.clean_at = time.monotonic()
             self.progress.stage("stopped", "begin")
 
@@ -198,7 +200,7 @@ class BuilderWatch:
         return now.status == "SHUTOFF"
 
     def _timed_out(self, timeout: float) -> TimedOut:
-        missing = [stage for stage in stages.BUILDER if not self.console.has_done(stage)]
+        missing = [stage for stage in self.stages if not self.console.has_done(stage)]
         return TimedOut(
             f"The builder is not finished after {timeout:.0f} s. Missing: "
             f"{', '.join(missing) or 'stopping'}."

@@ -18,6 +18,7 @@ from openstack_client.cloud.resources import SNAPSHOT_OF, Image
 PREFIX = "stackserve_"
 PAYLOAD, CODE, LOCK = f"{PREFIX}payload", f"{PREFIX}code", f"{PREFIX}lock"
 CLOUD_INIT, BASE, BUILDER = f"{PREFIX}cloud_init", f"{PREFIX}base_image", f"{PREFIX}builder"
+ROLE = f"{PREFIX}role"
 # Properties of the base image that later deploys need; Nova copies most of them itself.
 KEPT = ("os_distro", "os_version", "os_admin_user", "architecture")
 
@@ -33,6 +34,8 @@ class Recipe:
     """The locked dependencies."""
     cloud_init: str
     """The programs and files written by the user data."""
+    role: str = ""
+    """The role that it is for, unless it holds our code, which serves every role that has it."""
 
 
 class Match(IntEnum):
@@ -67,7 +70,9 @@ class Stale:
     why: str
 
 
-def recipe(payload: bytes, code: str, lock: str, files: Mapping[str, bytes]) -> Recipe:
+def recipe(
+    payload: bytes, code: str, lock: str, files: Mapping[str, bytes], role: str = ""
+) -> Recipe:
     """The recipe of the local code; `files` maps paths in cloud-init/ to contents."""
     written = hashlib.sha256()
     for name in sorted(files):
@@ -78,6 +83,7 @@ def recipe(payload: bytes, code: str, lock: str, files: Mapping[str, bytes]) -> 
         code=code,
         lock=hashlib.sha256(lock.encode()).hexdigest(),
         cloud_init=written.hexdigest(),
+        role=role,
     )
 
 
@@ -90,7 +96,7 @@ def properties(made_of: Recipe, base: Image, builder: str) -> dict[str, str]:
         CLOUD_INIT: made_of.cloud_init,
         BASE: base.id,
         BUILDER: builder,
-    }
+    } | ({ROLE: made_of.role} if made_of.role else {})
     system: dict[str, Any] = {
         **base.properties,
         "os_distro": base.distro,
@@ -115,13 +121,15 @@ def read(image: Image, project: str) -> Baked | None:
     # In a public cloud, any user can share an image with forged properties.
     if image.owner != project or values.get(SNAPSHOT_OF) != values[BUILDER]:
         return None
-    made_of = Recipe(values[PAYLOAD], values[CODE], values[LOCK], values[CLOUD_INIT])
+    hashes = (values[PAYLOAD], values[CODE], values[LOCK], values[CLOUD_INIT])
+    made_of = Recipe(*hashes, role=values.get(ROLE, ""))
     return Baked(image, made_of, values[BASE])
 
 
-def of_project(images: Iterable[Image], project: str) -> list[Baked]:
-    """The project's baked images, newest first."""
-    found = [baked for image in images if (baked := read(image, project))]
+def of_project(images: Iterable[Image], project: str, role: str) -> list[Baked]:
+    """The project's baked images for a role, newest first."""
+    known = [baked for image in images if (baked := read(image, project))]
+    found = [baked for baked in known if baked.recipe.role == role]
     return sorted(found, key=lambda baked: (baked.image.created, baked.image.id), reverse=True)
 
 
@@ -139,7 +147,7 @@ def best(
 ) -> tuple[Baked, Match] | None:
     """The best match; the newest of equal ones."""
     found: tuple[Baked, Match] | None = None
-    for baked in of_project(images, project):
+    for baked in of_project(images, project, wanted.role):
         fits = match(baked, wanted, base)
         if fits and (found is None or fits > found[1]):
             found = baked, fits
@@ -152,9 +160,10 @@ def choose(images: Iterable[Image], wanted: Recipe, base: Image, project: str) -
     found = best(images, wanted, base, project)
     if found:
         baked, fits = found
-        return baked.image, f"baked from {base.name}: {REASONS[fits]}"
+        reason = f"for role {wanted.role!r}" if wanted.role else REASONS[fits]
+        return baked.image, f"baked from {base.name}: {reason}"
     why = "the newest Debian or Ubuntu image"
-    others = of_project(images, project)
+    others = of_project(images, project, wanted.role)
     if others:
         why += f"; baked {others[0].image.name!r} does not fit: {misfit(others[0], wanted, base)}"
     return base, why
@@ -165,7 +174,7 @@ def misfit(baked: Baked, wanted: Recipe, base: Image) -> str:
     if baked.image.status != "active":
         return f"it is {baked.image.status}"
     if baked.recipe.lock != wanted.lock:
-        return "its dependencies differ from this checkout's"
+        return f"its {'steps' if wanted.role else 'dependencies'} differ from this checkout's"
     return f"its base image is not {base.name!r}, the newest one"
 
 
@@ -174,7 +183,7 @@ def stale(images: Iterable[Image], wanted: Recipe, base: Image, project: str) ->
     images = list(images)
     found = best(images, wanted, base, project)
     result = []
-    for baked in of_project(images, project):
+    for baked in of_project(images, project, wanted.role):
         if found and baked.image.id == found[0].image.id:
             continue
         if baked.image.status in {"queued", "saving", "importing", "uploading"}:

@@ -81,7 +81,7 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
         rendered.code_hash,
         rendered.digest,
         rendered.payload,
-        _recipe(context, rendered) if role.code else None,
+        _recipe(context, rendered),
         (*map(str, deprecated), *_unchecked(role, checked)),
     )
 
@@ -96,13 +96,27 @@ def _unchecked(role: Role, checked: list[Problem] | None) -> tuple[str, ...]:
     )
 
 
-def _recipe(context: userdata.UserDataContext, rendered: userdata.UserData) -> baked_images.Recipe:
-    """What a baked image must contain to be used."""
+def _recipe(
+    context: userdata.UserDataContext, rendered: userdata.UserData
+) -> baked_images.Recipe | None:
+    """What a baked image must contain to be used; None for a role that starts from none."""
+    role = context.role
+    if role.code:
+        return baked_images.recipe(
+            rendered.payload,
+            rendered.code_hash,
+            userdata.lock_file(context.code),
+            userdata.template_files(),
+        )
+    if not role.baked_image and role.ready.ask is not Ask.OFF:
+        return None
+    own = {f"{role.name}/{file.path}": file.content for file in userdata.role_files(role)}
     return baked_images.recipe(
-        rendered.payload,
+        b"",
         rendered.code_hash,
-        userdata.lock_file(context.code),
-        userdata.template_files(),
+        userdata.steps_in_image(role),
+        userdata.template_files() | own,
+        role.name,
     )
 
 

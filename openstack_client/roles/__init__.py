@@ -7,6 +7,7 @@
 docs/roles.md explains how to write one.
 """
 
+from openstack_client.roles.builder import builder
 from openstack_client.roles.model import Ask, Port, Role, Step, Watched, Who, Workers
 from openstack_client.roles.read import beside, find, is_ours, names, ours, read
 
@@ -19,6 +20,7 @@ __all__ = [
     "Who",
     "Workers",
     "beside",
+    "builder",
     "find",
     "is_ours",
     "names",

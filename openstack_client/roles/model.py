@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 STAGE = r"^[a-z]{1,13}$"
 # Nova stores at most this many characters in one value of a server's metadata.
 LONGEST_METADATA = 255
+# The last step on a machine that becomes an image.
+CLEAN = "clean"
 ROLE_KEY = "stackserve_role"
 READY_KEY = "stackserve_ready"
 UNITS_KEY = "stackserve_units"
@@ -87,6 +89,8 @@ class Step(Frozen):
     """The file that it leaves when it is complete; it writes it with the suffix .new."""
     needs_stamps: bool = False
     """Whether all stamps must be in place before it starts."""
+    in_image: bool = False
+    """Whether `bake` runs it, so that servers from the image find its work done."""
 
 
 class Ready(Frozen):
@@ -151,7 +155,7 @@ class Role(Frozen):
     code: bool = False
     """Whether the launcher delivers the code and a model to it."""
     baked_image: bool = False
-    """Whether it may start from an image of `bake`."""
+    """Whether it may start from an image of `bake`, and `bake` may make one for it."""
     requires: tuple[Literal["broker"], ...] = ()
     """Values that the launcher must be given for it."""
     data: str = "everything that was stored on it"
@@ -208,6 +212,7 @@ class Role(Frozen):
         except graphlib.CycleError as error:
             circle = " -> ".join(error.args[1])
             raise ValueError(f"these steps wait for each other: {circle}") from None
+        self._check_steps_in_image()
         unknown = set(self.workers.after if self.workers else ()) - set(self.steps)
         if unknown:
             raise ValueError(f"workers.after: {', '.join(sorted(unknown))} is not one of its steps")
@@ -222,3 +227,18 @@ class Role(Frozen):
                     "characters that Nova stores in one value"
                 )
         return self
+
+    def _check_steps_in_image(self) -> None:
+        for name, step in self.steps.items():
+            later = {
+                other
+                for other in (*step.after, *step.after_on_old_python)
+                if not self.steps[other].in_image
+            }
+            if step.in_image and later:
+                raise ValueError(
+                    f"step {name!r} is in_image, but comes after {', '.join(sorted(later))}, which "
+                    "is not"
+                )
+        if self.baked_image and not self.code and CLEAN in self.steps:
+            raise ValueError(f"the name of a step of `bake` is {CLEAN!r}; choose another one")

@@ -21,7 +21,7 @@ from openstack_client.userdata.context import (
 )
 from openstack_client.userdata.delivery import Delivery, deliver
 from openstack_client.userdata.payload import code_hash, lock_file, read_code, read_model
-from openstack_client.userdata.render import render, template_files
+from openstack_client.userdata.render import render, role_files, steps_in_image, template_files
 
 __all__ = [
     "NOVA_LIMIT",
@@ -38,5 +38,7 @@ __all__ = [
     "read_code",
     "read_model",
     "render",
+    "role_files",
+    "steps_in_image",
     "template_files",
 ]

@@ -114,6 +114,15 @@ def role_files(role: Role) -> tuple[CarriedFile, ...]:
     )
 
 
+def steps_in_image(role: Role) -> str:
+    """What a baked image of a role without our code holds: its packages, and what steps did."""
+    lines = [" ".join(role.packages)]
+    for name, step in role.steps.items():
+        if step.in_image:
+            lines += [name, source(role, step.program).read_text("utf-8")]
+    return "\n".join(lines)
+
+
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "__pycache__")) for part in path.parts)
 
@@ -152,7 +161,7 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
 def declared_steps(role: Role) -> str:
     """The role's steps for contextualize.py: JSON, one step a line."""
     lines = [
-        json.dumps({"stage": name, **step.model_dump()}, sort_keys=True)
+        json.dumps({"stage": name, **step.model_dump(exclude={"in_image"})}, sort_keys=True)
         for name, step in role.in_order
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n"

@@ -8,7 +8,6 @@ from openstack_client.roles import Role, ours
 CREATE = ("requested", "building", "active", "addressed")
 # Printed to the console by the steps of the role; some run in parallel.
 SERVER = ours("server").stages
-BUILDER = ours("image").stages
 
 
 def deploy(role: Role) -> tuple[str, ...]:
@@ -16,8 +15,12 @@ def deploy(role: Role) -> tuple[str, ...]:
     return (*CREATE, *role.stages)
 
 
+def bake(builder: Role) -> tuple[str, ...]:
+    """The stages of a bake by this role."""
+    return (*CREATE, *builder.stages, "stopped", "image")
+
+
 DEPLOY = deploy(ours("server"))
-BAKE = (*CREATE, *BUILDER, "stopped", "image")
 BACKUP = ("saved", "received", "checked")
 # The middle ones are printed by the script in deploy/transfer.py.
 RESTORE = ("checked", "sent", "verified", "stopped", "restored", "ready")

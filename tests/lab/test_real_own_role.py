@@ -14,7 +14,7 @@ from tests.support.own_role import copy_of_hello
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(2000)]
 
-NAMES = ("hello", "broken")
+NAMES = ("hello", "broken", "from-image")
 
 
 def words(ended: Ended) -> str:
@@ -76,6 +76,24 @@ def test_a_step_that_fails_is_reported_by_its_name(user: LabUser) -> None:
     assert "error: no page" in words(ended)
     # Long before any timeout.
     assert ended.seconds < 600
+
+
+def test_a_server_from_its_baked_image(user: LabUser) -> None:
+    """The image has nginx and no key; the page is that of the server's user data."""
+    own = copy_of_hello(user.home, "packed", index_html=("your own role", "an image"))
+    baked = user.events("bake", "packed", "--role", str(own))[-1]
+    try:
+        server = Server(user.events("deploy", "from-image", "--role", str(own)))
+        plan = server.event("plan")
+        assert plan["image"]["name"] == "packed"
+        assert plan["image"]["why"].endswith("for role 'packed'")
+        result = server.event("result")
+        assert "Hello from an image" in httpx.get(result["url"], timeout=30).text
+        installed = server.ssh("grep -c nginx-light /var/log/dpkg.log || true")
+        assert installed == "0", "it was installed again"
+        assert user.run("delete", "from-image", "--yes").code == 0
+    finally:
+        user.cloud.openstack("image", "delete", baked["image"])
 
 
 def test_delete_leaves_nothing(user: LabUser, page: Server) -> None:

@@ -79,7 +79,7 @@ class TestBundle:
         part = re.search(r"^bundle=.*?^fi\n", script, re.MULTILINE | re.DOTALL)
         assert part
         self.add = self.here(f"set -eu\n{part[0]}")
-        script = file("steps/clean.sh").read_text()
+        script = file("steps/forget.sh").read_text()
         part = re.search(r"^sed -i [^\n]*ca-certificates.crt\n.*?\n\[[^\n]*\n", script, re.M | re.S)
         assert part
         self.clean = self.here(f"set -eu\n{part[0]}")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cloud_init.steps import FILES, file, steps_of
 
-CLEAN = file("steps/clean.sh").read_text()
+CLEAN = file("steps/clean.sh").read_text() + file("steps/forget.sh").read_text()
 
 
 def test_it_starts_no_service_and_creates_no_account() -> None:

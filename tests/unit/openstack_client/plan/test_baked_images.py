@@ -57,6 +57,15 @@ def chosen(*images: Image) -> tuple[str, str]:
     return found.name, why
 
 
+def test_images_of_other_roles_are_neither_used_nor_stale() -> None:
+    theirs = image("theirs", changed(role="hello"))
+    assert chosen(theirs)[0] == BASE.name
+    assert baked_images.stale([BASE, theirs], WANTED, BASE, PROJECT) == []
+    wanted = changed(role="hello", cloud_init="other")
+    found, why = baked_images.choose([BASE, theirs, image()], wanted, BASE, PROJECT)
+    assert (found.name, why) == ("theirs", "baked from debian-12: for role 'hello'")
+
+
 def test_properties_are_read_back() -> None:
     found = baked_images.read(image(), PROJECT)
     assert found is not None

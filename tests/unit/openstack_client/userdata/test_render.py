@@ -93,7 +93,7 @@ def test_written_files_are_the_files_of_the_checkout() -> None:
     steps = [*source.glob("files/steps/*"), *source.glob("roles/server/steps/*")]
     assert len(steps) > 10
     for path in steps:
-        if path.name != "__pycache__":
+        if path.name not in {"__pycache__", "forget.sh"}:  # of machines that become images
             assert files[f"/opt/stackserve/contextualize/{path.name}"] == path.read_text()
 
 
