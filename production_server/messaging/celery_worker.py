@@ -9,6 +9,9 @@ import socket
 import threading
 from typing import Any
 
+# Celery imports it when it is needed. In a process with several threads, two of them would do so at
+# the same time, and one would get Python's _DeadlockError.
+import celery.events  # noqa: F401
 from celery import Celery, bootsteps
 
 
