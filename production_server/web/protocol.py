@@ -53,7 +53,6 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         before = self.requests
         self._data_size = len(data)
         try:
@@ -103,6 +102,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self.since = self.guard.now
         self.scope[CONNECTION] = self  # type: ignore[literal-required]
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """As in Uvicorn, without a timer for each request: the guard closes idle connections."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def _check_head(self) -> None:
         limits = self.guard.limits

@@ -22,7 +22,7 @@ from production_server.web.row_slices import Arriving, OddElement, Slice, slices
 Warnings = list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rows:
     """Checked rows: float32 values in the card's order, and what is odd about each row."""
 
@@ -67,6 +67,7 @@ class RowSchema:
         self._pack = struct.Struct(f"<{len(card.features)}f").pack
         self._pack_exact = struct.Struct(f"<{len(card.features)}d").pack
         self._names = card.feature_names
+        self._plausible = [(feature.low, feature.high, feature) for feature in card.features]
         self._problems = RowProblems(card, self.limits)
 
     def from_json(self, body: Bytes) -> tuple[Rows, bool]:
@@ -140,20 +141,11 @@ class RowSchema:
 
     def warnings(self, values: Iterable[float]) -> Warnings:
         """Which values of a valid row are out of the plausible range."""
-        found: Warnings = []
-        for feature, value in zip(self.card.features, values, strict=True):
-            if feature.low <= value <= feature.high or (value == 0 and feature.zero_is_missing):
-                continue
-            found.append(
-                {
-                    "field": feature.name,
-                    "code": "implausible",
-                    "detail": f"{feature.title} of {value:g} is out of the plausible range "
-                    f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
-                    + ".",
-                }
-            )
-        return found
+        return [
+            _implausible(feature, value)
+            for (low, high, feature), value in zip(self._plausible, values, strict=True)
+            if not low <= value <= high and not (value == 0 and feature.zero_is_missing)
+        ]
 
     def _checked(self, part: Slice) -> list[dict[str, float]]:
         try:
@@ -204,6 +196,16 @@ class WarningsLater(Sequence[Warnings]):
 
     def _of(self, number: int) -> Warnings:
         return self._schema.warnings(self._row.unpack_from(self._exact, number * self._row.size))
+
+
+def _implausible(feature: Feature, value: float) -> dict[str, Any]:
+    return {
+        "field": feature.name,
+        "code": "implausible",
+        "detail": f"{feature.title} of {value:g} is out of the plausible range "
+        f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+        + ".",
+    }
 
 
 def _run(steps: Generator[bool, None, Rows]) -> Rows:

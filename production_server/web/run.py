@@ -77,9 +77,6 @@ def server_config(app: Front, settings: Settings) -> uvicorn.Config:
         # The forwarded headers of an unknown proxy cannot be trusted.
         proxy_headers=False,
         timeout_graceful_shutdown=10,
-        # guard.py closes idle connections. uvicorn would do so after 5 s, just when many clients
-        # (httpx, for example) send their next request.
-        timeout_keep_alive=3600,
         log_config=None,
         log_level="warning",
     )

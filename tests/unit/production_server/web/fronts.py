@@ -56,9 +56,11 @@ def make_front(
 
 
 @contextmanager
-def serving(front: Front) -> Iterator[int]:
-    """Serve it on a free port, which this gives."""
+def serving(front: Front, **changes: Any) -> Iterator[int]:
+    """Serve it on a free port, which this gives. `changes` are of Uvicorn's configuration."""
     config = server_config(front, Settings(port=free_port()))
+    for name, value in changes.items():
+        setattr(config, name, value)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
