@@ -87,9 +87,14 @@ def distinct(listing: Iterable[Resource]) -> tuple[Resource, ...]:
     return tuple({resource.id: resource for resource in listing}.values())
 
 
-def servers(cloud: Cloud) -> tuple[Server, ...]:
-    """The project's servers."""
-    listing = cloud.request("Nova", "list the servers", lambda: cloud.nova.servers.list(limit=-1))
+def servers(cloud: Cloud, start: str = "") -> tuple[Server, ...]:
+    """The project's servers, or those whose names start like this."""
+    only = {"name": f"^{start}"} if start else None
+    listing = cloud.request(
+        "Nova",
+        "list the servers",
+        lambda: cloud.nova.servers.list(search_opts=only, limit=-1),
+    )
     return distinct(server_of(raw) for raw in listing)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 Thing = TypeVar("Thing")
 Outcome = TypeVar("Outcome")
+Other = TypeVar("Other")
 
 
 def together(do: Callable[[Thing], Outcome], things: Sequence[Thing]) -> list[Outcome]:
@@ -23,3 +24,14 @@ def together(do: Callable[[Thing], Outcome], things: Sequence[Thing]) -> list[Ou
         for result in results:
             result.wait()
         return [result.get() for result in results]
+
+
+def both(one: Callable[[], Outcome], other: Callable[[], Other]) -> tuple[Outcome, Other]:
+    """Call both at the same time, and wait for both, also if one of them fails."""
+    with ThreadPool(1) as pool:
+        first = pool.apply_async(one)
+        try:
+            second = other()
+        finally:
+            first.wait()
+        return first.get(), second

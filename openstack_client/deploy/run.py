@@ -17,7 +17,7 @@ from typing import Any
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Port, Server
-from openstack_client.cloud.together import together
+from openstack_client.cloud.together import both, together
 from openstack_client.deploy.accounts import Accounts, Tickets
 from openstack_client.deploy.create import Creator
 from openstack_client.deploy.delete import Deleter, find
@@ -209,8 +209,10 @@ class Launch:
         self.creator.server_group()
         self._delete_replaced()
         with self.interrupts.shield():
-            self.built = together(partial(self._request, port), self.plan.servers)
-        floating = self.creator.address(port)
+            floating, self.built = both(
+                partial(self.creator.address, port),
+                partial(together, partial(self._request, port), self.plan.servers),
+            )
         address = floating.address if floating else port.address
         active = wait_until_active(
             self.cloud,
