@@ -55,7 +55,8 @@ def _states(cloud: Cloud, waiting: Sequence[tuple[Server, Progress]]) -> list[Se
     """The current states of servers, in one request: Nova asks Neutron for each request."""
     listed: dict[str, Server] = {}
     if len(waiting) > 1:
-        start = os.path.commonprefix([server.name for server, _ in waiting])
+        names = [server.name for server, _ in waiting]
+        start = os.path.commonprefix(names)  # noqa: RUF071 - names, not paths
         try:
             listed = {server.id: server for server in queries.servers(cloud, start)}
         except CloudError as error:
