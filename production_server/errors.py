@@ -55,6 +55,10 @@ class BackupError(StackserveError):
     """A backup cannot be made, or an archive cannot be restored."""
 
 
+class AccessError(StackserveError):
+    """A token cannot be created, read or revoked."""
+
+
 class JobError(StackserveError):
     """A job, or the upload for one, was refused. `code` identifies the cause."""
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from production_server.access.policy import Preset
 from production_server.errors import SettingsError
 from production_server.places import CHECKOUT
 
@@ -95,6 +96,11 @@ class Settings(BaseSettings):
         description="Host names and addresses that requests may use, separated by commas; "
         "`.example.org` stands for the domain and all names in it. Default: any.",
     )
+    access: Preset = Field(
+        Preset.OPEN,
+        description="Who may use the service: `open`, everybody predicts and has jobs of their "
+        "own; `token`, only with a token. See docs/access.md.",
+    )
     web_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Number of web processes. Default: half the cores, at most 4."
     )
@@ -139,6 +145,10 @@ class Settings(BaseSettings):
     @cached_property
     def registry_path(self) -> Path:
         return self.registry or self.home / "models"
+
+    @cached_property
+    def access_folder(self) -> Path:
+        return self.home / "access"
 
     @cached_property
     def store(self) -> str:

@@ -18,6 +18,7 @@ VERBS = {
     "predict": ("predict", "Predict one row, or every row of a CSV file."),
     "stream": ("stream", "Predict JSON lines from stdin."),
     "models": ("models", "List, activate, delete, import and export models."),
+    "tokens": ("tokens", "Create, list and revoke tokens."),
     "backup": ("backup", "Save all jobs and models to an archive."),
     "restore": ("backup", "Replace all jobs and models by those of an archive."),
     "web": ("processes", "Run the web tier."),

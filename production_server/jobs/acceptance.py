@@ -19,6 +19,7 @@ class Upload:
     body: Body
     media: Media
     key: str | None = None
+    owner: str | None = None
     ignore_unknown: bool = False
 
 
@@ -43,7 +44,7 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
         for chunk in chunks(
             upload.body, upload.media, card, limits, ledger, ignore_unknown=upload.ignore_unknown
         ):
-            job = job or store.begin(card.version, answer_of(card))
+            job = job or store.begin(card.version, answer_of(card), upload.owner)
             store.check_space()
             store.stage(job, number, len(chunk), chunk.tobytes())
             number += 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select
+from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select, true
 from sqlalchemy.pool import PoolProxiedConnection
 
 from production_server.jobs.engine import open_engine
@@ -14,6 +14,13 @@ from production_server.jobs.pruning import total_bytes
 from production_server.jobs.records import ACTIVE, Job, Part, Payload, Share, Usage, queue_full
 from production_server.jobs.space import budget_of, check_space
 from production_server.jobs.tables import chunks, jobs, pruned
+
+
+class Anybody:
+    """Stands for every owner."""
+
+
+ANYBODY = Anybody()
 
 
 class Reader:
@@ -64,12 +71,17 @@ class Reader:
     def get(self, job: str) -> Job | None:
         return self._find(select(jobs).where(jobs.c.id == job, jobs.c.state != "receiving"))
 
-    def page(self, limit: int, before: str | None = None) -> list[Job]:
-        """Jobs, newest first. `before` is the id of the last job of the previous page."""
-        query = select(jobs).where(jobs.c.state != "receiving")
+    def page(
+        self, limit: int, before: str | None = None, owner: str | Anybody | None = ANYBODY
+    ) -> list[Job]:
+        """An owner's jobs, newest first. `before` is the id of the last job of the page before."""
+        if owner is None:
+            return []
+        mine = true() if isinstance(owner, Anybody) else jobs.c.owner == owner
+        query = select(jobs).where(jobs.c.state != "receiving", mine)
         with self._read() as connection:
             if before:
-                mark = select(jobs.c.created).where(jobs.c.id == before)
+                mark = select(jobs.c.created).where(jobs.c.id == before, mine)
                 if (created := connection.execute(mark).scalar()) is None:
                     return []
                 older = and_(jobs.c.created == created, jobs.c.id < before)

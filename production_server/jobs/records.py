@@ -41,6 +41,7 @@ class Job:
     started: float | None
     finished: float | None
     bytes: int
+    owner: str | None
 
     @property
     def active(self) -> bool:
@@ -114,7 +115,7 @@ def same_body(job: Job, body_hash: str) -> Job:
     if job.body_hash != body_hash:
         raise KeyReused(
             "idempotency_key_reused",
-            f"this Idempotency-Key was used for job {job.id}, with another body",
+            "this Idempotency-Key was used before, with another body",
             "Send the same body again, or use a new key for a new job.",
         )
     return job

@@ -50,9 +50,10 @@ class Store(Reader):
 
     # Receiving
 
-    def begin(self, version: str, answer: dict[str, Any]) -> str:
+    def begin(self, version: str, answer: dict[str, Any], owner: str | None = None) -> str:
         """Create a job to stage chunks in. It is hidden until it is accepted."""
-        job = secrets.token_hex(8)
+        # Whoever knows the ID may use the job, so nobody must be able to guess it.
+        job = secrets.token_hex(16)
         now = time.time()
         with self._write() as connection:
             connection.execute(
@@ -61,6 +62,7 @@ class Store(Reader):
                     state="receiving",
                     version=version,
                     answer=answer,
+                    owner=owner,
                     created=now,
                     touched=now,
                     bytes=JOB_BYTES,

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 3
+SCHEMA = 4
 
 metadata = MetaData()
 
@@ -61,9 +61,11 @@ jobs = Table(
     Column("finished", Float),
     # An estimate: see pruning.py.
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
+    Column("owner", String(80)),  # who created it; see access/policy.py
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.created)
 Index("jobs_by_age", jobs.c.created, jobs.c.id)
+Index("jobs_by_owner", jobs.c.owner, jobs.c.created, jobs.c.id)
 Index("jobs_by_end", jobs.c.state, jobs.c.finished, jobs.c.bytes)
 
 chunks = Table(

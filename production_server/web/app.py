@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, g, request
 
 from production_server.settings import Settings
-from production_server.web import jobs_api, openapi, operations, pages, problems
+from production_server.web import access, jobs_api, openapi, operations, pages, problems, sign_in
 from production_server.web.front import Front
 from production_server.web.services import Services
 
@@ -17,7 +17,8 @@ SECURITY_HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer, forms of our own pages would be sent with `Origin: null`.
+    "Referrer-Policy": "same-origin",
 }
 
 
@@ -28,10 +29,13 @@ def create_flask(services: Services) -> Flask:
     problems.install(app)
     for module in (pages, jobs_api, operations, openapi):
         app.register_blueprint(module.blueprint(services))
+    app.register_blueprint(sign_in.blueprint(services.access))
 
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
+
+    access.install(app, services.access)
 
     @app.after_request
     def finish(response: Response) -> Response:

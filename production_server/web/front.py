@@ -75,6 +75,7 @@ class Front:
         self._rest = FlaskPools(flask)
         self._hosts = TrustedHosts(services.settings.trusted_hosts or "")
         self._checks_host = bool(self._hosts)
+        self._checks_access = not services.access.anybody_predicts
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._max_body = min(
@@ -116,6 +117,8 @@ class Front:
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         try:
+            if self._checks_access:
+                self._services.access.check_prediction(scope)
             # Read once: if the model changes during the request, two cards would mix.
             pinned = self._services.pinned
             rows = await self._rows(pinned, scope, receive)

@@ -12,11 +12,13 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import BaseModel
 
+from production_server.access.policy import own_key
 from production_server.jobs import results
 from production_server.jobs.acceptance import accept
 from production_server.jobs.intake import Limits
+from production_server.jobs.reader import ANYBODY
 from production_server.jobs.records import Job
-from production_server.jobs.store import Store
+from production_server.web.access import current
 from production_server.web.jobs_schema import JobBody, JobDetail, JobList, job_body, job_detail
 from production_server.web.openapi_parts import (
     ANY_OBJECT,
@@ -36,6 +38,7 @@ from production_server.web.shares import Places
 from production_server.web.uploads import (
     LONGEST_KEY,
     MOST_UPLOADS,
+    key_of_request,
     limited,
     upload_of,
 )
@@ -47,15 +50,28 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("jobs", __name__)
     store = services.store
     settings = services.settings
+    access = services.access
     limits = Limits(settings.max_job_rows, settings.max_body_bytes, settings.chunk_rows)
     uploads = Places(MOST_UPLOADS)
     # Reading rows is work. If every thread did it at once, each would take its turn before the
     # event loop gets the next one.
     turn = threading.Lock()
 
+    def found(job_id: str) -> Job:
+        job = store.get(job_id)
+        if job is None or not access.may_use(job.owner):
+            raise not_found(job_id)
+        return job
+
+    def key_for(owner: str | None, key: str | None) -> str | None:
+        known = store.with_key(key) if owner else None
+        # A client has no cookie yet when it creates its first job, but has it when it repeats that.
+        return key if known and known.owner == owner else own_key(owner, key)
+
     @routes.post("/jobs")
     def create() -> Response:
-        upload = upload_of(settings.max_body_bytes, turn)
+        key = key_for(current().owner, key_of_request())
+        upload = upload_of(settings.max_body_bytes, turn, key, access.owner())
         with limited(uploads), turn:
             job = accept(store, upload, services.card(), limits, settings.max_queued_jobs)
         return _job_response(job, 202 if job.active else 200)
@@ -63,7 +79,9 @@ def blueprint(services: Services) -> Blueprint:
     @routes.get("/jobs")
     def listing() -> Response:
         limit = whole_number("limit", PAGE, LARGEST_PAGE)
-        jobs = store.page(limit, request.args.get("before"))
+        caller = current()
+        whose = ANYBODY if caller.operates else caller.owner
+        jobs = store.page(limit, request.args.get("before"), whose)
         follows = f"/jobs?limit={limit}&before={jobs[-1].id}" if len(jobs) == limit else None
         now = time.time()
         body = JobList(jobs=[job_body(job, now) for job in jobs], next=follows)
@@ -71,12 +89,12 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/jobs/<job_id>")
     def show(job_id: str) -> Response:
-        job = _found(store, job_id)
+        job = found(job_id)
         return _response(job, job_detail(job, store.shares(job_id), time.time()), 200)
 
     @routes.get("/jobs/<job_id>/result")
     def result(job_id: str) -> Response:
-        job = _found(store, job_id)
+        job = found(job_id)
         check_ready(job)
         kind = _result_format()
         lines = results.as_csv(store, job) if kind == "csv" else results.as_json(store, job)
@@ -87,10 +105,10 @@ def blueprint(services: Services) -> Blueprint:
     @routes.delete("/jobs/<job_id>")
     def delete(job_id: str) -> Response:
         keep = flag("keep_result")
-        _found(store, job_id)
+        found(job_id)
         # The job may have finished since the client last looked.
         if store.cancel(job_id) or keep:
-            return _job_response(_found(store, job_id), 200)
+            return _job_response(found(job_id), 200)
         store.remove(job_id)
         return Response(status=204)
 
@@ -146,7 +164,7 @@ def openapi_paths() -> dict[str, Any]:
             ),
             "get": operation(
                 "list_jobs",
-                "List the jobs, newest first",
+                "List your jobs, newest first",
                 responses(
                     {200: json_answer("A page of jobs", listing)}, {**wrong_parameter, **store_down}
                 ),
@@ -237,17 +255,14 @@ def check_ready(job: Job) -> None:
         )
 
 
-def _found(store: Store, job_id: str) -> Job:
-    job = store.get(job_id)
-    if job is None:
-        raise Problem(
-            404,
-            "job_not_found",
-            f"There is no job {job_id[:40]}.",
-            "See GET /jobs for all jobs. Finished jobs are deleted after some days, or earlier to "
-            "make room.",
-        )
-    return job
+def not_found(job_id: str) -> Problem:
+    return Problem(
+        404,
+        "job_not_found",
+        f"There is no job {job_id[:40]}.",
+        "See GET /jobs for your jobs. Finished jobs are deleted after some days, or earlier to "
+        "make room.",
+    )
 
 
 def _job_response(job: Job, status: int) -> Response:

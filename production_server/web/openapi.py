@@ -8,11 +8,17 @@ import orjson
 from flask import Blueprint, Response
 from pydantic import TypeAdapter
 
+from production_server.access.policy import Scope, needed
 from production_server.web import front, jobs_api, operations, pages
 from production_server.web.current_model import Pinned
-from production_server.web.openapi_parts import JSON
+from production_server.web.openapi_parts import JSON, Schema, responses
 from production_server.web.problems import ProblemBody
 from production_server.web.services import Services
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token of this service."},
+    "basic": {"type": "http", "scheme": "basic", "description": "The token is the password."},
+}
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -35,6 +41,12 @@ def document(pinned: Pinned) -> dict[str, Any]:
     # Imported here because it takes a tenth of the web tier's start, and is rarely needed.
     from openapi_pydantic import OpenAPI
 
+    paths = {
+        **front.openapi_paths(pinned),
+        **pages.openapi_paths(),
+        **operations.openapi_paths(),
+        **jobs_api.openapi_paths(),
+    }
     raw = {
         "openapi": "3.1.1",
         "info": {
@@ -42,16 +54,35 @@ def document(pinned: Pinned) -> dict[str, Any]:
             "version": pinned.version,
             "description": "This is a demo, not a medical device.",
         },
-        "paths": {
-            **front.openapi_paths(pinned),
-            **pages.openapi_paths(),
-            **operations.openapi_paths(),
-            **jobs_api.openapi_paths(),
-        },
-        "components": {"schemas": _schemas(pinned)},
+        "paths": {path: _guarded(path, item) for path, item in paths.items()},
+        "components": {"schemas": _schemas(pinned), "securitySchemes": SCHEMES},
     }
     OpenAPI.model_validate(raw)
     return raw
+
+
+def _guarded(path: str, item: Schema) -> Schema:
+    """The operations of a path, with the scope that each needs and what it answers without it."""
+    route = path.replace("{", "<").replace("}", ">")
+    return {
+        name: _with_scope(part, needed(name.upper(), route)) if "responses" in part else part
+        for name, part in item.items()
+    }
+
+
+def _with_scope(described: Schema, scope: Scope | None) -> Schema:
+    if scope is None:
+        return described
+    refused = {
+        401: "A valid token is missing",
+        403: "The token lacks the scope, or another site sent this",
+    }
+    return {
+        **described,
+        "description": f"Scope: {scope.value}.",
+        "security": [{}, {"bearer": []}, {"basic": []}],
+        "responses": described["responses"] | responses({}, refused),
+    }
 
 
 def _schemas(pinned: Pinned) -> dict[str, Any]:

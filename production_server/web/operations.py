@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import time
@@ -13,14 +14,17 @@ import psutil
 from flask import Blueprint, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from production_server.errors import QueueError, StackserveError
+from production_server.errors import QueueError, StackserveError, StoreError
 from production_server.messaging.alarms import blocked_error
 from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
 from production_server.messaging.workers import WorkerState
+from production_server.web.access import current
 from production_server.web.openapi_parts import JSON, json_answer, operation, responses, text_answer
 from production_server.web.problems import Problem
 from production_server.web.recent import Recent
 from production_server.web.services import Services
+
+log = logging.getLogger(__name__)
 
 READY_DEADLINE = 3.0
 ALIVE_SECONDS = 1.0
@@ -43,14 +47,19 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/alive")
     def alive() -> Response:
-        return as_json(alive_body(services, worker_states()))
+        body = public_body(services)
+        if current().operates:
+            body |= details(services, worker_states())
+        return as_json(body)
 
     @routes.get("/ready")
     def ready() -> Response:
         checks = readiness(services)
-        body = {**services.summary(), "checks": checks}
+        body: dict[str, Any] = services.summary()
+        if current().operates:
+            body["checks"] = checks
         if not all(check["ok"] for check in checks.values()):
-            raise not_ready(body)
+            raise not_ready(checks, body)
         return as_json({"ready": True, **body})
 
     @routes.get("/models")
@@ -121,15 +130,18 @@ def openapi_paths() -> dict[str, Any]:
     }
 
 
-def alive_body(services: Services, workers: list[WorkerState]) -> dict[str, Any]:
+def public_body(services: Services) -> dict[str, Any]:
+    """What everybody may know of the process."""
+    return {"alive": True, "code_hash": services.settings.code_hash, **services.summary()}
+
+
+def details(services: Services, workers: list[WorkerState]) -> dict[str, Any]:
+    """What operators may know as well."""
     process = psutil.Process()
     return {
-        "alive": True,
-        "code_hash": services.settings.code_hash,
         "pid": os.getpid(),
         "memory_mb": round(process.memory_info().rss / 1e6, 1),
         "uptime_seconds": round(time.time() - services.started, 1),
-        **services.summary(),
         "broker_alarm": services.lane.alarm or None,
         "workers": workers,
         "versions": {
@@ -155,11 +167,11 @@ def readiness(services: Services) -> dict[str, dict[str, Any]]:
     return {"broker": broker, "worker": worker, "store": _check(services.store.counts)}
 
 
-def not_ready(body: dict[str, Any]) -> Problem:
+def not_ready(checks: dict[str, dict[str, Any]], body: dict[str, Any]) -> Problem:
     """The checks that failed, and what to do about the first of them."""
     failed = {
         part: check
-        for part, check in body["checks"].items()
+        for part, check in checks.items()
         if not check["ok"] and check is not NOT_CHECKED
     }
     return Problem(
@@ -188,5 +200,8 @@ def _check(call: Any) -> dict[str, Any]:
 
 
 def _failed(error: StackserveError | SQLAlchemyError) -> dict[str, Any]:
-    remedy = getattr(error, "remedy", "") or "See the server's log."
-    return {"ok": False, "reason": str(error), "remedy": remedy}
+    if isinstance(error, SQLAlchemyError):
+        # Its own text has the statement and the database's address.
+        log.error("the job store failed its check", exc_info=error)
+        error = StoreError("the job store is unavailable", "See the server's log.")
+    return {"ok": False, "reason": str(error), "remedy": error.remedy or "See the server's log."}

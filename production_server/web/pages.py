@@ -23,6 +23,7 @@ from production_server.figures import number
 from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
+from production_server.web.access import current
 from production_server.web.current_model import Pinned
 from production_server.web.filling import Filling
 from production_server.web.openapi_parts import (
@@ -58,6 +59,8 @@ def blueprint(services: Services) -> Blueprint:
             "disclaimer": DISCLAIMER,
             "origin": origin,
             "command": COMMAND,
+            "caller": current(),
+            "csrf": services.access.csrf(),
         }
 
     @pages.get("/")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from production_server.access.signing import signing_of
 from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.web.processes import Processes, listeners
@@ -31,6 +32,7 @@ def run_web(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     # Once here, because the processes would race to do it.
     Registry(settings.registry_path).seed()
+    signing_of(settings.access_folder)
     if settings.metrics_folder is not None:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)
         settings.metrics_folder.mkdir(parents=True)

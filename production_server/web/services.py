@@ -13,6 +13,7 @@ from production_server.messaging.workers import Workers
 from production_server.model.card import Card
 from production_server.model.registry import Registry
 from production_server.settings import Settings
+from production_server.web.access import access_of
 from production_server.web.current_model import CurrentModel, Pinned
 from production_server.web.metrics import Metrics
 from production_server.web.rows import RowSchema
@@ -24,6 +25,7 @@ class Services:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.started = time.time()
+        self.access = access_of(settings)
         self.registry = Registry(settings.registry_path)
         self.registry.seed()
         # Whatever gets lost here is asked again, and a confirm may not come during an alarm.

@@ -31,7 +31,20 @@ LONGEST_KEY = 255
 DISCONNECTED = "stackserve.disconnected"
 
 
-def upload_of(most_bytes: int, turn: threading.Lock) -> Upload:
+def key_of_request() -> str | None:
+    """The Idempotency-Key of the current request."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
+        raise Problem(
+            400,
+            "invalid_idempotency_key",
+            "The Idempotency-Key is empty, too long or has unprintable characters.",
+            f"Send 1 to {LONGEST_KEY} printable characters, for example a UUID.",
+        )
+    return key
+
+
+def upload_of(most_bytes: int, turn: threading.Lock, key: str | None, owner: str) -> Upload:
     """The current request as an upload; its body is not read yet.
 
     Whoever reads it must hold the turn, which others may take while a part of the body arrives.
@@ -53,19 +66,12 @@ def upload_of(most_bytes: int, turn: threading.Lock) -> Upload:
         )
     if (request.content_length or 0) > most_bytes:
         raise body_too_large(most_bytes)
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not (0 < len(key) <= LONGEST_KEY and key.isprintable()):
-        raise Problem(
-            400,
-            "invalid_idempotency_key",
-            "The Idempotency-Key is empty, too long or has unprintable characters.",
-            f"Send 1 to {LONGEST_KEY} printable characters, for example a UUID.",
-        )
     ignore = flag("ignore_unknown")
     return Upload(
         body=Body(cast(BinaryIO, _Stream(turn)), most_bytes, media, str(ignore)),
         media=media,
         key=key,
+        owner=owner,
         ignore_unknown=ignore,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import socket
 import urllib.request
@@ -124,12 +123,12 @@ def test_job_finished_before_the_cancel_keeps_its_result(
     page.route(re.compile(r"/jobs/\w+$"), lambda _route: None)
     with page.expect_response("**/jobs?*"):
         upload(page, cases)
-    while newest_state(service) != "done":
+    while newest_state(page, service) != "done":
         page.wait_for_timeout(50)
     with page.expect_response(lambda answer: answer.request.method == "DELETE") as cancelled:
         page.get_by_role("button", name="Cancel the job").click()
     assert cancelled.value.status == 200
-    assert newest_state(service) == "done"
+    assert newest_state(page, service) == "done"
     page.unroute_all()  # releases the requests
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
     expect(page.get_by_role("link", name="Download the result (CSV)")).to_be_visible()
@@ -140,7 +139,7 @@ def test_a_second_attempt_after_a_lost_response_makes_no_second_job(
 ) -> None:
     tab.expects_http_errors = True
     page = tab.open()
-    before = len(all_jobs(service))
+    before = len(jobs_of(page, service))
 
     def lose(route: Route) -> None:
         # The server accepts the job, but its response never arrives. (Chromium does not show the
@@ -151,22 +150,21 @@ def test_a_second_attempt_after_a_lost_response_makes_no_second_job(
     page.route("**/jobs?*", lose, times=1)
     upload(page, cases)
     expect(page.locator("#job-state")).to_have_text("Not accepted", timeout=60_000)
-    assert len(all_jobs(service)) == before + 1
+    assert len(jobs_of(page, service)) == before + 1
     page.get_by_role("button", name="Upload and predict").click()
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
-    assert len(all_jobs(service)) == before + 1
+    assert len(jobs_of(page, service)) == before + 1
     page.get_by_role("button", name="Upload and predict").click()
     expect(page.locator("#job-state")).to_have_text("Done", timeout=60_000)
-    assert len(all_jobs(service)) == before + 2, "a finished upload may be repeated on purpose"
+    assert len(jobs_of(page, service)) == before + 2, "a finished upload may be repeated on purpose"
 
 
-def all_jobs(service: str) -> list[dict[str, object]]:
-    with urllib.request.urlopen(f"{service}/jobs?limit=500") as answer:
-        jobs: list[dict[str, object]] = json.load(answer)["jobs"]
+def jobs_of(page: Page, service: str) -> list[dict[str, object]]:
+    """The jobs that this browser created, the newest first."""
+    answer = page.request.get(f"{service}/jobs?limit=500")
+    jobs: list[dict[str, object]] = answer.json()["jobs"]
     return jobs
 
 
-def newest_state(service: str) -> str:
-    with urllib.request.urlopen(f"{service}/jobs?limit=1") as answer:
-        state: str = json.load(answer)["jobs"][0]["state"]
-    return state
+def newest_state(page: Page, service: str) -> object:
+    return jobs_of(page, service)[0]["state"]

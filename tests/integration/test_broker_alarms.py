@@ -12,7 +12,7 @@ import pytest
 from production_server.local.rabbitmq import RabbitNode
 from tests.support.broker import lift_alarm, rabbitmqctl, raise_alarm
 from tests.support.rows import distinct_rows, shipped
-from tests.support.service import Service
+from tests.support.service import Service, operator
 
 CSV = {"Content-Type": "text/csv"}
 ROW = distinct_rows(shipped()[1], 1)[0]
@@ -62,20 +62,24 @@ def assert_blocked(service: Service, reason: str) -> None:
         assert answer.json()["code"] == "queue_blocked"
         assert reason in answer.json()["detail"]
     began = time.monotonic()
-    ready = httpx.get(f"{service.url}/ready", timeout=30)
+    ready = httpx.get(f"{service.url}/ready", timeout=30, headers=operator(service.home))
     assert ready.status_code == 503
     assert time.monotonic() - began < 1
     body = ready.json()
     assert body["code"] == "not_ready" and reason in body["detail"] and body["remedy"]
     assert body["checks"]["broker"]["ok"] is False
     assert body["checks"]["store"]["ok"] is True
+    public = httpx.get(f"{service.url}/ready", timeout=30).json()
+    assert (public["ready"], public["detail"]) == (False, body["detail"])
+    assert "checks" not in public
 
 
 def test_an_alarm_is_told_and_lifted_without_a_restart(
     rabbit: RabbitNode, service: Service
 ) -> None:
     with service:
-        client = httpx.Client(base_url=service.url, timeout=30)
+        everything = operator(service.home)
+        client = httpx.Client(base_url=service.url, timeout=30, headers=everything)
         assert client.get("/predict", params=ROW).status_code == 200
         assert gauge(client) == 0
         before = pids(service)
@@ -89,7 +93,7 @@ def test_an_alarm_is_told_and_lifted_without_a_restart(
         assert accepted.status_code == 202
         job = accepted.headers["Location"]
         # The workers cannot be asked now. Earlier, this request waited for the end of the alarm.
-        assert httpx.get(f"{service.url}/alive", timeout=5).json()["broker_alarm"] == "low on disk"
+        assert client.get("/alive", timeout=5).json()["broker_alarm"] == "low on disk"
         time.sleep(1)
         assert client.get(job).json()["state"] in ("queued", "running")
 
@@ -121,7 +125,8 @@ def test_a_worker_keeps_its_chunk_during_a_long_alarm(rabbit: RabbitNode, servic
     heartbeat = 3
     rabbitmqctl(rabbit, "eval", f"application:set_env(rabbit, heartbeat, {heartbeat}).")
     with service:
-        client = httpx.Client(base_url=service.url, timeout=30)
+        everything = operator(service.home)
+        client = httpx.Client(base_url=service.url, timeout=30, headers=everything)
         (worker,) = service.processes("worker")
         worker.suspend()
         sample = b"\n".join(client.get("/predictions/sample.csv").content.split(b"\n")[:11])

@@ -24,7 +24,7 @@ from production_server.local.supervisor import Supervisor
 from production_server.settings import load_settings
 from tests.support.poisoned_worker import DEADLY, FAILING
 from tests.support.rows import shipped
-from tests.support.service import Service
+from tests.support.service import Service, operator
 from tests.support.tables import (
     check_result,
     csv_body,
@@ -92,7 +92,9 @@ def parts(
 @pytest.fixture
 def client(parts: Parts) -> Iterator[httpx.Client]:
     assert wait_until_ready(parts.url, 240), "the previous test left a part broken"
-    with httpx.Client(base_url=parts.url, timeout=30) as client:
+    with httpx.Client(
+        base_url=parts.url, timeout=30, headers=operator(parts.settings.home)
+    ) as client:
         yield client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from production_server.access.policy import Scope
+from production_server.access.tokens import Tokens
 from production_server.local.rabbitmq import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,6 +25,13 @@ SHIPPED = "diabetes-1.*"
 # The machine code of the shipped model, by file name. Compiling takes half of a service's start, so
 # the first service of a test run does it for all.
 compiled: dict[str, bytes] = {}
+
+
+def operator(home: Path) -> dict[str, str]:
+    """The header of a new token with every scope, for the service with this home."""
+    tokens = Tokens(home / "access")
+    plain = tokens.create(f"test-{secrets.token_hex(4)}", frozenset(Scope), None)
+    return {"Authorization": f"Bearer {plain}"}
 
 
 class Service:

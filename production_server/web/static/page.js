@@ -11,6 +11,9 @@ const items = (list, texts) => list.replaceChildren(...texts.map((text) => {
 }));
 const problemText = (problem, otherwise) =>
   [problem.detail || problem.title, problem.remedy].filter(Boolean).join(" ") || otherwise;
+// What a signed-in page sends along to change something.
+const csrf = document.querySelector("meta[name=csrf]");
+const PROOF = csrf ? { "X-CSRF-Token": csrf.content } : {};
 const UNREACHED = "The server could not be reached. Check your connection and try again.";
 
 // --- one case ---------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ function jobTrouble(text, details = []) {
 }
 
 // A job that has finished meanwhile keeps its result, and the page shows that instead.
-const cancel = (address) => fetch(`${address}?keep_result=true`, { method: "DELETE" })
+const cancel = (address) => fetch(`${address}?keep_result=true`, { method: "DELETE", headers: PROOF })
   .catch(() => jobTrouble(UNREACHED));
 
 // A file whose upload was cut off keeps its key, so that the next attempt cannot make a second job.
@@ -171,6 +174,7 @@ function send(file) {
     call.setRequestHeader("Content-Type", "text/csv");
     call.setRequestHeader("Accept", "application/json");
     call.setRequestHeader("Idempotency-Key", keyFor(file));
+    for (const [name, value] of Object.entries(PROOF)) call.setRequestHeader(name, value);
     call.responseType = "json";
     call.upload.onprogress = ({ loaded, total }) => {
       bar.value = loaded / total * 100;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import sys
 import time
@@ -19,6 +20,8 @@ from benchmarks.reference import Reference
 from benchmarks.scale.broker import TlsNode, make_certificates, worker_settings
 from benchmarks.scale.network import Host, front_address
 from benchmarks.systems import ROOT, ours
+from production_server.access.policy import Scope
+from production_server.access.tokens import Tokens
 from production_server.remote import workers
 from production_server.remote.access import PORT
 
@@ -41,6 +44,8 @@ class Front:
         self._home = home
         self._hosts_home = folder / "hosts"
         shutil.copytree(home, self._hosts_home)
+        name = f"bench-{secrets.token_hex(4)}"
+        self._token = Tokens(home / "access").create(name, frozenset({Scope.OPERATE}), None)
         self.web_processes = web_processes
         address = str(front_address().ip)
         self.node = TlsNode(folder / "rabbitmq", make_certificates(folder / "tls"), address, PORT)
@@ -88,7 +93,9 @@ class Front:
 
     def _taking_tasks(self, version: str) -> int:
         """How many hosts take tasks and have this version."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{WEB_PORT}/alive") as response:
+        address = f"http://127.0.0.1:{WEB_PORT}/alive"
+        asked = urllib.request.Request(address, headers={"Authorization": f"Bearer {self._token}"})
+        with urllib.request.urlopen(asked) as response:
             found = json.load(response)["workers"]
         return sum(one["taking_tasks"] and version in one["models"] for one in found)
 

@@ -18,6 +18,7 @@ from production_server.remote import workers
 from production_server.settings import load_settings
 from tests.support.counting_worker import COUNT
 from tests.support.rows import distinct_rows, keras_predictions, shipped
+from tests.support.service import operator
 from tests.support.tables import (
     check_result,
     csv_body,
@@ -39,7 +40,9 @@ def client(front: Front, start: Callable[[str], WorkerVM]) -> Iterator[httpx.Cli
     front.start()
     start("w1")
     assert wait_until_ready(front.url, 120)
-    with httpx.Client(base_url=front.url, timeout=30) as client:
+    with httpx.Client(
+        base_url=front.url, timeout=30, headers=operator(front.settings.home)
+    ) as client:
         yield client
 
 

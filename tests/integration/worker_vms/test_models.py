@@ -16,6 +16,7 @@ from production_server.model.card import MODEL_FILE
 from production_server.model.registry import Registry
 from tests.support.disks import SmallDisk
 from tests.support.rows import distinct_rows, shipped
+from tests.support.service import operator
 from tests.support.tables import csv_body, follow, submit, table, wait_for_chunks
 from tests.support.versions import MEGABYTE, compile_ahead, large, newer
 from tests.support.worker_vm import Front, WorkerVM
@@ -49,7 +50,9 @@ def home(front: Front) -> Path:
 @pytest.fixture(scope="module")
 def client(front: Front, home: Path) -> Iterator[httpx.Client]:
     front.start()
-    with httpx.Client(base_url=front.url, timeout=30) as client:
+    with httpx.Client(
+        base_url=front.url, timeout=30, headers=operator(front.settings.home)
+    ) as client:
         yield client
 
 

@@ -73,7 +73,7 @@ class Deployed:
         return answer.content
 
     def active_model(self) -> str:
-        return str(self.client.get("/models").json()["active"])
+        return str(self.client.get("/alive").json()["version"])
 
 
 def boot_id(server: Server) -> str:

@@ -15,10 +15,11 @@ from production_server.messaging.batches import Answer
 from production_server.model.card import Card, Feature, read_card
 from production_server.model.metrics import HeldOut, Metrics
 from production_server.model.registry import SHIPPED
-from production_server.web import pages, problems
+from production_server.web import access, pages, problems
 from production_server.web.current_model import Pinned
 from production_server.web.rows import RowSchema
 from production_server.web.services import Services
+from tests.unit.production_server.web.callers import make_access
 
 Model = Callable[[list[float]], list[float]]
 
@@ -87,8 +88,10 @@ def client(card: Card, model: Model) -> tuple[FlaskClient, Queue]:
         card=lambda: card,
         predict_now=queue.predict_now,
         settings=SimpleNamespace(max_job_rows=1_000_000),
+        access=make_access(),
     )
     app = Flask("production_server.web.app")
     problems.install(app)
     app.register_blueprint(pages.blueprint(cast(Services, services)))
+    access.install(app, services.access)
     return app.test_client(), queue

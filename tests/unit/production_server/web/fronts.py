@@ -25,6 +25,7 @@ from production_server.web.metrics import Metrics
 from production_server.web.rows import RowSchema
 from production_server.web.run import server_config
 from production_server.web.services import Services
+from tests.unit.production_server.web.callers import make_access
 from tests.unit.production_server.web.cards import BINARY
 
 Message = dict[str, Any]
@@ -46,6 +47,7 @@ def make_front(
     chosen = Settings(**settings)
     services: Any = SimpleNamespace(
         settings=chosen,
+        access=make_access(chosen.access),
         metrics=Metrics(None, CollectorRegistry()),
         lane=Lane(),
         pinned=Pinned(BINARY.version, BINARY, RowSchema(BINARY, chosen.max_rows)),

@@ -22,8 +22,9 @@ from production_server.jobs.records import Job, Outcome
 from production_server.jobs.store import Store
 from production_server.model.registry import SHIPPED, Registry
 from production_server.settings import Settings
-from production_server.web import jobs_api, problems
+from production_server.web import access, jobs_api, problems
 from production_server.web.uploads import DISCONNECTED, MOST_UPLOADS
+from tests.unit.production_server.web.callers import make_access
 
 CSV = "text/csv"
 
@@ -39,11 +40,15 @@ def client(url: str) -> Iterator[FlaskClient]:
     card = registry.card(registry.versions()[-1])
     store = Store(url)
     services: Any = SimpleNamespace(
-        store=store, settings=Settings(max_queued_jobs=2), card=lambda: card
+        store=store,
+        settings=Settings(max_queued_jobs=2),
+        card=lambda: card,
+        access=make_access(),
     )
     app = Flask("jobs")
     problems.install(app)
     app.register_blueprint(jobs_api.blueprint(services))
+    access.install(app, services.access)
     yield app.test_client()
     store.close()
 

@@ -15,6 +15,7 @@ from production_server.web import jobs_api, operations, pages
 from production_server.web.current_model import Pinned
 from production_server.web.openapi import document
 from production_server.web.rows import RowSchema
+from tests.unit.production_server.web.callers import make_access
 
 
 def test_the_document_describes_the_model_in_force() -> None:
@@ -41,7 +42,7 @@ def test_the_document_describes_the_model_in_force() -> None:
 
 def test_every_route_is_described_beside_it(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'jobs.sqlite3'}")
-    services: Any = SimpleNamespace(store=store, settings=Settings())
+    services: Any = SimpleNamespace(store=store, settings=Settings(), access=make_access())
     for module in (pages, operations, jobs_api):
         app = Flask("routes", static_folder=None)
         app.register_blueprint(module.blueprint(services))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from flask import Flask
 
+from production_server.access.policy import Scope
 from production_server.messaging.workers import WorkerState
 from production_server.settings import Settings
-from production_server.web import operations
+from production_server.web import access, operations
 from production_server.web.recent import Recent
 from production_server.web.services import Services
+from tests.unit.production_server.web.callers import bearer, make_access
 
 
 def test_many_callers_at_once_get_one_value() -> None:
@@ -43,7 +46,7 @@ def test_a_value_is_made_again_after_its_time() -> None:
 STATE = WorkerState(models=["demo-1"], load_failures=0, vm=None, taking_tasks=True, missing={})
 
 
-def test_alive_asks_the_workers_once_for_many_calls() -> None:
+def test_alive_asks_the_workers_once_for_many_calls(tmp_path: Path) -> None:
     asked: list[float] = []
 
     def states(timeout: float) -> list[WorkerState]:
@@ -56,10 +59,15 @@ def test_alive_asks_the_workers_once_for_many_calls() -> None:
         summary=lambda: {"model": "demo"},
         lane=SimpleNamespace(alarm=""),
         workers=SimpleNamespace(states=states),
+        access=make_access(folder=tmp_path),
     )
     app = Flask("operations")
     app.register_blueprint(operations.blueprint(cast(Services, services)))
+    access.install(app, services.access)
     client = app.test_client()
-    answers = [client.get("/alive").get_json() for _ in range(20)]
+    assert "workers" not in client.get("/alive").get_json()
+    assert not asked
+    operator = bearer(services.access, Scope.OPERATE)
+    answers = [client.get("/alive", headers=operator).get_json() for _ in range(20)]
     assert all(answer["workers"] == [STATE] for answer in answers)
     assert len(asked) == 1

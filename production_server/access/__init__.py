@@ -1,0 +1,1 @@
+"""Who may do what: scopes, the policy of each route, and tokens."""

@@ -1,0 +1,216 @@
+"""Who sent a request, and whether the policy lets it through.
+
+A caller is known by a token in the Authorization header, by the session of a browser that signed in
+with a token, or by the cookie of a client that created a job. A token in a URL is never read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import cast
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, after_this_request, g, make_response, redirect, request, url_for
+from werkzeug.http import parse_cookie
+
+from production_server.access import policy
+from production_server.access.policy import (
+    ANONYMOUS,
+    CLIENT_OWNER,
+    TOKEN_OWNER,
+    Caller,
+    Preset,
+    Scope,
+)
+from production_server.access.signing import SESSION_SECONDS, Signing, signing_of
+from production_server.access.tokens import Token, Tokens
+from production_server.settings import Settings
+from production_server.web.bodies import Scope as AsgiScope
+from production_server.web.problems import Problem
+
+SESSION = "stackserve_session"
+CLIENT = "stackserve_client"
+CLIENT_SECONDS = 365 * 24 * 3600
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf"
+SAFE = ("GET", "HEAD", "OPTIONS")
+
+
+class Access:
+    """The access of one web process."""
+
+    def __init__(self, preset: Preset, tokens: Tokens, signing: Signing) -> None:
+        self.preset = preset
+        self.tokens = tokens
+        self.signing = signing
+        self._anonymous = ANONYMOUS[preset]
+        self.anybody_predicts = Scope.PREDICT in self._anonymous
+
+    def caller(self, authorization: str | None, cookies: Mapping[str, str]) -> Caller:
+        """Who sent these headers. Raises a Problem for a token that is not valid."""
+        if authorization is not None:
+            token = self.tokens.find(plain_of(authorization))
+            if token is None:
+                raise unauthorized("The token is not valid: it is unknown, expired or revoked.")
+            return self._with_token(token)
+        session = cookies.get(SESSION, "")
+        token_id = self.signing.token_of(session) if session else None
+        token = self.tokens.with_id(token_id) if token_id else None
+        if token is not None:
+            return replace(self._with_token(token), session=session)
+        client = self.signing.client_of(cookies.get(CLIENT, ""))
+        return Caller("anonymous", self._anonymous, client and CLIENT_OWNER + client)
+
+    def check_prediction(self, scope: AsgiScope) -> None:
+        """Raise a Problem if a request for /predict, which Flask does not see, is not allowed."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        cookies = parse_cookie(headers.get(b"cookie"))
+        check_scope(self.caller(headers.get(b"authorization"), cookies), Scope.PREDICT)
+
+    def may_use(self, owner: str | None) -> bool:
+        """Whether the caller of the current request may use a job of this owner."""
+        return policy.may_use(current(), owner, self.preset)
+
+    def owner(self) -> str:
+        """The owner of a job that the current request creates; a new client gets a cookie."""
+        caller = current()
+        if caller.owner is not None:
+            return caller.owner
+        client = secrets.token_hex(16)
+        cookie = self.signing.client(client)
+
+        @after_this_request
+        def remember(response: Response) -> Response:
+            set_cookie(response, CLIENT, cookie, CLIENT_SECONDS)
+            return response
+
+        return CLIENT_OWNER + client
+
+    def csrf(self) -> str:
+        """What the pages of the current session send along; empty without a session."""
+        session = current().session
+        return self.signing.csrf(session) if session else ""
+
+    def _with_token(self, token: Token) -> Caller:
+        return Caller(token.name, token.scopes | self._anonymous, TOKEN_OWNER + token.name)
+
+
+def access_of(settings: Settings) -> Access:
+    """The access that the settings ask for."""
+    folder = settings.access_folder
+    return Access(settings.access, Tokens(folder), signing_of(folder))
+
+
+def install(app: Flask, access: Access) -> None:
+    """Check every request before its route runs."""
+
+    @app.before_request
+    def check() -> Response | None:
+        rule = request.url_rule
+        needed = policy.needed(request.method, rule.rule) if rule else None
+        if needed is None:
+            # Public: wrong credentials do not matter here.
+            g.caller = _caller_or_nobody(access)
+        else:
+            try:
+                g.caller = access.caller(request.headers.get("Authorization"), request.cookies)
+                check_scope(g.caller, needed)
+            except Problem as problem:
+                if problem.status == 401 and _is_browser():
+                    return make_response(redirect(url_for("access.form", next=request.path), 303))
+                raise
+        check_origin(access, g.caller)
+        return None
+
+
+def current() -> Caller:
+    """The caller of the current request."""
+    return cast(Caller, g.caller)
+
+
+def check_scope(caller: Caller, needed: Scope) -> None:
+    if needed in caller.scopes:
+        return
+    if not caller.owner or caller.owner.startswith(CLIENT_OWNER):
+        raise unauthorized("This needs a token.")
+    raise Problem(
+        403,
+        "scope_missing",
+        f"This needs the scope {needed.value!r}, which the token {caller.name!r} does not have.",
+        f"Use a token with it: tokens create NAME --scope {needed.value}",
+    )
+
+
+def check_origin(access: Access, caller: Caller) -> None:
+    """Raise a Problem if another site made a browser send this change."""
+    if request.method in SAFE:
+        return
+    # Browsers name the site in one of these; without TLS, only in Origin.
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise cross_site()
+    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        raise cross_site()
+    if not caller.session:
+        return
+    sent = request.headers.get(CSRF_HEADER)
+    if sent is None and request.mimetype == "application/x-www-form-urlencoded":
+        sent = request.form.get(CSRF_FIELD)
+    if not hmac.compare_digest((sent or "").encode(), access.csrf().encode()):
+        raise cross_site()
+
+
+def set_cookie(response: Response, name: str, value: str, seconds: int = SESSION_SECONDS) -> None:
+    """Set a cookie that no script and no other site can use."""
+    response.set_cookie(
+        name, value, seconds, httponly=True, samesite="Strict", secure=request.is_secure
+    )
+
+
+def plain_of(authorization: str) -> str:
+    """The token in an Authorization header: as Bearer, or as the password of Basic."""
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() == "basic":
+        with suppress(NotBase64, UnicodeDecodeError):
+            return b64decode(value.strip(), validate=True).decode().partition(":")[2]
+    return ""
+
+
+def unauthorized(detail: str) -> Problem:
+    return Problem(
+        401,
+        "unauthorized",
+        detail,
+        "Send one: Authorization: Bearer TOKEN, or curl -u NAME:TOKEN. The operator of this "
+        "service creates tokens.",
+        headers={"WWW-Authenticate": 'Bearer realm="stackserve"', "Cache-Control": "no-store"},
+    )
+
+
+def cross_site() -> Problem:
+    return Problem(
+        403,
+        "cross_site",
+        "This change was not sent by a page of this service.",
+        "Reload the page and try again. Programs send a token instead of a cookie.",
+    )
+
+
+def _caller_or_nobody(access: Access) -> Caller:
+    try:
+        return access.caller(request.headers.get("Authorization"), request.cookies)
+    except Problem:
+        return access.caller(None, {})
+
+
+def _is_browser() -> bool:
+    best = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    return request.method == "GET" and best == "text/html"
