@@ -1,4 +1,4 @@
-"""Access without files: everybody predicts, and tokens are created in a folder only if one is given."""
+"""Access without files; only tokens need a folder."""
 
 from __future__ import annotations
 
