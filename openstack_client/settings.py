@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -135,6 +135,11 @@ class Settings(BaseModel):
         None,
         description="Jump host (USER@HOST) by which to reach the server, for ssh and HTTP. Uses "
         "your ssh configuration.",
+    )
+    access: Literal["open", "token"] = Field(
+        "open",
+        description="Who may use the service. open: everybody predicts, and has jobs of their own. "
+        "token: only with a token, which `tokens create` creates.",
     )
     model: ExistingPath | None = Field(
         None,

@@ -39,6 +39,7 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         ],
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
+        "access": plan.access or None,
         "loss": plan.loss or None,
         "code_hash": front.parcel.code_hash if front.parcel else None,
         "image": front.image
@@ -68,6 +69,8 @@ def show_plan(console: Console, plan: Plan) -> None:
     reasons = [(member.image.name, member.image_why) for member in plan.servers if member.image]
     for name, why in dict.fromkeys(reasons):
         console.print(f"Image {name!r}: {why}.", markup=False, highlight=False)
+    if plan.access:
+        console.print(f"Access: {plan.access}", markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
     if plan.loss:

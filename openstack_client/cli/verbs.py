@@ -58,6 +58,10 @@ VERBS = {
         "openstack_client.cli.bake:bake",
         "Create an image, called NAME, that later deploys use automatically.",
     ),
+    "tokens": (
+        "openstack_client.cli.tokens:tokens",
+        "Create, list and revoke tokens for the service of a deployment.",
+    ),
     "backup": (
         "openstack_client.cli.backup:backup",
         "Save all jobs and models of a deployment in the archive FILE.",

@@ -25,6 +25,12 @@ from openstack_client.roles import Ask, Role, beside, find, is_ours, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
 
+WHO = {
+    "open": "everybody who reaches the service predicts, and has jobs of their own.",
+    "token": "with a token only; create one with `tokens create`.",
+}
+NO_TLS = "There is no TLS, so whoever is on the way can read everything."
+
 
 def deployed_role(settings: Settings) -> Role:
     """The role that these settings name. Raises SettingsError if it cannot be deployed."""
@@ -49,6 +55,7 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
             model=_model(settings.model) if settings.model and role.code else None,
             port=role.port or HTTP_PORT,
             workers=settings.workers,
+            settings=_access(settings, role),
             ready_timeout=settings.timeout_ready,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
@@ -84,6 +91,12 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
         _recipe(context, rendered),
         (*map(str, deprecated), *_unchecked(role, checked)),
     )
+
+
+def _access(settings: Settings, role: Role) -> tuple[tuple[str, str], ...]:
+    """The service's setting, unless it is the default."""
+    serves = role.ready.ask is Ask.PREDICTION
+    return (("STACKSERVE_ACCESS", settings.access),) if serves and settings.access != "open" else ()
 
 
 def _unchecked(role: Role, checked: list[Problem] | None) -> tuple[str, ...]:
@@ -191,6 +204,8 @@ def make_plan(
         worker_role=worker_role,
         worker_parcel=parcel(settings, worker_role) if worker_role and has_workers else (),
     )
+    if role.ready.ask is Ask.PREDICTION:
+        plan.access = f"{WHO[settings.access]} {NO_TLS}"
     return plan, facts
 
 

@@ -138,6 +138,8 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    access: str = ""
+    """Who may use the service, for people."""
     # Shared by all servers.
     network: Network | None = None
     key: KeyPlan | None = None

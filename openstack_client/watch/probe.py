@@ -56,6 +56,8 @@ class Service:
             row = default_row(page)
             answer = self._request("POST", "/predict", json=row)
         except requests.RequestException as error:
+            if status_of(error) == requests.codes.unauthorized:
+                return self._without_token()
             return Probe(False, f"{self.name} {reason(error)}")
         except (ValueError, KeyError, TypeError) as error:
             return Probe(False, f"{self.name} does not answer like Stackserve ({error})")
@@ -69,6 +71,16 @@ class Service:
             str(answer.get("model", "")),
             str(answer.get("version", "")),
         )
+
+    def _without_token(self) -> Probe:
+        """Ask for readiness instead: the server itself then requests a prediction."""
+        try:
+            ready = self._get("/ready")
+        except (requests.RequestException, ValueError) as error:
+            why = reason(error) if isinstance(error, requests.RequestException) else str(error)
+            return Probe(False, f"{self.name} {why}")
+        model, version = str(ready.get("model", "")), str(ready.get("version", ""))
+        return Probe(True, "made by the server itself; others need a token", {}, model, version)
 
     def page(self, path: str) -> Probe:
         """Request a page. It may redirect elsewhere, but must not be an error."""
@@ -138,6 +150,10 @@ def describe_prediction(prediction: Mapping[str, Any]) -> str:
     # The API returns the probability of the positive class, whatever the label.
     sure = float(probability) if prediction.get("positive", True) else 1 - float(probability)
     return f"{label}, {sure:.0%} sure"
+
+
+def status_of(error: requests.RequestException) -> int | None:
+    return None if error.response is None else error.response.status_code
 
 
 def reason(error: requests.RequestException) -> str:
