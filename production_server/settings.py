@@ -99,7 +99,20 @@ class Settings(BaseSettings):
     access: Preset = Field(
         Preset.OPEN,
         description="Who may use the service: `open`, everybody predicts and has jobs of their "
-        "own; `token`, only with a token. See docs/access.md.",
+        "own; `token`, only with a token; `oidc`, also with tokens of an identity provider. See "
+        "docs/access.md.",
+    )
+    oidc_issuer: str | None = Field(
+        None, description="The identity provider: its issuer, an https:// address."
+    )
+    oidc_audience: str | None = Field(
+        None, description="The audience that tokens of the identity provider must name."
+    )
+    oidc_claim: str = Field("scope", description="The claim of these tokens that gives the scopes.")
+    oidc_scopes: str | None = Field(
+        None,
+        description="Which value of the claim gives which scope: VALUE=SCOPE, separated by commas. "
+        "Default: values that are called like the scopes.",
     )
     web_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Number of web processes. Default: half the cores, at most 4."

@@ -32,11 +32,13 @@ class Preset(StrEnum):
 
     OPEN = "open"
     TOKEN = "token"
+    OIDC = "oidc"
 
 
 ANONYMOUS: dict[Preset, frozenset[Scope]] = {
     Preset.OPEN: frozenset({Scope.PREDICT, Scope.JOBS}),
     Preset.TOKEN: frozenset(),
+    Preset.OIDC: frozenset(),
 }
 
 # None: everybody may.

@@ -6,13 +6,18 @@ with a token, or by the cookie of a client that created a job. A token in a URL 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
+import time
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections import OrderedDict
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -20,6 +25,15 @@ from flask import Flask, Response, after_this_request, g, make_response, redirec
 from werkzeug.http import parse_cookie
 
 from production_server.access import policy
+from production_server.access.oidc import (
+    PAUSE_SECONDS,
+    Identity,
+    InvalidToken,
+    Provider,
+    ProviderUnavailable,
+    Terms,
+    scope_map,
+)
 from production_server.access.policy import (
     ANONYMOUS,
     CLIENT_OWNER,
@@ -29,7 +43,8 @@ from production_server.access.policy import (
     Scope,
 )
 from production_server.access.signing import SESSION_SECONDS, Signing, signing_of
-from production_server.access.tokens import Token, Tokens
+from production_server.access.tokens import Token, Tokens, digest_of
+from production_server.errors import SettingsError
 from production_server.settings import Settings
 from production_server.web.bodies import Scope as AsgiScope
 from production_server.web.problems import Problem
@@ -40,13 +55,21 @@ CLIENT_SECONDS = 365 * 24 * 3600
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 SAFE = ("GET", "HEAD", "OPTIONS")
+MOST_IDENTIFIED = 1000
+# For checks that may wait for the identity provider. They must not take the threads of other work.
+THREADS = ThreadPoolExecutor(4, "access")
 
 
 class Access:
     """The access of one web process."""
 
-    def __init__(self, preset: Preset, tokens: Tokens, signing: Signing) -> None:
+    def __init__(
+        self, preset: Preset, tokens: Tokens, signing: Signing, provider: Provider | None = None
+    ) -> None:
         self.preset = preset
+        self._provider = provider
+        # What tokens of the provider turned out to say, by their hash.
+        self._identified: OrderedDict[str, Identity] = OrderedDict()
         self.tokens = tokens
         self.signing = signing
         self._anonymous = ANONYMOUS[preset]
@@ -55,7 +78,10 @@ class Access:
     def caller(self, authorization: str | None, cookies: Mapping[str, str]) -> Caller:
         """Who sent these headers. Raises a Problem for a token that is not valid."""
         if authorization is not None:
-            token = self.tokens.find(plain_of(authorization))
+            plain = plain_of(authorization)
+            if self._provider is not None and plain.count(".") == 2:
+                return self._from_provider(self._provider, plain)
+            token = self.tokens.find(plain)
             if token is None:
                 raise unauthorized("The token is not valid: it is unknown, expired or revoked.")
             return self._with_token(token)
@@ -67,11 +93,17 @@ class Access:
         client = self.signing.client_of(cookies.get(CLIENT, ""))
         return Caller("anonymous", self._anonymous, client and CLIENT_OWNER + client)
 
-    def check_prediction(self, scope: AsgiScope) -> None:
+    async def check_prediction(self, scope: AsgiScope) -> None:
         """Raise a Problem if a request for /predict, which Flask does not see, is not allowed."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        cookies = parse_cookie(headers.get(b"cookie"))
-        check_scope(self.caller(headers.get(b"authorization"), cookies), Scope.PREDICT)
+        authorization = headers.get(b"authorization")
+        find = partial(self.caller, authorization, parse_cookie(headers.get(b"cookie")))
+        if self._provider is None or self._is_known(authorization):
+            caller = find()
+        else:
+            # It may have to wait for the provider.
+            caller = await asyncio.get_running_loop().run_in_executor(THREADS, find)
+        check_scope(caller, Scope.PREDICT)
 
     def may_use(self, owner: str | None) -> bool:
         """Whether the caller of the current request may use a job of this owner."""
@@ -97,6 +129,26 @@ class Access:
         session = current().session
         return self.signing.csrf(session) if session else ""
 
+    def _is_known(self, authorization: str | None) -> bool:
+        plain = plain_of(authorization or "")
+        return plain.count(".") != 2 or digest_of(plain) in self._identified
+
+    def _from_provider(self, provider: Provider, plain: str) -> Caller:
+        digest = digest_of(plain)
+        found = self._identified.get(digest)
+        try:
+            if found is None or found.expires <= time.time():
+                found = provider.identify(plain)
+        except InvalidToken as error:
+            self._identified.pop(digest, None)
+            raise unauthorized(f"The token is not valid: {error}.") from error
+        except ProviderUnavailable as error:
+            raise provider_unavailable() from error
+        self._identified[digest] = found
+        if len(self._identified) > MOST_IDENTIFIED:
+            self._identified.popitem(last=False)
+        return Caller(found.subject, found.scopes | self._anonymous, found.owner)
+
     def _with_token(self, token: Token) -> Caller:
         return Caller(token.name, token.scopes | self._anonymous, TOKEN_OWNER + token.name)
 
@@ -104,7 +156,25 @@ class Access:
 def access_of(settings: Settings) -> Access:
     """The access that the settings ask for."""
     folder = settings.access_folder
-    return Access(settings.access, Tokens(folder), signing_of(folder))
+    provider = provider_of(settings) if settings.access is Preset.OIDC else None
+    return Access(settings.access, Tokens(folder), signing_of(folder), provider)
+
+
+def provider_of(settings: Settings) -> Provider:
+    """The identity provider of the settings. Raises SettingsError."""
+    issuer, audience = settings.oidc_issuer, settings.oidc_audience
+    if not issuer or not audience:
+        raise SettingsError(
+            "STACKSERVE_ACCESS=oidc needs STACKSERVE_OIDC_ISSUER and STACKSERVE_OIDC_AUDIENCE",
+            "See docs/access.md.",
+        )
+    try:
+        scopes = scope_map(settings.oidc_scopes) if settings.oidc_scopes else None
+        return Provider(Terms(issuer, audience, settings.oidc_claim, scopes))
+    except ValueError as error:
+        raise SettingsError(
+            f"STACKSERVE_OIDC_...: {error}", "Correct it; see docs/access.md."
+        ) from error
 
 
 def install(app: Flask, access: Access) -> None:
@@ -192,6 +262,16 @@ def unauthorized(detail: str) -> Problem:
         "Send one: Authorization: Bearer TOKEN, or curl -u NAME:TOKEN. The operator of this "
         "service creates tokens.",
         headers={"WWW-Authenticate": 'Bearer realm="stackserve"', "Cache-Control": "no-store"},
+    )
+
+
+def provider_unavailable() -> Problem:
+    return Problem(
+        503,
+        "identity_provider_unavailable",
+        "The identity provider gives no keys, so the token cannot be checked.",
+        "Try again later. The server's log has the cause.",
+        headers={"Retry-After": str(int(PAUSE_SECONDS)), "Cache-Control": "no-store"},
     )
 
 

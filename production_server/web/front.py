@@ -118,7 +118,7 @@ class Front:
         started = time.perf_counter()
         try:
             if self._checks_access:
-                self._services.access.check_prediction(scope)
+                await self._services.access.check_prediction(scope)
             # Read once: if the model changes during the request, two cards would mix.
             pinned = self._services.pinned
             rows = await self._rows(pinned, scope, receive)
