@@ -166,6 +166,8 @@ def _show_result(session: Session, result: Result) -> None:
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     if result.url:
         session.say(f"  Open:    {where}")
+    if session.settings.access == "token" and result.watched.ask is Ask.PREDICTION:
+        session.say(f"  Token:   {COMMAND} tokens create {result.name} TOKEN")
     if result.lifetime.sentence:
         session.say(result.lifetime.sentence, "" if result.lifetime.removes_itself else "yellow")
     session.say(f"  Log in:  {result.ssh}\n  Delete:  {COMMAND} delete {result.name}")

@@ -68,7 +68,7 @@ def list_(words: tuple[str, ...], **flags: Any) -> None:
 @click.argument("words", metavar="[NAME] TOKEN", nargs=-1, required=True)
 @_flags
 def revoke(words: tuple[str, ...], **flags: Any) -> None:
-    """Revoke a token. It stops working within a second."""
+    """Revoke a token. It stops working at once."""
     _run("revoke", _named(words, flags), **flags)
 
 

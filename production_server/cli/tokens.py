@@ -87,7 +87,7 @@ def list_(as_json: bool) -> None:
 @tokens.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Revoke a token. It stops working within a second."""
+    """Revoke a token. It stops working at once."""
     _tokens().revoke(name)
     click.echo(f"Token {name!r} was revoked.")
 

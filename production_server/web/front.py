@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from production_server.errors import QueueError
+from production_server.errors import QueueError, StackserveError
 from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
 from production_server.web.answers import answer, pieces
@@ -133,6 +133,8 @@ class Front:
             await self._refuse(send, problem)
         except QueueError as error:
             await self._refuse(send, problems.of_queue(error))
+        except StackserveError as error:
+            await self._refuse(send, problems.of_service(error))
         finally:
             self._seconds.observe(time.perf_counter() - started)
 

@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.service import Service
+import pytest
+
+from tests.support.service import Service, operator
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,"
     "response_headers_conformance,response_schema_conformance,negative_data_rejection,"
     "unsupported_method"
 )
-EXAMPLES = 40
+# Of each operation, without a token and with one for everything.
+EXAMPLES = {"anonymous": 40, "operator": 15}
 # 413 is listed because the service rejects requests with too many rows as too large.
 CONFIG = """
 [checks]
@@ -21,10 +24,13 @@ negative_data_rejection.expected-statuses = [400, 404, 405, 406, 409, 413, 415, 
 """
 
 
-def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
+@pytest.mark.parametrize("caller", EXAMPLES)
+def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path, caller: str) -> None:
     # Uses the command line, because the pytest plugin does not support this version of pytest.
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
+    headers = operator(embedded.home) if caller == "operator" else {}
+    more = [word for name in headers for word in ("--header", f"{name}: {headers[name]}")]
     done = subprocess.run(
         [
             str(Path(sys.executable).parent / "schemathesis"),
@@ -35,7 +41,7 @@ def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
             "--checks",
             CHECKS,
             "--max-examples",
-            str(EXAMPLES),
+            str(EXAMPLES[caller]),
             "--seed",
             "1",
             "--no-color",
@@ -43,6 +49,7 @@ def test_schemathesis_finds_nothing(embedded: Service, tmp_path: Path) -> None:
             "30",
             "--generation-database",
             "none",
+            *more,
         ],
         cwd=tmp_path,
         capture_output=True,

@@ -20,11 +20,6 @@ from production_server.errors import AccessError
 PREDICT = frozenset({Scope.PREDICT})
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_SECONDS", -1.0)
-
-
 @pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
     return Tokens(tmp_path / "access")

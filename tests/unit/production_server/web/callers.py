@@ -19,5 +19,4 @@ def make_access(preset: Preset = Preset.OPEN, folder: Path = NOWHERE) -> Access:
 def bearer(access: Access, *scopes: Scope, name: str = "someone") -> dict[str, str]:
     """The header of a new token."""
     plain = access.tokens.create(name, frozenset(scopes), None)
-    access.tokens._looked = 0.0
     return {"Authorization": f"Bearer {plain}"}
