@@ -22,17 +22,18 @@ def main() -> None:
     sys.path[:] = [path for path in sys.path if path != str(ROOT / "openstack_client")]
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        set_up(missing)
+    complete(sys.argv[1:])
 
     from openstack_client.cli.deploy import deploy
 
     deploy(prog_name="start_instance.py")
 
 
-def set_up(missing: list[str]) -> None:
-    """Restart through scripts/run, which only a checkout has."""
+def complete(arguments: list[str]) -> None:
+    """If packages are missing, restart through scripts/run, which only a checkout has."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
     problem = f"is missing {', '.join(missing)}."
     if not SETUP_SCRIPT.is_file():
         raise SystemExit(f"{sys.executable} {problem} Install Stackserve with its dependencies.")
@@ -40,7 +41,7 @@ def set_up(missing: list[str]) -> None:
         raise SystemExit(
             f"The environment {ROOT / '.venv'} {problem} Delete that folder and run {SETUP_SCRIPT}."
         )
-    command = [sys.executable, str(SETUP_SCRIPT), *sys.argv[1:]]
+    command = [sys.executable, str(SETUP_SCRIPT), *arguments]
     os.execv(command[0], command)
 
 

@@ -1,6 +1,16 @@
-"""`python3 -m production_server VERB`."""
+"""`python3 -m production_server VERB`. In a checkout, any Python will do."""
 
-from production_server.cli import main
+import importlib.util
+import os
+import sys
+
+from production_server.places import CHECKOUT
 
 if __name__ == "__main__":
+    if CHECKOUT and not all(map(importlib.util.find_spec, ("celery", "click", "flask", "uvicorn"))):
+        setup = [sys.executable, str(CHECKOUT / "scripts" / "run"), "-m", "production_server"]
+        os.execv(setup[0], [*setup, *sys.argv[1:]])
+
+    from production_server.cli import main
+
     main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,6 +174,24 @@ def test_start_instance_uses_scripts_run_when_packages_are_missing(tmp_path: Pat
         check=False,
     )
     assert shown.stdout.strip() == "run ['--port', '1']", shown.stderr
+
+
+@pytest.mark.parametrize("package", ["openstack_client", "production_server"])
+def test_a_package_runs_with_any_python(package: str, tmp_path: Path) -> None:
+    copied = {"openstack_client": "start_instance", "production_server": "places"}[package]
+    (tmp_path / package).mkdir()
+    (tmp_path / "scripts").mkdir()
+    for name in ("__init__.py", "__main__.py", f"{copied}.py"):
+        shutil.copy(ROOT / package / name, tmp_path / package)
+    (tmp_path / "scripts" / "run").write_text("import sys; print('run', sys.argv[1:])")
+    shown = subprocess.run(
+        [sys.executable, "-S", "-m", package, "list", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.stdout.strip() == f"run ['-m', '{package}', 'list', '--json']", shown.stderr
 
 
 def test_following_a_log_shows_only_what_is_new() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +72,15 @@ def test_predictions_need_a_token_where_everything_does(token_site: Site) -> Non
         exchange = exchange or Exchange()
         exchange.send(token_site.front, row)
         assert exchange.status == expected
+
+
+def test_tokens_that_cannot_be_read_are_told_as_such(token_site: Site, tmp_path: Path) -> None:
+    (tmp_path / "access" / "tokens.json").write_text("{")
+    refused = token_site.client().get("/metrics", headers=token_site.tokens["operate"])
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "unavailable")
+    exchange = Exchange(authorization=token_site.tokens["predict"]["Authorization"])
+    exchange.send(token_site.front, b"{}")
+    assert exchange.status == 503
 
 
 # Sessions of browsers
