@@ -18,6 +18,7 @@ from production_server.jobs.acceptance import accept
 from production_server.jobs.intake import Limits
 from production_server.jobs.reader import ANYBODY
 from production_server.jobs.records import Job
+from production_server.web import audit
 from production_server.web.access import current
 from production_server.web.jobs_schema import JobBody, JobDetail, JobList, job_body, job_detail
 from production_server.web.openapi_parts import (
@@ -74,6 +75,7 @@ def blueprint(services: Services) -> Blueprint:
         upload = upload_of(settings.max_body_bytes, turn, key, access.owner())
         with limited(uploads), turn:
             job = accept(store, upload, services.card(), limits, settings.max_queued_jobs)
+        audit.note("job.create", who=job.owner, job=job.id, rows=job.rows)
         return _job_response(job, 202 if job.active else 200)
 
     @routes.get("/jobs")
@@ -107,9 +109,13 @@ def blueprint(services: Services) -> Blueprint:
         keep = flag("keep_result")
         found(job_id)
         # The job may have finished since the client last looked.
-        if store.cancel(job_id) or keep:
+        cancelled = store.cancel(job_id)
+        if cancelled:
+            audit.note("job.cancel", job=job_id)
+        if cancelled or keep:
             return _job_response(found(job_id), 200)
         store.remove(job_id)
+        audit.note("job.delete", job=job_id)
         return Response(status=204)
 
     return routes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 
+from production_server.web import audit
 from production_server.web.access import SESSION, Access, set_cookie
 
 LONGEST_TOKEN = 200
@@ -27,13 +28,16 @@ def blueprint(access: Access) -> Blueprint:
         target = local(request.form.get("next", ""))
         token = access.tokens.find(request.form.get("token", "")[:LONGEST_TOKEN].strip())
         if token is None:
+            audit.note("sign-in.refuse")
             return page(target, "This token is unknown, expired or revoked.", 401)
+        audit.note("sign-in", who=token.name)
         response = make_response(redirect(target, 303))
         set_cookie(response, SESSION, access.signing.session(token.id))
         return response
 
     @routes.post("/sign-out")
     def sign_out() -> Response:
+        audit.note("sign-out")
         response = make_response(redirect("/", 303))
         response.delete_cookie(SESSION, httponly=True, samesite="Strict")
         return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,32 @@ def test_a_forged_cookie_is_nobody(open_site: Site, value: str) -> None:
     headers = {"Cookie": f"{CLIENT}={value}; {SESSION}={value}"}
     assert client.get("/metrics", headers=headers).status_code == 401
     assert client.get("/jobs", headers=headers).get_json()["jobs"] == []
+
+
+# The audit log
+
+
+def test_changes_and_sign_ins_are_logged_without_secrets(
+    open_site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "stackserve.audit")
+    client = open_site.client()
+    job = open_site.job(client, open_site.tokens["owner"])
+    client.delete(job, headers=open_site.tokens["owner"])
+    sign_in(open_site, client, "operate")
+    client.post("/sign-in", data={"token": "x\n{}", "csrf": csrf_of(client)})
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    assert [(line["action"], line["who"]) for line in lines] == [
+        ("job.create", "token:owner"),
+        ("job.delete", "token:owner"),
+        ("sign-in", "operate"),
+        ("sign-in.refuse", "token:operate"),
+    ]
+    assert lines[0]["job"] == job.removeprefix("/jobs/") and lines[0]["rows"] == 1
+    for headers in open_site.tokens.values():
+        plain = headers.get("Authorization", "Bearer -").removeprefix("Bearer ")
+        assert plain[12:] == "" or plain[12:] not in caplog.text
+    assert "x\n" not in caplog.text
 
 
 # Other sites
