@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from benchmarks import load_generator, results, venvs
+from benchmarks.access import LOAD as ACCESS_LOAD
+from benchmarks.access import measure as measure_access
 from benchmarks.chart import draw
 from benchmarks.jobs import measure as measure_jobs
 from benchmarks.load_generator import Load
@@ -115,6 +117,24 @@ def serving(
         chart.write_text(draw(report))
     if OURS in measured.failures:
         raise SystemExit(1)
+
+
+@main.command()
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
+)
+@click.option(
+    "--seconds", type=click.IntRange(1), default=4, show_default=True, help="Duration of a load."
+)
+@nice_option
+@cache_option
+def access(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None:
+    """Requests per second with tokens, compared with the open service."""
+    load_generator.require_wrk()
+    found = measure_access(cache, prepare_model(cache), rounds, seconds, niceness)
+    for preset, speed in found.items():
+        click.echo(f"{preset}: {speed:,.0f} requests/s with {ACCESS_LOAD.connections} connections")
+    click.echo(f"With a token, {found['token'] / found['open']:.2f} times as many.")
 
 
 @main.command()

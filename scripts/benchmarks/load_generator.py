@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.processes import prioritize
 from benchmarks.reference import Reference
-from benchmarks.systems import System
+from benchmarks.systems import Row, System
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
 TOLERANCE = 1e-4
@@ -66,9 +66,9 @@ def run(
         str(SCRIPT),
         f"http://127.0.0.1:{port}{system.route(load.rows)}",
     ]
-    process = subprocess.Popen(
-        command, env={**os.environ, "BENCH_BODIES": str(file)}, stdout=subprocess.PIPE, text=True
-    )
+    token = {"BENCH_TOKEN": system.token} if system.token else {}
+    environment = {**os.environ, "BENCH_BODIES": str(file), **token}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     if niceness is not None:
         prioritize(process.pid, niceness)
     output, _ = process.communicate()
@@ -83,8 +83,8 @@ def find_errors(system: System, port: int, reference: Reference) -> str:
     """Send every row alone, then all in one request; return what is wrong, or an empty string."""
     singly: list[float] = []
     for row in reference.rows:
-        singly += system.read(post(port, system.route(1), system.request_body([row])))
-    together = system.read(post(port, system.route(2), system.request_body(reference.rows)))
+        singly += system.read(post(system, port, [row]))
+    together = system.read(post(system, port, reference.rows))
     for way, predictions in (("one by one", singly), ("in one request", together)):
         if len(predictions) != len(reference.expected):
             return f"{len(reference.expected)} rows sent {way} got {len(predictions)} predictions"
@@ -94,10 +94,12 @@ def find_errors(system: System, port: int, reference: Reference) -> str:
     return ""
 
 
-def post(port: int, path: str, body: bytes) -> object:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json"}
-    )
+def post(system: System, port: int, rows: list[Row]) -> object:
+    headers = {"Content-Type": "application/json"}
+    if system.token:
+        headers["Authorization"] = f"Bearer {system.token}"
+    url = f"http://127.0.0.1:{port}{system.route(len(rows))}"
+    request = urllib.request.Request(url, system.request_body(rows), headers)
     with urllib.request.urlopen(request, timeout=RESPONSE_SECONDS) as response:
         return json.load(response)
 
@@ -105,7 +107,7 @@ def post(port: int, path: str, body: bytes) -> object:
 def is_ready(system: System, port: int, reference: Reference) -> bool:
     """Whether the system answers a request with a prediction."""
     try:
-        system.read(post(port, system.route(1), system.request_body(reference.rows[:1])))
+        system.read(post(system, port, reference.rows[:1]))
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return True

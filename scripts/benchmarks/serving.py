@@ -112,7 +112,7 @@ def run_system(plan: Plan, system: System, context: RunContext) -> SystemRun:
     started = time.monotonic()
     processes = ProcessGroup(system.commands(context), system.folder, system.env(context), log)
     try:
-        _wait_until_ready(processes, system, context.port, plan.reference)
+        wait_until_ready(processes, system, context.port, plan.reference)
         run = SystemRun(system, time.monotonic() - started)
         error = load_generator.find_errors(system, context.port, plan.reference)
         if error:
@@ -150,7 +150,7 @@ def _prepare(system: System, context: RunContext) -> None:
     done.touch()
 
 
-def _wait_until_ready(
+def wait_until_ready(
     processes: ProcessGroup, system: System, port: int, reference: Reference
 ) -> None:
     deadline = time.monotonic() + START_SECONDS

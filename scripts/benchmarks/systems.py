@@ -69,6 +69,8 @@ class System:
     prepare: Callable[[RunContext], list[str]] | None = None
     """A command to run once, before the first start."""
     extra: dict[str, str] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
+    """What clients send in the Authorization header."""
 
     def route(self, rows: int) -> str:
         return self.path if rows == 1 else self.path_many or self.path

@@ -1,9 +1,12 @@
 -- Send the lines of the file $BENCH_BODIES as request bodies, in turn; print the results as JSON.
+-- With $BENCH_TOKEN, send it along.
 local requests, index = {}, 0
 
 init = function()
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+  local token = os.getenv("BENCH_TOKEN")
+  if token then wrk.headers["Authorization"] = "Bearer " .. token end
   for line in io.lines(os.getenv("BENCH_BODIES")) do
     requests[#requests + 1] = wrk.format(nil, nil, nil, line)
   end
