@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     oidc_audience: str | None = Field(
         None, description="The audience that tokens of the identity provider must name."
     )
+    oidc_client: str | None = Field(
+        None,
+        description="The ID under which the identity provider knows the pages, as a public client. "
+        "Default: people cannot sign in with it.",
+    )
     oidc_claim: str = Field("scope", description="The claim of these tokens that gives the scopes.")
     oidc_scopes: str | None = Field(
         None,

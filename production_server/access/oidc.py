@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from production_server.access.policy import Scope
@@ -40,7 +40,8 @@ MOST_BYTES = 1 << 20
 MOST_TOKEN_BYTES = 16 << 10
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
-Fetch = Callable[[str], Mapping[str, Any]]
+# A URL, and the form to post there.
+Fetch = Callable[[str, Mapping[str, str] | None], Mapping[str, Any]]
 
 
 class InvalidToken(Exception):
@@ -69,6 +70,13 @@ class Terms:
     audience: str
     claim: str = "scope"
     scopes: Mapping[str, frozenset[Scope]] | None = None
+    client: str = ""
+    """The ID under which the provider knows the pages; without it, they have no login with it."""
+
+    @property
+    def login_scope(self) -> str:
+        """What the pages ask the provider for."""
+        return " ".join(["openid", *([] if self.claim != "scope" else [*map(str, Scope)])])
 
     def scopes_of(self, claims: Mapping[str, Any]) -> frozenset[Scope]:
         value = claims.get(self.claim)
@@ -92,6 +100,7 @@ class Keys:
         self._lock = threading.Lock()
         self._keys: KeySet | None = None
         self._ids: set[str | None] = set()
+        self._about: Mapping[str, Any] = {}
         self._tried = float("-inf")
 
     def with_id(self, key_id: str | None) -> KeySet:
@@ -104,6 +113,14 @@ class Keys:
                 raise ProviderUnavailable(self._issuer)
             return self._keys
 
+    def address(self, name: str) -> str:
+        """The address of one of the provider's endpoints."""
+        self.with_id(None)
+        try:
+            return checked_url(str(self._about[name]))
+        except (LookupError, ValueError) as error:
+            raise ProviderUnavailable(f"{self._issuer} names no {name}") from error
+
     def _knows(self, key_id: str | None) -> bool:
         return self._keys is not None and (key_id is None or key_id in self._ids)
 
@@ -113,14 +130,15 @@ class Keys:
 
         self._tried = self._clock()
         try:
-            about = self._fetch(self._issuer.rstrip("/") + DISCOVERY)
+            about = self._fetch(self._issuer.rstrip("/") + DISCOVERY, None)
             if about.get("issuer") != self._issuer:
                 raise ValueError(f"it calls itself {about.get('issuer')!r}")
             # Keys for encryption, and of kinds that we do not know, are none of ours.
-            found = self._fetch(checked_url(str(about["jwks_uri"])))["keys"]
+            found = self._fetch(checked_url(str(about["jwks_uri"])), None)["keys"]
             usable = [key for key in found if key.get("kty") in ("RSA", "EC", "OKP")]
             self._keys = KeySet.import_key_set({"keys": usable})
             self._ids = {key.get("kid") for key in usable}
+            self._about = about
         except (OSError, HTTPException, ValueError, LookupError, TypeError, JoseError) as error:
             # The keys from before stay good.
             log.warning("cannot get the keys of %s: %s", self._issuer, error)
@@ -139,30 +157,38 @@ class Provider:
             ) from error
         checked_url(terms.issuer)
         self.terms = terms
-        self._keys = Keys(terms.issuer, fetch or fetch_json)
+        self.fetch = fetch or fetch_json
+        self.keys = Keys(terms.issuer, self.fetch)
 
     def identify(self, token: str) -> Identity:
         """Who a token is for. Raises InvalidToken or ProviderUnavailable."""
+        return self.identity(self.claims(token, self.terms.audience))
+
+    def claims(self, token: str, audience: str) -> Mapping[str, Any]:
+        """What a valid token says. Raises InvalidToken or ProviderUnavailable."""
         from joserfc import jwt
         from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 
-        keys = self._keys.with_id(key_id_of(token))
+        keys = self.keys.with_id(key_id_of(token))
         required = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
             iss={"essential": True, "value": self.terms.issuer},
-            aud={"essential": True, "value": self.terms.audience},
+            aud={"essential": True, "value": audience},
             exp={"essential": True},
             sub={"essential": True},
         )
         try:
-            claims = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
-            required.validate(claims)
+            claims: Mapping[str, Any] = jwt.decode(token, keys, algorithms=ALGORITHMS).claims
+            required.validate(dict(claims))
         except ExpiredTokenError as error:
             raise InvalidToken("it has expired") from error
         except ClaimError as error:
             raise InvalidToken(f"its claim {error.claim!r} does not fit") from error
         except (JoseError, ValueError, TypeError, LookupError) as error:
             raise InvalidToken("its signature does not fit") from error
+        return claims
+
+    def identity(self, claims: Mapping[str, Any]) -> Identity:
         subject = str(claims["sub"])
         owner = hashlib.sha256(f"{self.terms.issuer}\n{subject}".encode()).hexdigest()
         expires = float(claims["exp"]) + LEEWAY_SECONDS
@@ -207,10 +233,11 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-def fetch_json(url: str) -> Mapping[str, Any]:
+def fetch_json(url: str, form: Mapping[str, str] | None = None) -> Mapping[str, Any]:
     """A JSON object from the provider, within limits on time and bytes."""
     until = time.monotonic() + FETCH_SECONDS
-    request = Request(url, headers={"Accept": "application/json"})
+    data = urlencode(form).encode() if form is not None else None
+    request = Request(url, data, headers={"Accept": "application/json"})
     with build_opener(_NoRedirect).open(request, timeout=FETCH_SECONDS) as response:
         found = json.loads(_read(response, until))
     if not isinstance(found, dict):

@@ -49,6 +49,8 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/static/<path:filename>"): None,
     ("GET", "/sign-in"): None,
     ("POST", "/sign-in"): None,
+    ("GET", "/sign-in/provider"): None,
+    ("GET", "/sign-in/callback"): None,
     ("POST", "/sign-out"): None,
     ("GET", "/"): Scope.PREDICT,
     ("GET", "/predictions"): Scope.PREDICT,

@@ -6,14 +6,16 @@ import hashlib
 import hmac
 import secrets
 from pathlib import Path
+from typing import Any
 
-from itsdangerous import BadSignature, Signer, TimestampSigner
+from itsdangerous import BadData, BadSignature, Signer, URLSafeTimedSerializer
 
 from production_server.access.tokens import write_private
 from production_server.errors import AccessError
 
 KEY_BYTES = 32
 SESSION_SECONDS = 12 * 3600
+LOGIN_SECONDS = 600
 
 
 class Signing:
@@ -21,20 +23,24 @@ class Signing:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._sessions = TimestampSigner(key, salt="session", digest_method=hashlib.sha256)
+        self._sessions = self._sealing("session")
+        self._logins = self._sealing("login")
         self._clients = Signer(key, salt="client", digest_method=hashlib.sha256)
 
-    def session(self, token_id: str) -> str:
-        """A new session for a token. Two sessions of one token differ."""
-        return self._sessions.sign(f"{token_id}.{secrets.token_hex(8)}").decode()
+    def session(self, content: dict[str, Any]) -> str:
+        """A new session with this content. Two sessions with the same content differ."""
+        return str(self._sessions.dumps({**content, "nonce": secrets.token_hex(8)}))
 
-    def token_of(self, session: str) -> str | None:
-        """The token's ID; None if the session is not ours or too old."""
-        try:
-            value = self._sessions.unsign(session, max_age=SESSION_SECONDS).decode()
-        except BadSignature:
-            return None
-        return value.partition(".")[0]
+    def session_of(self, cookie: str) -> dict[str, Any]:
+        """The content of a session; {} if it is not ours or too old."""
+        return _opened(self._sessions, cookie, SESSION_SECONDS)
+
+    def login(self, content: dict[str, Any]) -> str:
+        """What a browser remembers while its person signs in with the identity provider."""
+        return str(self._logins.dumps(content))
+
+    def login_of(self, cookie: str) -> dict[str, Any]:
+        return _opened(self._logins, cookie, LOGIN_SECONDS)
 
     def client(self, client_id: str) -> str:
         return self._clients.sign(client_id).decode()
@@ -46,9 +52,21 @@ class Signing:
         except (BadSignature, UnicodeDecodeError):
             return None
 
+    def _sealing(self, purpose: str) -> URLSafeTimedSerializer:
+        digest = {"digest_method": hashlib.sha256}
+        return URLSafeTimedSerializer(self._key, salt=purpose, signer_kwargs=digest)
+
     def csrf(self, session: str) -> str:
         """What a page of this session sends along to change something."""
         return hmac.new(self._key, f"csrf {session}".encode(), hashlib.sha256).hexdigest()
+
+
+def _opened(sealing: URLSafeTimedSerializer, text: str, seconds: int) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = sealing.loads(text, max_age=seconds)
+    except BadData:
+        return {}
+    return content
 
 
 def signing_of(folder: Path) -> Signing:

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, after_this_request, g, make_response, redirect, request, url_for
@@ -67,7 +67,7 @@ class Access:
         self, preset: Preset, tokens: Tokens, signing: Signing, provider: Provider | None = None
     ) -> None:
         self.preset = preset
-        self._provider = provider
+        self.provider = provider
         # What tokens of the provider turned out to say, by their hash.
         self._identified: OrderedDict[str, Identity] = OrderedDict()
         self.tokens = tokens
@@ -79,17 +79,16 @@ class Access:
         """Who sent these headers. Raises a Problem for a token that is not valid."""
         if authorization is not None:
             plain = plain_of(authorization)
-            if self._provider is not None and plain.count(".") == 2:
-                return self._from_provider(self._provider, plain)
+            if self.provider is not None and plain.count(".") == 2:
+                return self._from_provider(self.provider, plain)
             token = self.tokens.find(plain)
             if token is None:
                 raise unauthorized("The token is not valid: it is unknown, expired or revoked.")
             return self._with_token(token)
         session = cookies.get(SESSION, "")
-        token_id = self.signing.token_of(session) if session else None
-        token = self.tokens.with_id(token_id) if token_id else None
-        if token is not None:
-            return replace(self._with_token(token), session=session)
+        found = self._from_session(self.signing.session_of(session)) if session else None
+        if found is not None:
+            return replace(found, session=session)
         client = self.signing.client_of(cookies.get(CLIENT, ""))
         return Caller("anonymous", self._anonymous, client and CLIENT_OWNER + client)
 
@@ -98,7 +97,7 @@ class Access:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         authorization = headers.get(b"authorization")
         find = partial(self.caller, authorization, parse_cookie(headers.get(b"cookie")))
-        if self._provider is None or self._is_known(authorization):
+        if self.provider is None or self._is_known(authorization):
             caller = find()
         else:
             # It may have to wait for the provider.
@@ -149,6 +148,13 @@ class Access:
             self._identified.popitem(last=False)
         return Caller(found.subject, found.scopes | self._anonymous, found.owner)
 
+    def _from_session(self, content: dict[str, Any]) -> Caller | None:
+        if (identity := content.get("identity")) and self.provider is not None:
+            scopes = frozenset(map(Scope, identity["scopes"]))
+            return Caller(identity["subject"], scopes | self._anonymous, identity["owner"])
+        token = self.tokens.with_id(content.get("token", ""))
+        return self._with_token(token) if token else None
+
     def _with_token(self, token: Token) -> Caller:
         return Caller(token.name, token.scopes | self._anonymous, TOKEN_OWNER + token.name)
 
@@ -170,7 +176,8 @@ def provider_of(settings: Settings) -> Provider:
         )
     try:
         scopes = scope_map(settings.oidc_scopes) if settings.oidc_scopes else None
-        return Provider(Terms(issuer, audience, settings.oidc_claim, scopes))
+        client = settings.oidc_client or ""
+        return Provider(Terms(issuer, audience, settings.oidc_claim, scopes, client))
     except ValueError as error:
         raise SettingsError(
             f"STACKSERVE_OIDC_...: {error}", "Correct it; see docs/access.md."
@@ -236,10 +243,16 @@ def check_origin(access: Access, caller: Caller) -> None:
         raise cross_site()
 
 
-def set_cookie(response: Response, name: str, value: str, seconds: int = SESSION_SECONDS) -> None:
+def set_cookie(
+    response: Response,
+    name: str,
+    value: str,
+    seconds: int = SESSION_SECONDS,
+    samesite: str = "Strict",
+) -> None:
     """Set a cookie that no script and no other site can use."""
     response.set_cookie(
-        name, value, seconds, httponly=True, samesite="Strict", secure=request.is_secure
+        name, value, seconds, httponly=True, samesite=samesite, secure=request.is_secure
     )
 
 

@@ -1,20 +1,25 @@
-"""Signing in and out on the pages, with a token."""
+"""Signing in and out on the pages, with a token or with an identity provider."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
+from production_server.access.oidc import InvalidToken, ProviderUnavailable
+from production_server.access.oidc_login import Attempt, finish, login_url
 from production_server.web import audit
 from production_server.web.access import SESSION, Access, set_cookie
 
 LONGEST_TOKEN = 200
+LOGIN = "stackserve_login"
 
 
 def blueprint(access: Access) -> Blueprint:
     routes = Blueprint("access", __name__, template_folder="templates")
 
     def page(target: str, problem: str = "", status: int = 200) -> Response:
-        text = render_template("sign_in.html", target=target, problem=problem)
+        text = render_template(
+            "sign_in.html", target=target, problem=problem, has_provider=has_provider(access)
+        )
         response = make_response(text, status)
         response.headers["Cache-Control"] = "no-store"
         return response
@@ -32,7 +37,45 @@ def blueprint(access: Access) -> Blueprint:
             return page(target, "This token is unknown, expired or revoked.", 401)
         audit.note("sign-in", who=token.name)
         response = make_response(redirect(target, 303))
-        set_cookie(response, SESSION, access.signing.session(token.id))
+        set_cookie(response, SESSION, access.signing.session({"token": token.id}))
+        return response
+
+    @routes.get("/sign-in/provider")
+    def begin() -> Response:
+        target = local(request.args.get("next", ""))
+        if not has_provider(access) or access.provider is None:
+            return page(target, "This service knows no identity provider.", 404)
+        attempt = Attempt.begin(target)
+        try:
+            url = login_url(access.provider, attempt, callback())
+        except ProviderUnavailable:
+            return page(target, "The identity provider does not answer. Try again later.", 503)
+        response = make_response(redirect(url, 303))
+        # The provider sends the browser back from another site, so this cannot be Strict.
+        set_cookie(response, LOGIN, access.signing.login(attempt.as_dict()), samesite="Lax")
+        return response
+
+    @routes.get("/sign-in/callback")
+    def end() -> Response:
+        began = access.signing.login_of(request.cookies.get(LOGIN, ""))
+        if not began or access.provider is None:
+            return page("/predictions", "This sign-in is too old. Try again.", 400)
+        attempt = Attempt(**began)
+        try:
+            found = finish(access.provider, attempt, callback(), request.args.to_dict())
+        except InvalidToken as error:
+            audit.note("sign-in.refuse")
+            return page(attempt.target, f"You are not signed in: {error}.", 401)
+        except ProviderUnavailable:
+            return page(attempt.target, "The identity provider does not answer.", 503)
+        audit.note("sign-in", who=found.owner)
+        # A redirect would still count as coming from the other site, and carry no Strict cookie.
+        response = make_response(render_template("signed_in.html", target=attempt.target))
+        response.headers["Cache-Control"] = "no-store"
+        scopes = sorted(scope.value for scope in found.scopes)
+        identity = {"subject": found.subject, "owner": found.owner, "scopes": scopes}
+        set_cookie(response, SESSION, access.signing.session({"identity": identity}))
+        response.delete_cookie(LOGIN, httponly=True, samesite="Lax")
         return response
 
     @routes.post("/sign-out")
@@ -43,6 +86,14 @@ def blueprint(access: Access) -> Blueprint:
         return response
 
     return routes
+
+
+def has_provider(access: Access) -> bool:
+    return access.provider is not None and bool(access.provider.terms.client)
+
+
+def callback() -> str:
+    return url_for("access.end", _external=True)
 
 
 def local(target: str) -> str:

@@ -1,9 +1,10 @@
-"""Signing in with a token, on a service that asks everybody for one."""
+"""Signing in with a token, and with a certified identity provider."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import expect
 
 from production_server.access.policy import Scope
 from production_server.access.tokens import Tokens
+from tests.support.certified_provider import PAGES, certified_provider
 from tests.support.chromium import OpenTab
 from tests.support.rows import shipped
 from tests.support.service import Service
@@ -59,3 +61,44 @@ def test_a_person_signs_in_predicts_uploads_and_signs_out(
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert page.context.cookies() == []
+
+
+@pytest.mark.long
+def test_a_person_signs_in_with_an_identity_provider(
+    open_tab: OpenTab, needs: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    needs(shutil.which("npm"), "npm is not installed: apt-get install npm")
+    service = Service(tmp_path / "service")
+    callback = f"{service.url}/sign-in/callback"
+    with certified_provider(tmp_path / "provider", callback) as issuer:
+        service.environment |= {
+            "STACKSERVE_ACCESS": "oidc",
+            "STACKSERVE_OIDC_ISSUER": issuer,
+            "STACKSERVE_OIDC_AUDIENCE": "urn:stackserve",
+            "STACKSERVE_OIDC_CLIENT": PAGES,
+            "STACKSERVE_OIDC_CLAIM": "groups",
+            "STACKSERVE_OIDC_SCOPES": "students=predict,students=jobs",
+        }
+        with service:
+            tab = open_tab(service.url)
+            page = tab.open()
+            page.get_by_role("link", name="Sign in with your organization").click()
+            page.locator("input[name=login]").fill("ann")
+            page.locator("input[name=password]").fill("anything")
+            page.get_by_role("button", name="Sign-in").click()
+            page.get_by_role("button", name="Continue").click()
+            page.wait_for_url(f"{service.url}/predictions")
+            expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+            page.get_by_role("button", name="Predict", exact=True).click()
+            expect(page.locator("#verdict")).not_to_be_empty()
+            cookies = {cookie["name"]: cookie for cookie in page.context.cookies(service.url)}
+            assert cookies["stackserve_session"]["sameSite"] == "Strict"
+            assert "stackserve_login" not in cookies
+            refused = page.request.get(f"{service.url}/metrics")
+            assert refused.status == 403 and "'ann'" in refused.json()["detail"]
+            # The answer of the provider is good once, and only in this browser.
+            page.goto(f"{callback}?code=x&state=y")
+            expect(page.get_by_text("This sign-in is too old")).to_be_visible()
+            # The provider is another origin, and its pages are not ours.
+            tab.external_requests.clear()
+            tab.errors.clear()

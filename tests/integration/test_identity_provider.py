@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,13 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from production_server.local.rabbitmq import free_port
+from tests.support.certified_provider import PROGRAM, certified_provider
 from tests.support.identity_provider import AUDIENCE, IdentityProvider, identity_provider
 from tests.support.rows import shipped
-from tests.support.service import ROOT, Service
+from tests.support.service import Service
 from tests.support.tables import csv_body, follow, submit, table
 
-CERTIFIED = ROOT / "tests" / "data" / "identity_provider"
 RESOURCE = "urn:stackserve"
 
 
@@ -115,31 +113,9 @@ def test_a_provider_that_hangs_holds_up_nobody_else(
 
 @pytest.fixture
 def certified(needs: Callable[[object, str], None], tmp_path: Path) -> Iterator[str]:
-    """The certified provider of the npm registry; gives its issuer."""
     needs(shutil.which("npm"), "npm is not installed: apt-get install npm")
-    folder = shutil.copytree(CERTIFIED, tmp_path / "provider")
-    subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
-        cwd=folder,
-        check=True,
-        timeout=300,
-    )
-    port = free_port()
-    process = subprocess.Popen(
-        ["node", "server.mjs", str(port)], cwd=folder, stderr=subprocess.DEVNULL
-    )
-    issuer = f"http://127.0.0.1:{port}"
-    until = time.monotonic() + 30
-    while True:
-        try:
-            httpx.get(f"{issuer}/jwks").raise_for_status()
-            break
-        except httpx.HTTPError:
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.1)
-    yield issuer
-    process.terminate()
-    process.wait(10)
+    with certified_provider(tmp_path / "provider") as issuer:
+        yield issuer
 
 
 @pytest.mark.long
@@ -150,7 +126,7 @@ def test_a_token_of_a_certified_provider(certified: str, tmp_path: Path) -> None
             "scope": "predict jobs",
             "resource": resource,
         }
-        answer = httpx.post(f"{certified}/token", data=asked, auth=("course", "of-a-test"))
+        answer = httpx.post(f"{certified}/token", data=asked, auth=PROGRAM)
         return str(answer.raise_for_status().json()["access_token"])
 
     _, card = shipped()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
@@ -28,6 +29,9 @@ class IdentityProvider:
         self.asked: list[str] = []
         self.document: dict[str, Any] = {}
         self.hangs = threading.Event()
+        self.forms: list[dict[str, str]] = []
+        self.tokens: dict[str, Any] | None = None
+        """What the token endpoint answers; None refuses."""
 
     @staticmethod
     def new_key(key_id: str) -> RSAKey:
@@ -62,7 +66,12 @@ class IdentityProvider:
     def answer(self, path: str) -> dict[str, Any]:
         self.asked.append(path)
         if path == "/.well-known/openid-configuration":
-            usual = {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/keys"}
+            usual = {
+                "issuer": self.issuer,
+                "jwks_uri": f"{self.issuer}/keys",
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+            }
             return usual | self.document
         if path == "/keys":
             return {"keys": [key.as_dict(private=False) for key in self.keys]}
@@ -84,6 +93,18 @@ def identity_provider() -> Iterator[IdentityProvider]:
                 return
             if provider.hangs.is_set():
                 time.sleep(10)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            provider.forms.append(dict(parse_qsl(body)))
+            if self.path != "/token" or provider.tokens is None:
+                self.send_error(400)
+                return
+            content = json.dumps(provider.tokens).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

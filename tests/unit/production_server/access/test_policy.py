@@ -57,25 +57,25 @@ def test_two_owners_may_use_the_same_idempotency_key() -> None:
 
 def test_only_our_own_cookies_count(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = Signing(b"a" * 32), Signing(b"b" * 32)
-    session = ours.session("12345678")
-    assert ours.token_of(session) == "12345678"
-    assert ours.session("12345678") != session
-    assert theirs.token_of(session) is None
-    assert ours.token_of(session[:-1]) is None
-    assert ours.token_of("12345678") is None
+    session = ours.session({"token": "12345678"})
+    assert ours.session_of(session)["token"] == "12345678"
+    assert ours.session({"token": "12345678"}) != session
+    assert theirs.session_of(session) == {}
+    assert ours.session_of(session[:-1]) == {}
+    assert ours.session_of("12345678") == {}
     client = ours.client("c1")
     assert ours.client_of(client) == "c1"
     # One kind of cookie is not good for the other.
-    assert ours.token_of(client) is None and ours.client_of(session) is None
+    assert ours.session_of(client) == {} and ours.client_of(session) is None
     assert ours.csrf(session) != ours.csrf(client) != theirs.csrf(client)
     monkeypatch.setattr(signing, "SESSION_SECONDS", -1)
-    assert ours.token_of(session) is None
+    assert ours.session_of(session) == {}
 
 
 def test_the_key_is_created_once_and_is_private(tmp_path: Path) -> None:
     folder = tmp_path / "access"
-    session = signing_of(folder).session("1")
-    assert signing_of(folder).token_of(session) == "1"
+    session = signing_of(folder).session({"token": "1"})
+    assert signing_of(folder).session_of(session)["token"] == "1"
     key = folder / "signing.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     key.write_bytes(b"short")

@@ -1,0 +1,77 @@
+"""Signing in with an identity provider: the authorization code flow with PKCE."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from dataclasses import asdict, dataclass
+from http.client import HTTPException
+from typing import Any
+from urllib.parse import urlencode
+
+from production_server.access.oidc import Identity, InvalidToken, Provider
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt to sign in. Only the browser that began it can end it."""
+
+    state: str
+    nonce: str
+    verifier: str
+    target: str
+
+    @classmethod
+    def begin(cls, target: str) -> Attempt:
+        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        return cls(state, nonce, verifier, target)
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+    @property
+    def challenge(self) -> str:
+        digest = hashlib.sha256(self.verifier.encode()).digest()
+        return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def login_url(provider: Provider, attempt: Attempt, callback: str) -> str:
+    """Where the browser goes to sign in. Raises ProviderUnavailable."""
+    asked = {
+        "response_type": "code",
+        "client_id": provider.terms.client,
+        "redirect_uri": callback,
+        "scope": provider.terms.login_scope,
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "code_challenge": attempt.challenge,
+        "code_challenge_method": "S256",
+    }
+    address = provider.keys.address("authorization_endpoint")
+    return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
+
+
+def finish(provider: Provider, attempt: Attempt, callback: str, answer: dict[str, Any]) -> Identity:
+    """Who signed in. Raises InvalidToken or ProviderUnavailable."""
+    if not hmac.compare_digest(str(answer.get("state", "")).encode(), attempt.state.encode()):
+        raise InvalidToken("another browser began this")
+    if "code" not in answer:
+        raise InvalidToken("the provider did not confirm it")
+    form = {
+        "grant_type": "authorization_code",
+        "code": str(answer["code"]),
+        "redirect_uri": callback,
+        "client_id": provider.terms.client,
+        "code_verifier": attempt.verifier,
+    }
+    try:
+        tokens = provider.fetch(provider.keys.address("token_endpoint"), form)
+    except (OSError, HTTPException, ValueError) as error:
+        raise InvalidToken("the provider did not confirm it") from error
+    claims = provider.claims(str(tokens.get("id_token", "")), provider.terms.client)
+    if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), attempt.nonce.encode()):
+        raise InvalidToken("it is of another attempt")
+    # An ID token has no scopes; the answer that brings it may.
+    return provider.identity({"scope": tokens.get("scope", ""), **claims})
