@@ -44,6 +44,7 @@ BACK_TO_SCHEMA_1 = (
     "DROP INDEX jobs_by_end",
     "ALTER TABLE jobs DROP COLUMN bytes",
     "ALTER TABLE chunks DROP COLUMN worker",
+    "ALTER TABLE jobs DROP COLUMN owner",
     "UPDATE stackserve_schema SET version = 1",
 )
 
