@@ -16,6 +16,7 @@ from production_server.errors import AccessError
 KEY_BYTES = 32
 SESSION_SECONDS = 12 * 3600
 LOGIN_SECONDS = 600
+OWN, OWN_SECONDS = "own_", 60
 
 
 class Signing:
@@ -25,6 +26,7 @@ class Signing:
         self._key = key
         self._sessions = self._sealing("session")
         self._logins = self._sealing("login")
+        self._own = self._sealing("own")
         self._clients = Signer(key, salt="client", digest_method=hashlib.sha256)
 
     def session(self, content: dict[str, Any]) -> str:
@@ -33,14 +35,14 @@ class Signing:
 
     def session_of(self, cookie: str) -> dict[str, Any]:
         """The content of a session; {} if it is not ours or too old."""
-        return _opened(self._sessions, cookie, SESSION_SECONDS)
+        return dict(_opened(self._sessions, cookie, SESSION_SECONDS))
 
     def login(self, content: dict[str, Any]) -> str:
         """What a browser remembers while its person signs in with the identity provider."""
         return str(self._logins.dumps(content))
 
     def login_of(self, cookie: str) -> dict[str, Any]:
-        return _opened(self._logins, cookie, LOGIN_SECONDS)
+        return dict(_opened(self._logins, cookie, LOGIN_SECONDS))
 
     def client(self, client_id: str) -> str:
         return self._clients.sign(client_id).decode()
@@ -52,6 +54,15 @@ class Signing:
         except (BadSignature, UnicodeDecodeError):
             return None
 
+    def own_token(self) -> str:
+        """What a program with this key sends to its own web tier; good for a minute."""
+        return f"{OWN}{self._own.dumps(secrets.token_hex(8))}"
+
+    def is_own(self, token: str) -> bool:
+        return token.startswith(OWN) and bool(
+            _opened(self._own, token.removeprefix(OWN), OWN_SECONDS)
+        )
+
     def _sealing(self, purpose: str) -> URLSafeTimedSerializer:
         digest = {"digest_method": hashlib.sha256}
         return URLSafeTimedSerializer(self._key, salt=purpose, signer_kwargs=digest)
@@ -61,12 +72,12 @@ class Signing:
         return hmac.new(self._key, f"csrf {session}".encode(), hashlib.sha256).hexdigest()
 
 
-def _opened(sealing: URLSafeTimedSerializer, text: str, seconds: int) -> dict[str, Any]:
+def _opened(sealing: URLSafeTimedSerializer, text: str, seconds: int) -> Any:
+    """What was signed; {} if it was not signed with this key, or too long ago."""
     try:
-        content: dict[str, Any] = sealing.loads(text, max_age=seconds)
+        return sealing.loads(text, max_age=seconds)
     except BadData:
         return {}
-    return content
 
 
 def signing_of(folder: Path) -> Signing:
@@ -75,7 +86,7 @@ def signing_of(folder: Path) -> Signing:
     try:
         if not path.exists():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, secrets.token_bytes(KEY_BYTES))
+            _create(path)
         key = path.read_bytes()
     except OSError as error:
         raise AccessError(
@@ -85,3 +96,15 @@ def signing_of(folder: Path) -> Signing:
     if len(key) != KEY_BYTES:
         raise AccessError(f"{path} is damaged", "Delete it. Everybody has to sign in again.")
     return Signing(key)
+
+
+def _create(path: Path) -> None:
+    """Create the key, unless another process is faster."""
+    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    write_private(fresh, secrets.token_bytes(KEY_BYTES))
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()

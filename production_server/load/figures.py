@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from celery import Celery
 
+from production_server.access.signing import signing_of
 from production_server.errors import ServiceError
 from production_server.jobs.reader import Reader
 from production_server.local.readiness import check_ready, local_url
@@ -33,7 +34,8 @@ def measure(app: Celery, settings: Settings) -> Measured:
     """Ask RabbitMQ, the web tier, the workers and the store."""
     counts = queue_counts(app)
     began = time.monotonic()
-    _, _, body = check_ready(local_url(settings.host, settings.port))
+    token = signing_of(settings.access_folder).own_token()
+    _, _, body = check_ready(local_url(settings.host, settings.port), token)
     wait = wait_of(body.get("checks", {}), time.monotonic() - began)
     done = activities(app, counts.processes, SILENCE)
     reader = Reader(settings.store)

@@ -46,10 +46,15 @@ def wait_until_ready(
     return None
 
 
-def check_ready(url: str) -> tuple[bool, str, dict[str, Any]]:
-    """Request /ready once: (whether it succeeded, what is missing, the body)."""
+def check_ready(url: str, token: str = "") -> tuple[bool, str, dict[str, Any]]:
+    """Request /ready once: (whether it succeeded, what is missing, the body).
+
+    A token that operates the service also gets the details.
+    """
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(f"{url}/ready", headers=headers)
     try:
-        with urllib.request.urlopen(f"{url}/ready", timeout=ANSWER_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             return True, "", json.load(answer)
     except urllib.error.HTTPError as error:
         with error:

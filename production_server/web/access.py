@@ -81,6 +81,8 @@ class Access:
             plain = plain_of(authorization)
             if self.provider is not None and plain.count(".") == 2:
                 return self._from_provider(self.provider, plain)
+            if self.signing.is_own(plain):
+                return Caller("this server", self._anonymous | {Scope.OPERATE})
             token = self.tokens.find(plain)
             if token is None:
                 raise unauthorized("The token is not valid: it is unknown, expired or revoked.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,27 @@ def test_only_our_own_cookies_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours.csrf(session) != ours.csrf(client) != theirs.csrf(client)
     monkeypatch.setattr(signing, "SESSION_SECONDS", -1)
     assert ours.session_of(session) == {}
+
+
+def test_a_program_of_the_service_proves_itself_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = Signing(b"a" * 32), Signing(b"b" * 32)
+    token = ours.own_token()
+    assert ours.is_own(token) and not theirs.is_own(token)
+    session = ours.session({"token": "1"})
+    for other in (token[4:], "own_", f"own_{session}", f"own_{ours.client('c1')}", token[:-1]):
+        assert not ours.is_own(other)
+    monkeypatch.setattr(signing, "OWN_SECONDS", -1)
+    assert not ours.is_own(token)
+
+
+def test_processes_that_start_together_get_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: signing_of(tmp_path / "access"), range(16)))
+    session = made[0].session({"token": "1"})
+    assert all(one.session_of(session) for one in made)
+    assert [path.name for path in (tmp_path / "access").iterdir()] == ["signing.key"]
 
 
 def test_the_key_is_created_once_and_is_private(tmp_path: Path) -> None:
