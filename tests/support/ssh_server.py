@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
+import psutil
 
 from production_server.local.rabbitmq import free_port
 from tests.support.service import ROOT
@@ -55,6 +56,9 @@ class SshServer:
         assert self.process.stdout.readline() == b"listening\n"
 
     def stop(self) -> None:
+        # In a namespace, the server is a child of the program that enters it.
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            child.kill()
         self.process.kill()
         self.process.wait()
         assert self.process.stdout is not None
