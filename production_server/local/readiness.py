@@ -61,12 +61,7 @@ def check_ready(url: str, token: str = "") -> tuple[bool, str, dict[str, Any]]:
             body = json.load(error)
     except (OSError, ValueError) as error:
         return False, f"the web tier does not answer ({error})", {}
-    failing = [
-        f"{part} ({check.get('reason', 'not connected')})"
-        for part, check in body.get("checks", {}).items()
-        if not check["ok"]
-    ]
-    return False, ", ".join(failing) or str(body.get("detail", "no reason given")), body
+    return False, str(body.get("detail", "no reason given")), body
 
 
 def report_ready(settings: Settings, console: Console, stopping: Callable[[], bool]) -> None:

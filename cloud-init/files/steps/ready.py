@@ -85,12 +85,7 @@ def ask(url: str) -> tuple[dict[str, Any], str]:
             body = json.load(error)
     except (OSError, ValueError) as error:
         return {}, f"the web tier does not answer ({error})"
-    failing = [
-        f"{part} ({check.get('reason', 'not connected')})"
-        for part, check in body.get("checks", {}).items()
-        if not check["ok"]
-    ]
-    return body, ", ".join(failing) or str(body.get("detail", "no reason given"))
+    return body, str(body.get("detail", "no reason given"))
 
 
 if __name__ == "__main__":
