@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 
-from production_server.access.oidc import InvalidToken, ProviderUnavailable
+from production_server.access.oidc import InvalidToken, Provider, ProviderUnavailable
 from production_server.access.oidc_login import Attempt, finish, login_url
+from production_server.access.policy import TOKEN_OWNER
 from production_server.web import audit
 from production_server.web.access import SESSION, Access, set_cookie
 
@@ -18,7 +19,7 @@ def blueprint(access: Access) -> Blueprint:
 
     def page(target: str, problem: str = "", status: int = 200) -> Response:
         text = render_template(
-            "sign_in.html", target=target, problem=problem, has_provider=has_provider(access)
+            "sign_in.html", target=target, problem=problem, provider=provider_of_pages(access)
         )
         response = make_response(text, status)
         response.headers["Cache-Control"] = "no-store"
@@ -35,7 +36,7 @@ def blueprint(access: Access) -> Blueprint:
         if token is None:
             audit.note("sign-in.refuse")
             return page(target, "This token is unknown, expired or revoked.", 401)
-        audit.note("sign-in", who=token.name)
+        audit.note("sign-in", who=TOKEN_OWNER + token.name)
         response = make_response(redirect(target, 303))
         set_cookie(response, SESSION, access.signing.session({"token": token.id}))
         return response
@@ -43,11 +44,12 @@ def blueprint(access: Access) -> Blueprint:
     @routes.get("/sign-in/provider")
     def begin() -> Response:
         target = local(request.args.get("next", ""))
-        if not has_provider(access) or access.provider is None:
+        provider = provider_of_pages(access)
+        if provider is None:
             return page(target, "This service knows no identity provider.", 404)
         attempt = Attempt.begin(target)
         try:
-            url = login_url(access.provider, attempt, callback())
+            url = login_url(provider, attempt, callback())
         except ProviderUnavailable:
             return page(target, "The identity provider does not answer. Try again later.", 503)
         response = make_response(redirect(url, 303))
@@ -57,12 +59,13 @@ def blueprint(access: Access) -> Blueprint:
 
     @routes.get("/sign-in/callback")
     def end() -> Response:
+        provider = provider_of_pages(access)
         began = access.signing.login_of(request.cookies.get(LOGIN, ""))
-        if not began or access.provider is None:
+        if provider is None or not began:
             return page("/predictions", "This sign-in is too old. Try again.", 400)
         attempt = Attempt(**began)
         try:
-            found = finish(access.provider, attempt, callback(), request.args.to_dict())
+            found = finish(provider, attempt, callback(), request.args.to_dict())
         except InvalidToken as error:
             audit.note("sign-in.refuse")
             return page(attempt.target, f"You are not signed in: {error}.", 401)
@@ -88,8 +91,10 @@ def blueprint(access: Access) -> Blueprint:
     return routes
 
 
-def has_provider(access: Access) -> bool:
-    return access.provider is not None and bool(access.provider.terms.client)
+def provider_of_pages(access: Access) -> Provider | None:
+    """The identity provider, if it knows the pages."""
+    provider = access.provider
+    return provider if provider is not None and provider.terms.client else None
 
 
 def callback() -> str:

@@ -179,7 +179,7 @@ def test_changes_and_sign_ins_are_logged_without_secrets(
     assert [(line["action"], line["who"]) for line in lines] == [
         ("job.create", "token:owner"),
         ("job.delete", "token:owner"),
-        ("sign-in", "operate"),
+        ("sign-in", "token:operate"),
         ("sign-in.refuse", "token:operate"),
     ]
     assert lines[0]["job"] == job.removeprefix("/jobs/") and lines[0]["rows"] == 1
