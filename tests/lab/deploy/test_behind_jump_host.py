@@ -59,7 +59,7 @@ def test_a_server_without_a_floating_ip_is_deployed_and_used(
     assert host and not _answers(host)
     assert not user.cloud.rows("floating", "ip", "list")
 
-    assert server.ssh("hostname") == NAME
+    assert server.ssh("hostname") == f"stackserve-{NAME}"
     status = user.run("status", NAME, "--ssh-via", via)
     assert status.code == 0, status.output + status.errors
     assert "rabbitmq-server" in status.output
