@@ -10,8 +10,9 @@ from typing import Any
 
 from itsdangerous import BadData, BadSignature, Signer, URLSafeTimedSerializer
 
-from production_server.access.tokens import write_private
+from production_server.access.tokens import PRIVATE
 from production_server.errors import AccessError
+from production_server.model.durable import sync, write_whole
 
 KEY_BYTES = 32
 SESSION_SECONDS = 12 * 3600
@@ -101,10 +102,11 @@ def signing_of(folder: Path) -> Signing:
 def _create(path: Path) -> None:
     """Create the key, unless another process is faster."""
     fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    write_private(fresh, secrets.token_bytes(KEY_BYTES))
+    write_whole(fresh, secrets.token_bytes(KEY_BYTES), PRIVATE)
     try:
         path.hardlink_to(fresh)
     except FileExistsError:
         pass
     finally:
         fresh.unlink()
+    sync(path.parent)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import hmac
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -20,10 +19,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from production_server.access.policy import Scope
 from production_server.errors import AccessError
+from production_server.model.durable import write_whole
 
 FORM = re.compile(r"st_([0-9a-f]{8})_([A-Za-z0-9_-]{43})")
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 NO_DIGEST = "0" * 64
+PRIVATE = 0o600
 
 
 class Token(BaseModel):
@@ -140,7 +141,8 @@ class Tokens:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 tokens = self._read()
                 yield tokens
-                write_private(self._path, _File(tokens=tokens).model_dump_json(indent=2).encode())
+                text = _File(tokens=tokens).model_dump_json(indent=2)
+                write_whole(self._path, text.encode(), PRIVATE)
         except OSError as error:
             raise AccessError(
                 f"cannot write the tokens in {self._folder}: {_reason(error)}",
@@ -150,21 +152,6 @@ class Tokens:
 
 def digest_of(plain: str) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Write a file that only this account can read. It appears complete or not at all."""
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        fresh.touch(mode=0o600, exist_ok=False)
-        with fresh.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    except OSError:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _now() -> datetime:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from pathlib import Path
 
 
@@ -18,10 +19,17 @@ def sync(path: Path) -> None:
 
 def write_sealed(path: Path, data: bytes) -> None:
     """Write `data` behind its SHA-256. The file appears complete or not at all."""
-    fresh = path.with_name(f".fresh-{os.getpid()}")
+    write_whole(path, hashlib.sha256(data).digest() + data)
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file with these permissions. It appears complete or not at all."""
+    # Of one thread only; that of the first thread is the process's.
+    fresh = path.with_name(f".fresh-{threading.get_native_id()}")
     try:
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode)
         with fresh.open("wb") as file:
-            file.write(hashlib.sha256(data).digest())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

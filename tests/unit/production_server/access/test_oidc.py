@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,13 +23,7 @@ from production_server.access.oidc import (
     scope_map,
 )
 from production_server.access.policy import Scope
-from tests.support.identity_provider import AUDIENCE, IdentityProvider, identity_provider
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[IdentityProvider]:
-    with identity_provider() as provider:
-        yield provider
+from tests.support.identity_provider import AUDIENCE, IdentityProvider
 
 
 @pytest.fixture

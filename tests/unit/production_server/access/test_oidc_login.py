@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,16 +10,10 @@ import pytest
 from production_server.access.oidc import InvalidToken, Provider, ProviderUnavailable, Terms
 from production_server.access.oidc_login import Attempt, finish, login_url
 from production_server.access.policy import Scope
-from tests.support.identity_provider import AUDIENCE, IdentityProvider, identity_provider
+from tests.support.identity_provider import AUDIENCE, IdentityProvider
 
 CALLBACK = "https://predict.example.org/sign-in/callback"
 CLIENT = "pages"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[IdentityProvider]:
-    with identity_provider() as provider:
-        yield provider
 
 
 @pytest.fixture
