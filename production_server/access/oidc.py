@@ -153,7 +153,7 @@ class Provider:
         except ModuleNotFoundError as error:
             raise AccessError(
                 "STACKSERVE_ACCESS=oidc needs the package joserfc",
-                "Install it: uv pip install 'stackserve[oidc]'",
+                "Install it in the service's environment: pip install joserfc",
             ) from error
         checked_url(terms.issuer)
         self.terms = terms
