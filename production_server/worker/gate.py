@@ -70,6 +70,15 @@ class Gate:
                 tasks.add_queue(queue)
         tasks.consume()
         report(TAKING_TASKS)
+        self._read_what_has_arrived()
+
+    def _read_what_has_arrived(self) -> None:
+        """Run tasks that came in the same TLS record as RabbitMQ's last confirmation.
+
+        They are decrypted already, so the socket stays silent about them, until the next heartbeat.
+        """
+        connection = self._consumer.connection
+        connection.transport.on_readable(connection.connection, self._consumer.hub)
 
     def _queues(self) -> Any:
         return self._consumer.app.amqp.queues.consume_from
