@@ -27,9 +27,9 @@ from openstack_client.plan import baked_images, keypair
 from openstack_client.plan.baked_images import Recipe
 from openstack_client.settings import Settings
 from openstack_client.watch import boot
-from openstack_client.watch.boot import BootConsole, CodeDelivery
+from openstack_client.watch.boot import BootConsole
+from openstack_client.watch.delivery import CodeDelivery
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.tunnel import Way, reach
 from openstack_client.watch.wait import fault, refresh_server
 
 POLL = 2.0
@@ -116,9 +116,7 @@ class Bake(Launch):
         assert parcel and parcel.recipe and base, "a plan without problems has user data"
         server, address = self._active_server()
         self.progress.stage("addressed", "done", address)
-        with reach(address, self.settings.ssh_via) as way:
-            watch = BuilderWatch(self, server, address, way, parcel.payload)
-            watch.wait(self.settings.timeout_ready)
+        BuilderWatch(self, server, address, parcel.payload).wait(self.settings.timeout_ready)
         self.progress.stage("image", "begin", name)
         properties = baked_images.properties(parcel.recipe, base, server.id)
         image = snapshot(self, server, name, properties)
@@ -134,32 +132,39 @@ class Bake(Launch):
             )
             return
         super()._clean_up()
+        keypair.known_hosts(self.folder, self.plan.name).unlink(missing_ok=True)
 
 
 class BuilderWatch:
     """Waits until the builder is clean and off, reporting the stages from its console."""
 
-    def __init__(self, bake: Bake, server: Server, address: str, way: Way, payload: bytes) -> None:
+    def __init__(self, bake: Bake, server: Server, address: str, payload: bytes) -> None:
         self.cloud: Cloud = bake.cloud
         self.progress: Progress = bake.progress
         self.bake = bake
         self.server = server
         self.stages = bake.plan.front.role.stages
-        self.delivery = CodeDelivery(way, payload, bake.progress) if payload else None
-        known_hosts = keypair.known_hosts(bake.folder, bake.plan.name)
+        target = bake.ssh_target(address)
         self.console = BootConsole(
             bake.cloud,
             server,
             address,
             bake.progress,
-            known_hosts if bake.options.keep else None,
+            target.known_hosts,
             needed=True,
             stages=self.stages,
         )
+        self.delivery = CodeDelivery.to(target, "the builder", payload, self.console)
         self.clean_at: float | None = None
 
     def wait(self, timeout: float) -> None:
         """Wait until the server is off, after it reported that it is clean."""
+        try:
+            self._follow(timeout)
+        finally:
+            self.delivery.close()
+
+    def _follow(self, timeout: float) -> None:
         until = time.monotonic() + timeout
         next_console = 0.0
         while True:
@@ -167,8 +172,7 @@ class BuilderWatch:
             if self.clean_at is None and now >= next_console:
                 self._read_console()
                 next_console = time.monotonic() + boot.CONSOLE_EVERY
-            if self.delivery and not self.console.has_done("code"):
-                self.delivery.attempt()
+            self.delivery.attempt()
             if self._is_off():
                 self.progress.stage("stopped", "done")
                 return
@@ -201,11 +205,13 @@ class BuilderWatch:
 
     def _timed_out(self, timeout: float) -> TimedOut:
         missing = [stage for stage in self.stages if not self.console.has_done(stage)]
+        code = f"; its code: {self.delivery.missing}" if self.delivery.missing else ""
         return TimedOut(
             f"The builder is not finished after {timeout:.0f} s. Missing: "
-            f"{', '.join(missing) or 'stopping'}."
+            f"{', '.join(missing) or 'stopping'}{code}."
             f"{self.console.last_line_sentence}",
-            "Increase --timeout-ready SECONDS, or inspect the builder with --keep.",
+            self.delivery.remedy
+            or "Increase --timeout-ready SECONDS, or inspect the builder with --keep.",
         )
 
 

@@ -7,7 +7,6 @@ key is the one that the console shows.
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,20 +16,17 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.deploy.accounts import Tickets
-from openstack_client.errors import ContextualizationError, LauncherError, TimedOut
+from openstack_client.errors import LauncherError, TimedOut
 from openstack_client.roles import Watched
 from openstack_client.watch import boot, console
-from openstack_client.watch.boot import BootConsole, knows_host
+from openstack_client.watch.boot import BootConsole
+from openstack_client.watch.delivery import CodeDelivery, Delivery
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.ssh import SshTarget, failure
+from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.wait import check_running
 
-DELIVER = "sudo -n /usr/local/sbin/stackserve-deliver"
 POLL = 0.5
 SERVER_EVERY = 15.0
-NO_CONNECTION = 255
-# A server that is still being set up may refuse for a while what it takes later.
-PATIENCE = 600.0
 
 
 @dataclass(kw_only=True)
@@ -46,11 +42,10 @@ class Joining:
     tickets: Tickets
     progress: Progress
     is_new: bool
-    has_code: bool = False
-    has_ticket: bool = False
-    refused_since: float | None = None
-    answer: str = "ssh has not answered yet"
-    """The last thing that was heard from it."""
+    in_image: bool = False
+    """Whether the code should be on its image."""
+    unknown: str = ""
+    """Why the front end does not say whether it is connected."""
 
     def __post_init__(self) -> None:
         self.console = BootConsole(
@@ -60,6 +55,14 @@ class Joining:
             self.progress,
             self.target.known_hosts,
             stages=self.watched.stages,
+        )
+        shown = f"server {self.server.name!r}"
+        self.code = CodeDelivery.to(
+            self.target, shown, self.payload, self.console, in_image=self.in_image
+        )
+        # It holds a password.
+        self.ticket = Delivery(
+            self.target, shown, "ticket", lambda: self.tickets.get(self.name), self.progress
         )
 
     def run(self, broker_ready: threading.Event, stop: threading.Event, timeout: float) -> None:
@@ -85,58 +88,25 @@ class Joining:
         if console.is_ready(self.console.marks, self.watched.stages[-1]):
             return True
         # The console of one that joined long ago may no longer show it.
-        if self.is_new or self.has_ticket or not broker_ready:
+        if self.is_new or self.ticket.done or not broker_ready:
             return False
         try:
             return self.name in self.tickets.accounts.connected()
         except LauncherError as error:
-            self.answer = error.what.rstrip(".")
+            self.unknown = error.what.rstrip(".")
             return False
 
     def _advance(self, broker_ready: bool) -> None:
         """Deliver what it lacks and can be delivered by now."""
-        if not knows_host(self.target.known_hosts, self.target.address):
-            return
-        self.has_code = self.has_code or self._deliver("code", self.payload)
-        if self.has_code and broker_ready and not self.has_ticket:
-            self.has_ticket = self._deliver_ticket()
+        if self.code.complete() and broker_ready:
+            self.ticket.complete()
 
-    def _deliver_ticket(self) -> bool:
-        try:
-            ticket = self.tickets.get(self.name)
-        except LauncherError as error:
-            self._refused("ticket", error.what.rstrip("."))
-            return False
-        return self._deliver("ticket", ticket)
-
-    def _deliver(self, what: str, data: bytes) -> bool:
-        try:
-            done = self.target.send(f"{DELIVER} {what}", data)
-        except subprocess.TimeoutExpired:
-            self.answer = f"the delivery of its {what} did not end"
-            return False
-        if done.returncode == 0:
-            self.refused_since = None
-            self.answer = f"it has its {what}"
-            self.progress.note(f"{what} delivered")
-            return True
-        answer = failure(done.stderr)
-        if done.returncode == NO_CONNECTION:
-            self.answer = answer
-        else:
-            self._refused(what, answer)
-        return False
-
-    def _refused(self, what: str, answer: str) -> None:
-        """Try again later, unless it has been refused for long."""
-        now = time.monotonic()
-        self.answer = answer
-        self.refused_since = now if self.refused_since is None else self.refused_since
-        if now - self.refused_since > PATIENCE:
-            raise ContextualizationError(
-                f"{self.server.name} does not get its {what}: {answer}.",
-                "Run `deploy` again, or replace all servers with --recreate.",
-            )
+    @property
+    def _answer(self) -> str:
+        """The last thing that was heard from it."""
+        tried = self.ticket.done or self.ticket.error
+        heard = self.ticket.answer if tried else "it has its code"
+        return self.code.missing or self.unknown or heard
 
     def _raise_failure(self) -> None:
         self.console.raise_failure(
@@ -148,7 +118,7 @@ class Joining:
         stages = console.waiting_for(self.console.marks, self.watched.stages)
         return TimedOut(
             f"{self.server.name} has not joined after {timeout:.0f} s. Missing: {stages}; "
-            f"{self.answer}.{self.console.last_line_sentence}",
+            f"{self._answer}.{self.console.last_line_sentence}",
             "Run the command again to keep waiting.",
         )
 

@@ -102,7 +102,7 @@ class Launch:
         self.stays = True
         self.progress.stage("addressed", "done", address)
         front = self.plan.front
-        target = self._ssh_target(address)
+        target = self.ssh_target(address)
         watched = front.role.watched
         result = Result(self.plan.name, address, server.id, False, target.shell_command, watched)
         assert front.parcel is not None, "a plan without problems has user data"
@@ -131,6 +131,7 @@ class Launch:
                 meanwhile=lambda: self._meanwhile(watch, crew),
                 sleep=self.sleep,
                 watched=result.watched,
+                in_image=self.plan.front.image_has_code,
             )
             if self.options.wait:
                 probe = watch.wait_until_ready(self.settings.timeout_ready)
@@ -176,6 +177,7 @@ class Launch:
                 tickets=tickets,
                 progress=self.shown[built.plan.part],
                 is_new=not built.plan.keeps_server,
+                in_image=built.plan.image_has_code,
             )
             for built in waited_for
         ]
@@ -271,7 +273,8 @@ class Launch:
         self.shown[member.part].stage("requested", "done", server.id)
         return Built(member, server, port)
 
-    def _ssh_target(self, address: str) -> SshTarget:
+    def ssh_target(self, address: str) -> SshTarget:
+        """How to connect to the front end, with the host key that its console shows."""
         private = self.plan.key.private if self.plan.key else None
         return SshTarget(
             address,

@@ -187,6 +187,6 @@ def _decide_key(plan: Plan, key: KeyPlan | Problem, identity: Identity) -> None:
     )
     if key.private is None:
         plan.warnings.append(
-            f"the private key of keypair {key.keypair!r} is not in ~/.ssh; `ssh` will use the "
-            "ssh agent"
+            f"the private key of keypair {key.keypair!r} is not in ~/.ssh; ssh, which also sends "
+            "the code, will use the ssh agent"
         )

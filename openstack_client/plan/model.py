@@ -122,6 +122,13 @@ class ServerPlan:
         return self.action in {Action.FOUND, Action.START}
 
     @property
+    def image_has_code(self) -> bool:
+        """Whether a new server finds its code on its image, as far as that says so."""
+        on_image = self.image.properties.get(baked_images.PAYLOAD) if self.image else None
+        recipe = self.parcel.recipe if self.parcel else None
+        return recipe is not None and on_image == recipe.payload
+
+    @property
     def ssh_user(self) -> str:
         if self.keeps_server and self.server:
             return self.server.metadata.get(inventory.USER_KEY, "debian")

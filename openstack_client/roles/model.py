@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 STAGE = r"^[a-z]{1,13}$"
 # Nova stores at most this many characters in one value of a server's metadata.
 LONGEST_METADATA = 255
+SSH = 22
 # The last step on a machine that becomes an image.
 CLEAN = "clean"
 ROLE_KEY = "stackserve_role"
@@ -153,7 +154,7 @@ class Role(Frozen):
     flavor: Flavor
     floating_ip: bool = True
     code: bool = False
-    """Whether the launcher delivers the code and a model to it."""
+    """Whether the launcher delivers the code and a model to it, over ssh."""
     baked_image: bool = False
     """Whether it may start from an image of `bake`, and `bake` may make one for it."""
     requires: tuple[Literal["broker"], ...] = ()
@@ -220,6 +221,8 @@ class Role(Frozen):
             raise ValueError('the first step must be "booting"')
         if self.ready.ask in {Ask.PREDICTION, Ask.PAGE} and not (self.ready.port or self.port):
             raise ValueError(f"ready.ask = {self.ready.ask.value!r} needs a port for users")
+        if self.code and SSH not in [entry.port for entry in self.ports]:
+            raise ValueError(f"code = true needs port {SSH}: the launcher sends the code over ssh")
         for value in self.watched.as_metadata().values():
             if len(value) > LONGEST_METADATA:
                 raise ValueError(

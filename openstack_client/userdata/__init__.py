@@ -2,10 +2,9 @@
 
     context = UserDataContext(name="demo", code=read_code(IMPORT_FOLDER))
     user_data = render(context)     # .data .text .payload .code_hash .size
-    deliver(address, port, user_data.payload)   # repeat until delivered
 
-Pure, except for read_code and read_model, which read files, cloud_init_schema, which runs
-cloud-init if installed, and deliver.
+Pure, except for read_code and read_model, which read files, and cloud_init_schema, which runs
+cloud-init if installed.
 """
 
 from openstack_client.userdata.checks import (
@@ -19,7 +18,6 @@ from openstack_client.userdata.context import (
     UserData,
     UserDataContext,
 )
-from openstack_client.userdata.delivery import Delivery, deliver
 from openstack_client.userdata.payload import code_hash, lock_file, read_code, read_model
 from openstack_client.userdata.render import render, role_files, steps_in_image, template_files
 
@@ -27,13 +25,11 @@ __all__ = [
     "NOVA_LIMIT",
     "SIZE_GOAL",
     "CarriedFile",
-    "Delivery",
     "UserData",
     "UserDataContext",
     "check_cloud_config",
     "cloud_init_schema",
     "code_hash",
-    "deliver",
     "lock_file",
     "read_code",
     "read_model",

@@ -154,7 +154,7 @@ class UserData(Frozen):
     text: str
     """The uncompressed cloud-config."""
     payload: bytes
-    """The packed code and model, for `deliver`."""
+    """The packed code and model, to be delivered over ssh."""
     code_hash: str
     """The hash of the local code; /alive reports it as `code_hash`."""
     digest: str

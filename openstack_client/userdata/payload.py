@@ -1,8 +1,8 @@
 """The payload delivered to the VM: the code and the model in a reproducible archive.
 
 Even compressed, the code is twice as large as Nova allows for user data. So the user data only
-holds the archive's SHA-256, and the VM accepts exactly that archive on the service's port
-(delivery.py) while it installs its packages.
+holds the archive's SHA-256, and the VM takes exactly that archive, over ssh (watch/delivery.py),
+while it installs its packages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Follow a server's boot: read its console log and deliver its code.
+"""Follow a server's boot on its console: its stages, and its ssh host keys.
 
 Used by both deploy and bake, which each wait for something different.
 """
@@ -11,11 +11,8 @@ from pathlib import Path
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ContextualizationError
-from openstack_client.userdata import Delivery, deliver
 from openstack_client.watch import console
-from openstack_client.watch.probe import listens
 from openstack_client.watch.progress import Progress
-from openstack_client.watch.tunnel import Way
 
 CONSOLE_EVERY = 3.0
 # With these statuses, the cloud never shows this user a console.
@@ -64,6 +61,9 @@ class BootConsole:
         if self.known_hosts:
             remember_host_keys(self.known_hosts, self.address, self.text)
 
+    def has_begun(self, stage: str) -> bool:
+        return any(mark.stage == stage for mark in self.marks)
+
     def has_done(self, stage: str) -> bool:
         return any(mark.stage == stage and mark.state == "done" for mark in self.marks)
 
@@ -84,35 +84,6 @@ class BootConsole:
     def last_line_sentence(self) -> str:
         """The last line, as a sentence for an error message."""
         return f" Last line of the console: {self.last_line!r}." if self.last_line else ""
-
-
-@dataclass
-class CodeDelivery:
-    """Delivers the code that a server's user data names, once."""
-
-    way: Way
-    payload: bytes
-    progress: Progress
-    done: bool = False
-
-    def attempt(self) -> bool:
-        """Try to deliver the code, unless done. Returns whether the server has it."""
-        if self.done:
-            return True
-        self.way.keep()
-        if not listens(self.way.address, self.way.port):
-            return False
-        try:
-            result = deliver(self.way.address, self.way.port, self.payload)
-        except ContextualizationError as error:
-            raise ContextualizationError(
-                error.what,
-                "Deploy the code it was created with, or recreate it with --recreate.",
-            ) from error
-        self.done = result is not Delivery.NOT_YET
-        if result is Delivery.DELIVERED:
-            self.progress.note(f"Code delivered ({len(self.payload):,} bytes).")
-        return self.done
 
 
 def read_console(cloud: Cloud, server: Server, length: int | None = None) -> str:

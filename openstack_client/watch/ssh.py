@@ -73,15 +73,3 @@ class SshTarget:
             check=False,
             stdin=subprocess.DEVNULL,
         )
-
-    def send(
-        self, command: str, data: bytes, timeout: float = 120.0
-    ) -> subprocess.CompletedProcess[bytes]:
-        """The same, with `data` as the command's input, which may be secret."""
-        return subprocess.run(
-            self.command(command, options=QUIET),
-            input=data,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )

@@ -14,7 +14,8 @@ from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.roles import Ask, Watched, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
-from openstack_client.watch.boot import BootConsole, CodeDelivery
+from openstack_client.watch.boot import BootConsole
+from openstack_client.watch.delivery import CodeDelivery
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ready import ask
@@ -161,15 +162,19 @@ class ReadyWatch:
     meanwhile: Callable[[], None]
     sleep: Callable[[float], None] = time.sleep
     watched: Watched = field(default_factory=lambda: ours("server").watched)
+    in_image: bool = False
+    """Whether the code should be on the server's image."""
 
     def __post_init__(self) -> None:
         way, target = self.way, self.target
         self.service = way.service()
-        self.delivery = CodeDelivery(way, self.payload, self.progress)
         self.console = BootConsole(
             self.cloud, self.server, target.address, self.progress, target.known_hosts
         )
         self.console.stages = self.watched.stages
+        self.delivery = CodeDelivery.to(
+            target, "the server", self.payload, self.console, in_image=self.in_image
+        )
         asks = self.watched.ask in {Ask.PREDICTION, Ask.PAGE}
         missing = f"{way.name} does not answer"
         self.probe = Probe(False, missing if asks else "the console does not show the last stage")
@@ -193,15 +198,26 @@ class ReadyWatch:
             self.progress.stage("code", "done")
 
     def _is_ready(self) -> bool:
-        if self._is_delivered():
-            self.way.keep()
-            self.probe = ask(self.watched, self.service, self.console.marks)
-        return self.probe.ok
+        return self._is_delivered() and self._answers()
 
     def _is_delivered(self) -> bool:
-        return not self.payload or self.console.has_done("code") or self.delivery.attempt()
+        if self.delivery.done:
+            return True
+        # One that has been running for long needs no code, and its console may have forgotten that.
+        return (not self.console.marks and self._answers()) or self.delivery.attempt()
+
+    def _answers(self) -> bool:
+        self.way.keep()
+        self.probe = ask(self.watched, self.service, self.console.marks)
+        return self.probe.ok
 
     def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
+        try:
+            self._follow_until(reached, not_reached, timeout)
+        finally:
+            self.delivery.close()
+
+    def _follow_until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         until = time.monotonic() + timeout
         next_console = next_server = 0.0
         while True:
@@ -233,7 +249,10 @@ class ReadyWatch:
         stages = (
             console.waiting_for(marks, known) if self.console.works else "no console log available"
         )
-        remedy = f"Run the command again to keep waiting, or log in: {self.target.shell_command}"
+        missing = f"; its code: {self.delivery.missing}" if self.delivery.missing else ""
+        remedy = self.delivery.remedy or (
+            f"Run the command again to keep waiting, or log in: {self.target.shell_command}"
+        )
         port = self.watched.port or HTTP_PORT
         if console.is_ready(marks, known[-1]):
             remedy = (
@@ -241,7 +260,7 @@ class ReadyWatch:
                 f"port {port}: check --allow-from, firewalls and your VPN. {remedy}"
             )
         return TimedOut(
-            f"{not_reached} after {timeout:.0f} s. Missing: {stages}; and "
+            f"{not_reached} after {timeout:.0f} s. Missing: {stages}{missing}; and "
             f"{self.probe.summary}.{self.console.last_line_sentence}",
             remedy,
         )

@@ -28,7 +28,7 @@ from openstack_client.plan.model import Plan
 from openstack_client.roles import ours
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
-from tests.support.ssh_server import SSH, SshServer, make_key
+from tests.support.ssh_server import SshServer, make_key, ssh_to
 from tests.unit.openstack_client.recording_display import RecordingDisplay
 
 FRONT, WORKER = "127.0.0.21", "127.0.0.22"
@@ -70,7 +70,7 @@ class Place:
     @property
     def front_target(self) -> SshTarget:
         known = self.folder / "front"
-        known.write_text(line(self.front))
+        known.write_text(self.front.on_port_22)
         return SshTarget(FRONT, "debian", self.key, known)
 
     @property
@@ -78,8 +78,7 @@ class Place:
         return Accounts(self.front_target)
 
     def joining(self, console: Callable[[], str] | None = None, **more: Any) -> Joining:
-        own = line(self.worker).removeprefix(f"{WORKER} ")
-        keys = f"STACKSERVE-HOSTKEY {own}"
+        keys = self.worker.on_console
 
         def text() -> str:
             return keys + BEGUN + (DONE if (self.folder / "ticket").exists() else "")
@@ -114,11 +113,6 @@ class Place:
         joining.run(ready, stop, timeout)
 
 
-def line(server: SshServer) -> str:
-    """Its host key as for port 22."""
-    return " ".join([server.address, *server.known_hosts_line.split()[1:3]]) + "\n"
-
-
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("hosts")
@@ -133,15 +127,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         patch.setenv("CALLS", str(traces))
         front = SshServer(folder / "front", key.with_suffix(".pub"), FRONT)
         worker = SshServer(folder / "worker", key.with_suffix(".pub"), WORKER)
-        config = folder / "config"
-        config.write_text(
-            "".join(
-                f"Host {host.address}\n  Port {host.port}\n  HostKeyAlias {host.address}\n"
-                for host in (front, worker)
-            )
-        )
-        (programs / "ssh").write_text(f'#!/bin/sh\nexec {SSH} -F {config} "$@"\n')
-        (programs / "ssh").chmod(0o755)
+        ssh_to(programs, front, worker)
         patch.delenv("SSH_AUTH_SOCK", raising=False)
         yield Place(traces, front, worker, key)
     front.stop()
@@ -185,8 +171,7 @@ def test_it_gets_no_ticket_before_the_broker_runs(place: Place) -> None:
 
 
 def test_nothing_is_sent_to_a_server_with_another_host_key(place: Place) -> None:
-    other = line(place.front).removeprefix(f"{FRONT} ")
-    joining = place.joining(lambda: f"STACKSERVE-HOSTKEY {other}{BEGUN}")
+    joining = place.joining(lambda: place.front.on_console + BEGUN)
     with pytest.raises(TimedOut, match="Host key verification failed"):
         place.run(joining, timeout=1)
     assert place.calls == []
@@ -194,7 +179,7 @@ def test_nothing_is_sent_to_a_server_with_another_host_key(place: Place) -> None
 
 def test_nothing_is_sent_before_the_console_shows_the_host_key(place: Place) -> None:
     (place.folder / "known").unlink(missing_ok=True)
-    with pytest.raises(TimedOut, match="ssh has not answered yet"):
+    with pytest.raises(TimedOut, match="the console has not shown its host key"):
         place.run(place.joining(lambda: BEGUN), timeout=0.3)
     assert place.calls == []
 
@@ -202,7 +187,7 @@ def test_nothing_is_sent_before_the_console_shows_the_host_key(place: Place) -> 
 def test_nothing_goes_through_a_front_end_with_another_host_key(place: Place) -> None:
     joining = place.joining()
     assert joining.target.through
-    joining.target.through.known_hosts.write_text(line(place.worker).replace(WORKER, FRONT))
+    joining.target.through.known_hosts.write_text(place.worker.on_port_22.replace(WORKER, FRONT))
     with pytest.raises(TimedOut, match="has not joined"):
         place.run(joining, timeout=1)
     assert place.calls == []
@@ -212,7 +197,7 @@ def test_nothing_goes_through_a_front_end_with_another_host_key(place: Place) ->
 def test_what_is_refused_for_long_is_an_error(
     place: Place, monkeypatch: pytest.MonkeyPatch, what: str, verb: str
 ) -> None:
-    monkeypatch.setattr("openstack_client.deploy.joining.PATIENCE", 0.5)
+    monkeypatch.setattr("openstack_client.watch.delivery.PATIENCE", 0.5)
     (place.folder / f"refuse-{verb}").write_text("it is not possible\n")
     with pytest.raises(ContextualizationError, match=f"does not get its {what}: .*not possible"):
         place.run(place.joining())

@@ -6,6 +6,7 @@ python -m tests.support.ssh_server ADDRESS PORT HOST_KEY AUTHORIZED_KEYS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import subprocess
@@ -43,6 +44,16 @@ class SshServer:
     def known_hosts_line(self) -> str:
         key = self.host_key.with_suffix(".pub").read_text().split()[:2]
         return " ".join([f"[{self.address}]:{self.port}", *key]) + "\n"
+
+    @property
+    def on_port_22(self) -> str:
+        """The same line as for port 22; see `ssh_to`."""
+        return " ".join([self.address, *self.known_hosts_line.split()[1:3]]) + "\n"
+
+    @property
+    def on_console(self) -> str:
+        """How the console of a server with this host key shows it."""
+        return "STACKSERVE-HOSTKEY " + " ".join(self.known_hosts_line.split()[1:3]) + "\n"
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.support.ssh_server", self.address, str(self.port)]
@@ -84,6 +95,20 @@ def users_ssh(folder: Path, jump: SshServer, key: Path) -> Path:
     return program.parent
 
 
+def ssh_to(programs: Path, *servers: SshServer) -> None:
+    """Write an `ssh` for PATH that finds these servers, as if they listened on port 22."""
+    config = programs / "ssh_config"
+    config.write_text(
+        "".join(
+            f"Host {host.address}\n  Port {host.port}\n  HostKeyAlias {host.address}\n"
+            for host in servers
+        )
+    )
+    program = programs / "ssh"
+    program.write_text(f'#!/bin/sh\nexec {SSH} -F {config} "$@"\n')
+    program.chmod(0o755)
+
+
 def make_key(path: Path) -> Path:
     """Make a key pair; return the private key's path."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,10 +130,24 @@ async def _run_command(process: asyncssh.SSHServerProcess[bytes]) -> None:
     shell = await asyncio.create_subprocess_shell(
         process.command or "true", stdin=pipe, stdout=pipe, stderr=pipe
     )
-    await process.redirect(shell.stdin, shell.stdout, shell.stderr)
+    feeding = asyncio.create_task(_feed(process, shell))
+    await process.redirect(stdout=shell.stdout, stderr=shell.stderr)
     code = await shell.wait()
     await process.stdout.drain()
     process.exit(code)
+    feeding.cancel()
+
+
+async def _feed(
+    process: asyncssh.SSHServerProcess[bytes], shell: asyncio.subprocess.Process
+) -> None:
+    """Pass on the input, of which a command need not read all, or any."""
+    assert shell.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        while block := await process.stdin.read(1 << 16):
+            shell.stdin.write(block)
+            await shell.stdin.drain()
+        shell.stdin.close()
 
 
 async def _serve(address: str, port: str, host_key: str, authorized: str) -> None:

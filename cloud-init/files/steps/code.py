@@ -15,23 +15,20 @@ from pathlib import Path
 
 APP = Path("/opt/stackserve/app")
 BYTECODE = "/var/cache/stackserve/bytecode"
-ACCOUNT = "stackserve"
-# A machine without it gets the code over ssh alone.
-RECEIVER = Path(__file__).with_name("receive.py")
+PAGE = "installing-stackserve.service"
+UNITS = Path("/etc/systemd/system")
 PAUSE = 0.5  # seconds
-# You can also copy the archive here with scp if the service's port is unreachable.
+# From stackserve-deliver, which has checked it.
 ARCHIVE = Path("/opt/stackserve/payload.tar.xz")
 
 
 def main() -> None:
     expected = os.environ["PAYLOAD_SHA256"]
+    tell_visitors()
     there = file_number()
     payload = ARCHIVE.read_bytes() if ARCHIVE.exists() else b""
     if hashlib.sha256(payload).hexdigest() != expected:
-        if RECEIVER.exists():
-            receive()
-        else:
-            wait_for_delivery(there)
+        wait_for_delivery(there)
         payload = ARCHIVE.read_bytes()
     found = hashlib.sha256(payload).hexdigest()
     if found != expected:
@@ -39,24 +36,14 @@ def main() -> None:
     unpack(payload, expected)
 
 
-def receive() -> None:
-    """Let receive.py write the archive to the disk, before it replies to the launcher."""
-    print(f"waiting for the launcher to deliver the code to port {os.environ['PORT']}", flush=True)
-    with ARCHIVE.open("wb") as archive:
-        done = subprocess.run(
-            [str(RECEIVER)],
-            stdout=archive,
-            user=ACCOUNT,
-            group=ACCOUNT,
-            extra_groups=[],
-            check=False,
-        )
-    if done.returncode != 0:
-        sys.exit(f"error: receive.py exited with code {done.returncode}")
+def tell_visitors() -> None:
+    """Start the page that a server has until its web tier starts. Other machines have none."""
+    if (UNITS / PAGE).exists():
+        subprocess.run(["systemctl", "start", "--no-block", PAGE], check=False)
 
 
 def wait_for_delivery(there: int) -> None:
-    """Wait until stackserve-deliver puts another archive in place, which it has checked."""
+    """Wait until stackserve-deliver puts another archive in place."""
     print("waiting for the launcher to deliver the code over ssh", flush=True)
     while file_number() == there:
         time.sleep(PAUSE)

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,40 +30,6 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(
     monkeypatch.setattr(private.shutil, "chown", lambda *_: None)
     private.write(path, "new", "root")
     assert synced == [("server.env.new", "old"), (tmp_path.name, "new")]
-
-
-def test_the_launcher_gets_its_reply_when_the_code_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PAYLOAD_SHA256", "0")
-    monkeypatch.setenv("PAYLOAD_SIZE", "4")
-    receive = load("receive.py")
-    archive = tmp_path / "payload.tar.xz"
-    synced: list[bytes] = []
-    monkeypatch.setattr(receive.os, "fsync", lambda _handle: synced.append(archive.read_bytes()))
-    with archive.open("w") as out, receive.Server(0) as server:
-        monkeypatch.setattr(receive.sys, "stdout", out)
-        monkeypatch.setattr(server, "shutdown", lambda: None)
-        server.take(b"code")
-    assert synced == [b"code"]
-
-
-def test_the_code_is_received_into_the_archive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PORT", "5100")
-    code = load("steps/code.py")
-    archive = tmp_path / "payload.tar.xz"
-    monkeypatch.setattr(code, "ARCHIVE", archive)
-    given: list[str] = []
-
-    def run(_command: list[str], *, stdout: Any, **_: object) -> subprocess.CompletedProcess[str]:
-        given.append(stdout.name)
-        return subprocess.CompletedProcess([], 0)
-
-    monkeypatch.setattr(code.subprocess, "run", run)
-    code.receive()
-    assert [Path(name) for name in given] == [archive]
 
 
 class TestBundle:

@@ -24,6 +24,7 @@ SERVICES = [
     "stackserve-recorder.service",
     "stackserve-worker@1.service",
     "contextualize.service",
+    "installing-stackserve.service",
 ]
 # Programs that this machine lacks, and settings that only newer versions of systemd know.
 EXPECTED = re.compile(r"is not executable: No such file|RestartSteps|RestartMaxDelaySec|Unit epmd")
@@ -34,7 +35,7 @@ def units(tmp_path: Path) -> Path:
     """The units in a folder, as on a VM."""
     for path in TEMPLATES.rglob("systemd/*.service"):
         shutil.copy(path, tmp_path)
-    for service in ("stackserve-", "rabbitmq-server"):
+    for service in ("stackserve-", "rabbitmq-server", "installing-stackserve"):
         (tmp_path / f"{service}.service.d").mkdir()
         shutil.copy(UNITS / "sandbox.conf", tmp_path / f"{service}.service.d")
     shutil.copy(UNITS / "stackserve-common.conf", tmp_path / "stackserve-.service.d")
