@@ -242,6 +242,11 @@ class CodeDelivery:
         return self.delivery.error.remedy if self.delivery.error else ""
 
     @property
+    def needs_host_key(self) -> bool:
+        """Whether a booting server could be sent its code, if only its console showed the key."""
+        return not self.done and bool(self.console.marks) and not self._knows_host
+
+    @property
     def _awaited(self) -> bool:
         """Whether the server waits for it, as far as the console shows that."""
         return self.console.has_begun("code") or not self.console.works

@@ -224,7 +224,9 @@ class ReadyWatch:
             now = time.monotonic()
             if now >= next_console:
                 self.console.update()
-                next_console = time.monotonic() + boot.CONSOLE_EVERY
+                # The sooner the host key is known, the sooner the code is there.
+                soon = self.delivery.needs_host_key
+                next_console = time.monotonic() + (0.0 if soon else boot.CONSOLE_EVERY)
             if reached():
                 return
             self._raise_failure()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from openstack_client.userdata import CarriedFile, Delivery, deliver, read_code
-from tests.lab.contextualized import CHECKOUT, PATIENCE, lab_image, render
+from openstack_client.userdata import CarriedFile, read_code
+from tests.lab.contextualized import CHECKOUT, PATIENCE, deliver, lab_image, render
 from tests.support.guest import Guest, Marker
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
@@ -21,10 +21,9 @@ def failure(guest: Guest, payload: bytes) -> tuple[Marker, float]:
     """The failed step, and the seconds until the console reported it."""
     until = time.monotonic() + PATIENCE
     taken = False
-    assert guest.http_port is not None
     while time.monotonic() < until:
         if not taken:
-            taken = deliver("127.0.0.1", guest.http_port, payload) is not Delivery.NOT_YET
+            taken = deliver(guest, payload)
         for marker in guest.markers():
             if marker.state == "failed":
                 return marker, lag(guest, marker)

@@ -1,8 +1,11 @@
-"""Nova's faults explained, and a watch that delivers code to receive.py, as on a VM."""
+"""Nova's faults explained, and a watch of a server that needs no code or never gets it.
+
+tests/integration/test_code_delivery.py delivers it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +18,6 @@ from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.tunnel import Way
 from openstack_client.watch.wait import ReadyWatch, fault
-from tests.unit.cloud_init.receiver import PAYLOAD, Receiver
 from tests.unit.openstack_client.recording_display import RecordingDisplay
 
 
@@ -63,29 +65,20 @@ class Console:
 def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReadyWatch]:
     monkeypatch.setattr("openstack_client.watch.boot.CONSOLE_EVERY", 0.0)
 
-    def make(port: int, *console: str, sleep: Callable[[float], None] | None = None) -> ReadyWatch:
+    def make(*console: str) -> ReadyWatch:
         cloud: Any = Console(*console or ("",))
         return ReadyWatch(
             cloud=cloud,
             server=Server("s1", "x", "ACTIVE"),
             target=SshTarget("127.0.0.1", "debian", None, tmp_path / "known_hosts"),
-            payload=PAYLOAD,
+            payload=b"the code",
             progress=Progress(RecordingDisplay()),
             meanwhile=lambda: None,
-            sleep=sleep or (lambda seconds: None),
-            way=Way("127.0.0.1", port),
+            sleep=lambda seconds: None,
+            way=Way("127.0.0.1", 1),
         )
 
     return make
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.process.kill()
-    made.process.wait()
-    made.out.close()
 
 
 def notes(watch: ReadyWatch) -> list[str]:
@@ -93,36 +86,11 @@ def notes(watch: ReadyWatch) -> list[str]:
     return watch.progress.display.notes
 
 
-def test_the_code_is_delivered_once_the_server_listens(
-    watch: Callable[..., ReadyWatch], receiver: Receiver
-) -> None:
-    first = watch(receiver.port)
-    first.wait_until_delivered(timeout=30)
-    assert receiver.written() == PAYLOAD
-    assert notes(first) == [f"Code delivered ({len(PAYLOAD):,} bytes)."]
-    assert first.progress.steps["code"].state == "done"
-
-
-def test_a_second_run_delivers_what_an_interrupted_one_did_not(
-    watch: Callable[..., ReadyWatch], receiver: Receiver
-) -> None:
-
-    def stop(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        # Interrupted before the server listened.
-        watch(1, sleep=stop).wait_until_delivered(timeout=30)
-    assert receiver.waits()
-    watch(receiver.port).wait_until_delivered(timeout=30)
-    assert receiver.written() == PAYLOAD
-
-
 def test_code_is_not_sent_to_a_server_that_already_has_it(
     watch: Callable[..., ReadyWatch],
 ) -> None:
     text = "STACKSERVE stage=code state=begin t=9.0\nSTACKSERVE stage=code state=done t=9.5\n"
-    followed = watch(1, text)
+    followed = watch(text)
     followed.wait_until_delivered(timeout=0)
     assert notes(followed) == []
 
@@ -130,13 +98,13 @@ def test_code_is_not_sent_to_a_server_that_already_has_it(
 def test_a_step_that_fails_before_delivery_is_reported(watch: Callable[..., ReadyWatch]) -> None:
     failed = 'STACKSERVE stage=packages state=failed t=33.0 detail="no such package"\n'
     with pytest.raises(ContextualizationError, match="'packages' failed on the server 33 s"):
-        watch(1, failed).wait_until_delivered(timeout=30)
+        watch(failed).wait_until_delivered(timeout=30)
     both = "STACKSERVE stage=code state=done t=9.5\n" + failed
     with pytest.raises(ContextualizationError, match="no such package"):
-        watch(1, both).wait_until_delivered(timeout=30)
+        watch(both).wait_until_delivered(timeout=30)
 
 
 def test_a_server_that_never_listens(watch: Callable[..., ReadyWatch]) -> None:
     begun = "STACKSERVE stage=code state=begin t=9.0\n"
     with pytest.raises(TimedOut, match=r"Code not delivered.*code in progress"):
-        watch(1, begun).wait_until_delivered(timeout=0)
+        watch(begun).wait_until_delivered(timeout=0)
