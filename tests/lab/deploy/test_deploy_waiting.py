@@ -44,7 +44,7 @@ def test_waiting(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
     a_step_failed(up, faults)
     a_reboot_after_the_failure(up, faults)
     ready_but_not_reachable(up, faults)
-    no_console(up, faults)
+    no_console(up, faults, project)
     stopped_meanwhile(up, faults)
     ssh_to_a_stopped_server(up, faults)
     the_server_stays(up, project)
@@ -65,6 +65,7 @@ def code_not_delivered(up: Launcher, faults: FaultyNetwork) -> None:
     shows(faults, BOOTED + "STACKSERVE stage=code state=begin t=13.0\n")
     words = wait(up, 8, "--no-wait")
     assert "Code not delivered after 1 s. Missing: code in progress" in words
+    assert "its code: the console has not shown its host key" in words
     assert "Keeping the created resources. Run the same command to continue" in words
     shown = up.run("status", "--no-ssh")
     assert shown.exit_code == 11
@@ -120,11 +121,18 @@ def ready_but_not_reachable(up: Launcher, faults: FaultyNetwork) -> None:
     faults.clear()
 
 
-def no_console(up: Launcher, faults: FaultyNetwork) -> None:
+def no_console(up: Launcher, faults: FaultyNetwork, project: Project) -> None:
+    """Without the host key nothing can be sent; with one that was saved before, it goes on."""
     faults.rule(CONSOLE, times=EVER, status=403, body='{"forbidden": {"message": "no"}}')
     words = wait(up, 8)
     assert "No console log available, so stages are not shown" in words
     assert "no console log available" in words
+    hosts = up.kept(project, "known_hosts")
+    hosts.unlink()
+    for flags in ((), ("--no-wait",)):
+        words = wait(up, 6, *flags)
+        assert "so the host key of the server is not known, and its code is not sent" in words
+        assert f"Write it into {hosts} as one line: 172.24.4." in words
     faults.clear()
 
 
