@@ -158,7 +158,8 @@ class Delivery:
             return
         now = time.monotonic()
         self.failing_since = now if self.failing_since is None else self.failing_since
-        if now - self.failing_since > PATIENCE:
+        # A server that waits for its code has all programs that its user data writes.
+        if now - self.failing_since > PATIENCE or NO_PROGRAM in answer:
             raise self.error
         if now - self.failing_since > NOTED_AFTER and not self.noted:
             self.noted = True

@@ -5,7 +5,6 @@ What the server itself checks for /ready is in production_server/web/operations.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,15 +26,6 @@ class Probe:
     prediction: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     version: str = ""
-
-
-def listens(address: str, port: int = HTTP_PORT) -> bool:
-    """Whether the port accepts connections. Quick even if a firewall drops packets."""
-    try:
-        with socket.create_connection((address, port), timeout=CONNECT_TIMEOUT):
-            return True
-    except OSError:
-        return False
 
 
 class Service:

@@ -14,11 +14,20 @@ TARGET = "[%h]:%p"
 QUIET = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 
 
+# What ssh adds when a connection through another host ends; the reason comes before it.
+AFTERMATH = (
+    "stdio forwarding failed",
+    "Connection closed by UNKNOWN",
+    "kex_exchange_identification:",
+)
+
+
 def failure(printed: bytes) -> str:
-    """Why a command failed: its line with `error:`, or else its last line."""
+    """Why a command failed: its line with `error:`, or else its last line that is a reason."""
     lines = [line.strip() for line in printed.decode("utf-8", "replace").strip().splitlines()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return next(iter([*errors, *lines[-1:]]), "no reason given").rstrip(".")
+    reasons = [line for line in lines if not line.startswith(AFTERMATH)] or lines
+    return next(iter([*errors, *reasons[-1:]]), "no reason given").rstrip(".")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 import threading
 import time
@@ -213,18 +214,31 @@ def test_a_server_whose_image_has_it_must_ask(place: Place) -> None:
     assert place.received() == PAYLOAD
 
 
-def test_it_goes_through_a_jump_host(place: Place) -> None:
+@pytest.fixture
+def gate_key(place: Place) -> Iterator[Path]:
+    """The file with the user's key for the jump host, which ssh finds by its own configuration."""
     config = Path(os.environ["PATH"].split(":")[0], "ssh_config")
-    own, known = config.read_text(), place.disk / "known_gate"
+    own, known, key = config.read_text(), place.disk / "known_gate", place.disk / "gate_key"
     known.write_text(place.gate.on_port_22)
-    for_gate = f"Host {GATE}\n  IdentityFile {place.key}\n  UserKnownHostsFile {known}\n"
-    config.write_text(for_gate + own)
-    try:
-        target = SshTarget(ADDRESS, "debian", place.key, place.known_hosts, via=f"me@{GATE}")
-        place.watch(target=target).wait_until_delivered(timeout=30)
-    finally:
-        config.write_text(own)
+    for_gate = f"Host {GATE}\n  IdentityFile {key}\n  UserKnownHostsFile {known}\n"
+    config.write_text(f"{for_gate}  IdentitiesOnly yes\n{own}")
+    shutil.copy(place.key, key)
+    yield key
+    config.write_text(own)
+
+
+def test_it_goes_through_a_jump_host(place: Place, gate_key: Path) -> None:
+    target = SshTarget(ADDRESS, "debian", place.key, place.known_hosts, via=f"me@{GATE}")
+    place.watch(target=target).wait_until_delivered(timeout=30)
     assert place.received() == PAYLOAD
+
+
+def test_a_jump_host_that_lets_nobody_through(place: Place, gate_key: Path) -> None:
+    gate_key.unlink()
+    target = SshTarget(ADDRESS, "debian", place.key, place.known_hosts, via=f"me@{GATE}")
+    with pytest.raises(TimedOut, match=f"its code: me@{GATE}: Permission denied"):
+        place.watch(target=target).wait_until_delivered(timeout=2)
+    assert place.calls == 0
 
 
 # What keeps it from arriving
@@ -307,8 +321,7 @@ def test_a_server_that_waits_for_other_code(place: Place) -> None:
     assert (place.calls, place.received()) == (1, b"")
 
 
-def test_a_server_of_an_older_release(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openstack_client.watch.delivery.PATIENCE", 0.0)
+def test_a_server_of_an_older_release(place: Place) -> None:
     missing = "sudo: /usr/local/sbin/stackserve-deliver: command not found\n"
     (place.disk / "refuse").write_text(missing)
     with pytest.raises(ContextualizationError, match="created by an older release") as raised:

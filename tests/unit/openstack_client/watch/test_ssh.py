@@ -55,3 +55,6 @@ def test_why_a_command_failed() -> None:
     assert failure(b"a note\nerror: it is full.\n  Make room.\n") == "it is full"
     assert failure(b"sudo: x: command not found\n") == "sudo: x: command not found"
     assert failure(b"") == "no reason given"
+    through = b"gate: Permission denied (publickey).\r\nConnection closed by UNKNOWN port 65535\r\n"
+    assert failure(through) == "gate: Permission denied (publickey)"
+    assert failure(through.splitlines()[1]) == "Connection closed by UNKNOWN port 65535"
