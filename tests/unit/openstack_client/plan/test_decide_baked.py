@@ -56,6 +56,15 @@ def test_a_baked_image_is_used_by_default_and_the_plan_says_why() -> None:
     }
 
 
+def test_the_plan_knows_whether_the_image_holds_the_code() -> None:
+    """Then the launcher does not bother a booting server."""
+    assert plan(BAKED).front.image_has_code
+    assert not plan().front.image_has_code
+    changed = dataclasses.replace(RECIPE, payload="another model")
+    other = plan(BAKED, parcel=dataclasses.replace(PARCEL, recipe=changed))
+    assert other.front.image is BAKED and not other.front.image_has_code
+
+
 def test_a_named_image_is_used() -> None:
     made = plan(BAKED, image=BASE.name)
     assert (made.front.image, made.front.image_why) == (BASE, "as requested")

@@ -75,6 +75,15 @@ def test_it_has_no_code_to_deliver_and_its_files_are_its_version(tmp_path: Path)
     assert parcels[0].code_hash == parcels[1].code_hash != parcels[2].code_hash
 
 
+def test_a_role_with_our_code_gets_it_over_ssh(tmp_path: Path) -> None:
+    steps = ('"packages", "page"]', '"packages", "code", "page"]\ncode = true')
+    own = copy_of_hello(tmp_path, "mine", role_toml=steps)
+    written = [file["path"] for file in yaml.safe_load(config_of(own))["write_files"]]
+    programs = [f"/opt/stackserve/contextualize/{name}" for name in ("code.sh", "code.py")]
+    assert {*programs, "/usr/local/sbin/stackserve-deliver"} <= set(written)
+    assert len(written) == len(set(written))
+
+
 def test_any_cloud_config_may_be_in_its_template(tmp_path: Path) -> None:
     line = "#cloud-config\n"
     own = copy_of_hello(tmp_path, "mine", **{"user-data.yaml.j2": (line, f"{line}locale: C\n")})

@@ -86,6 +86,10 @@ def edited(old: str, new: str) -> str:
 MISTAKES = {
     "not TOML": ("purpose =\n", ["is not valid TOML", "line 1"]),
     "a typo": (MINIMAL + "flaovr = 1\n", ["flaovr: unknown key. Did you mean flavor?"]),
+    "no way for its code": (
+        "code = true\n" + MINIMAL,
+        ["code = true needs port 22: the launcher sends the code over ssh"],
+    ),
     "a key is missing": (edited('purpose = "A page."\n', ""), ["purpose: is required."]),
     "a wrong type": (edited("512", '"much"'), ["flavor.ram_mb: Input should be a valid integer"]),
     "an unknown step": (
