@@ -98,6 +98,8 @@ class Joining:
 
     def _advance(self, broker_ready: bool) -> None:
         """Deliver what it lacks and can be delivered by now."""
+        if not (self.is_new or broker_ready or self.console.works):
+            return  # It may have joined long ago; the front end will tell.
         if self.code.complete() and broker_ready:
             self.ticket.complete()
 

@@ -245,7 +245,8 @@ class CodeDelivery:
     @property
     def needs_host_key(self) -> bool:
         """Whether a booting server could be sent its code, if only its console showed the key."""
-        return not self.done and bool(self.console.marks) and not self._knows_host
+        boots = bool(self.console.marks) and not self.console.has_begun("code")
+        return boots and not self.done and not self._knows_host
 
     @property
     def _awaited(self) -> bool:

@@ -11,9 +11,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,12 +22,10 @@ import pytest
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ContextualizationError, ServerError, TimedOut
 from openstack_client.places import TEMPLATES
-from openstack_client.roles import Ask, ours
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.tunnel import Way
 from openstack_client.watch.wait import ReadyWatch
-from tests.support.guest import free_ports
 from tests.support.ssh_server import SshServer, make_key, ssh_to
 from tests.unit.openstack_client.recording_display import RecordingDisplay
 
@@ -41,7 +38,7 @@ SUDO = f"""\
 #!/bin/sh
 shift
 echo "$*" >>"$MACHINE/log"
-[ ! -e "$MACHINE/refuse" ] || {{ cat "$MACHINE/refuse" >&2; exit 1; }}
+[ ! -e "$MACHINE/refuse" ] || {{ cat "$MACHINE/refuse" >&2; cat >/dev/null; exit 1; }}
 [ ! -e "$MACHINE/slow" ] || sleep 60
 shift
 exec {sys.executable} "$MACHINE/../deliver.py" "$@"
@@ -327,28 +324,3 @@ def test_a_server_of_an_older_release(place: Place) -> None:
     with pytest.raises(ContextualizationError, match="created by an older release") as raised:
         place.watch().wait_until_delivered(timeout=30)
     assert "--recreate" in raised.value.remedy
-
-
-def test_a_server_that_runs_for_long_is_left_alone(place: Place) -> None:
-    """Its console may have forgotten the stages, and nobody may have its key."""
-
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    watched = ours("server").watched.model_copy(update={"ask": Ask.PAGE})
-    place.hidden = True
-    with HTTPServer(("127.0.0.1", free_ports(1)[0]), Page) as web:
-        thread = threading.Thread(target=web.serve_forever, args=(0.01,))
-        thread.start()
-        way = Way("127.0.0.1", web.server_port)
-        for wait in ("wait_until_delivered", "wait_until_ready"):
-            run: Callable[[float], object] = getattr(place.watch(way=way, watched=watched), wait)
-            run(10)
-        web.shutdown()
-        thread.join()
-    assert place.calls == 0

@@ -21,7 +21,7 @@ from openstack_client.deploy.accounts import Accounts, Tickets
 from openstack_client.deploy.delete import Deleter
 from openstack_client.deploy.joining import Crew, Joining
 from openstack_client.deploy.shrink import remove_surplus
-from openstack_client.errors import ContextualizationError, ServerError, TimedOut
+from openstack_client.errors import CloudError, ContextualizationError, ServerError, TimedOut
 from openstack_client.plan import inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Plan
@@ -42,7 +42,7 @@ SUDO = """\
 shift
 program=$(basename "$1"); shift
 echo "$program $*" >>"$CALLS/log"
-[ ! -e "$CALLS/refuse-$1" ] || { cat "$CALLS/refuse-$1" >&2; exit 3; }
+[ ! -e "$CALLS/refuse-$1" ] || { cat "$CALLS/refuse-$1" >&2; cat >/dev/null; exit 3; }
 case "$program $1" in
     "stackserve-deliver "*) cat >"$CALLS/$1" ;;
     *) cat "$CALLS/answer-$1" 2>/dev/null || true ;;
@@ -224,6 +224,22 @@ def test_one_that_joined_before_is_left_alone(place: Place) -> None:
     listed = '[{"name": "worker-1", "connected": true}, {"name": "worker-2", "connected": false}]'
     (place.folder / "answer-list").write_text(listed)
     place.run(place.joining(lambda: "", is_new=False))
+    assert place.calls == ["stackserve-workers list"]
+
+
+def test_a_cloud_without_consoles(place: Place) -> None:
+    """A new worker VM cannot be verified; one that joined before is left alone."""
+    (place.folder / "known").unlink(missing_ok=True)
+
+    def hidden() -> str:
+        raise CloudError("Nova could not show the console log: no", "", status=403)
+
+    with pytest.raises(ServerError, match="the host key of server 'stackserve-x-worker-1' is not"):
+        place.run(place.joining(hidden))
+    (place.folder / "answer-list").write_text('[{"name": "worker-1", "connected": true}]')
+    joining, ready = place.joining(hidden, is_new=False), threading.Event()
+    threading.Timer(0.5, ready.set).start()
+    joining.run(ready, threading.Event(), 20)
     assert place.calls == ["stackserve-workers list"]
 
 

@@ -5,7 +5,9 @@ tests/integration/test_code_delivery.py delivers it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import ContextualizationError, TimedOut
+from openstack_client.roles import Ask, ours
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.tunnel import Way
@@ -65,7 +68,7 @@ class Console:
 def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReadyWatch]:
     monkeypatch.setattr("openstack_client.watch.boot.CONSOLE_EVERY", 0.0)
 
-    def make(*console: str) -> ReadyWatch:
+    def make(*console: str, **more: Any) -> ReadyWatch:
         cloud: Any = Console(*console or ("",))
         return ReadyWatch(
             cloud=cloud,
@@ -75,7 +78,7 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Read
             progress=Progress(RecordingDisplay()),
             meanwhile=lambda: None,
             sleep=lambda seconds: None,
-            way=Way("127.0.0.1", 1),
+            **{"way": Way("127.0.0.1", 1)} | more,
         )
 
     return make
@@ -108,3 +111,28 @@ def test_a_server_that_never_listens(watch: Callable[..., ReadyWatch]) -> None:
     begun = "STACKSERVE stage=code state=begin t=9.0\n"
     with pytest.raises(TimedOut, match=r"Code not delivered.*code in progress"):
         watch(begun).wait_until_delivered(timeout=0)
+
+
+@pytest.mark.parametrize("wait", ["wait_until_delivered", "wait_until_ready"])
+def test_a_server_that_runs_for_long_is_left_alone(
+    watch: Callable[..., ReadyWatch], wait: str
+) -> None:
+    """Its console may have forgotten the stages, and nobody here may have its host key."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    watched = ours("server").watched.model_copy(update={"ask": Ask.PAGE})
+    with HTTPServer(("127.0.0.1", 0), Page) as web:
+        thread = threading.Thread(target=web.serve_forever, args=(0.01,))
+        thread.start()
+        followed = watch(way=Way("127.0.0.1", web.server_port), watched=watched)
+        getattr(followed, wait)(10)
+        web.shutdown()
+        thread.join()
+    assert notes(followed) == []
