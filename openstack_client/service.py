@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from openstack_client.roles import Ask, Watched, ours
+from openstack_client.roles import HTTPS_PORT, Ask, Watched, ours
 
 HTTP_PORT = ours("server").port or 0
 
 
-def base_url(address: str, port: int = HTTP_PORT) -> str:
-    """The URL of the service at an address."""
+def base_url(address: str, port: int = HTTP_PORT, *, tls: bool | None = None) -> str:
+    """The URL of the service at an address. Port 443 means TLS, and a tunnel to it does too."""
     host = f"[{address}]" if ":" in address else address
-    return f"http://{host}:{port}"
+    scheme = "https" if (port == HTTPS_PORT if tls is None else tls) else "http"
+    return f"{scheme}://{host}" + ("" if (scheme, port) == ("https", HTTPS_PORT) else f":{port}")
 
 
 def page_url(watched: Watched, address: str, port: int | None = None) -> str:
@@ -18,4 +19,5 @@ def page_url(watched: Watched, address: str, port: int | None = None) -> str:
     paths = {Ask.PREDICTION: "/predictions", Ask.PAGE: watched.path}
     if watched.ask not in paths:
         return ""
-    return base_url(address, port or watched.port or HTTP_PORT) + paths[watched.ask]
+    url = base_url(address, port or watched.port or HTTP_PORT, tls=watched.tls)
+    return url + paths[watched.ask]

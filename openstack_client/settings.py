@@ -141,6 +141,11 @@ class Settings(BaseModel):
         description="Who may use the service. open: everybody predicts, and has jobs of their own. "
         "token: only with a token, which `tokens create` creates.",
     )
+    tls: Literal["self"] | None = Field(
+        None,
+        description="self: https:// with a certificate that the server makes; the launcher knows "
+        "it from the console. Default: http://, which can be read on the way.",
+    )
     model: ExistingPath | None = Field(
         None,
         description="Model to serve: a version folder of the registry, or its .tar. Default: the "

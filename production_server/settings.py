@@ -26,6 +26,8 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+# The value of `tls` for a certificate that the server makes itself.
+OWN_CERTIFICATE = "self"
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # Child processes run in another folder, where a relative path would point elsewhere.
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -56,6 +58,13 @@ def _host_name(name: str) -> str:
     if not HOST_NAME.fullmatch(encoded):
         raise ValueError(f"{name!r} is not a host name or an address; leave out http:// and port")
     return f".{encoded}" if name.startswith(".") else encoded
+
+
+def _tls(value: str) -> str:
+    certificate, comma, key = value.partition(",")
+    if value != OWN_CERTIFICATE and not (certificate and comma and key):
+        raise ValueError(f"must be {OWN_CERTIFICATE!r}, or two files: CERTIFICATE,KEY")
+    return value
 
 
 class Settings(BaseSettings):
@@ -119,6 +128,25 @@ class Settings(BaseSettings):
         description="Which value of the claim gives which scope: VALUE=SCOPE, separated by commas. "
         "Default: values that are called like the scopes.",
     )
+    tls: Annotated[str, AfterValidator(_tls)] | None = Field(
+        None,
+        description="TLS by a proxy: `self`, with a certificate of its own; or CERTIFICATE,KEY, "
+        "two PEM files. `port` is then where the proxy finds the web tier. See docs/tls.md.",
+    )
+    tls_host: str = Field("0.0.0.0", description="Address that the proxy listens on.")
+    tls_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        443, description="Port of the proxy, for https://."
+    )
+    tls_redirect_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Port where the proxy leads http:// to https://. Default: none."
+    )
+    tls_names: str | None = Field(
+        None,
+        description="More names and addresses for the certificate of its own, separated by commas.",
+    )
+    tls_home: AbsolutePath | None = Field(
+        None, description="Folder of the proxy, with its key. Default: `tls` in `home`."
+    )
     web_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="Number of web processes. Default: half the cores, at most 4."
     )
@@ -163,6 +191,18 @@ class Settings(BaseSettings):
     @cached_property
     def registry_path(self) -> Path:
         return self.registry or self.home / "models"
+
+    @cached_property
+    def tls_folder(self) -> Path:
+        return self.tls_home or self.home / "tls"
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """The operator's certificate and its key, if TLS uses them."""
+        if self.tls in (None, OWN_CERTIFICATE):
+            return None
+        certificate, _, key = str(self.tls).partition(",")
+        return _absolute(Path(certificate)), _absolute(Path(key))
 
     @cached_property
     def access_folder(self) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -36,6 +37,11 @@ from openstack_client.watch.tunnel import check_jump_host
 @click.option("--recreate", is_flag=True, help="Recreate all servers; the address stays.")
 @change_flags
 @click.option(
+    "--tls-out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --tls self: save the certificate authority in this file too.",
+)
+@click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
 )
 @click.option("--host", help="Local only: address to listen on.")
@@ -50,6 +56,7 @@ def deploy(
     no_drain: bool,
     yes: bool,
     take_over: bool,
+    tls_out: Path | None,
     here: bool,
     host: str | None,
     port: int | None,
@@ -69,7 +76,8 @@ def deploy(
                 err=True,
             )
             _report_unused(flags)
-        serve_here.become(serve_here.command(host, port, services, flags.get("workers")))
+        workers, tls = flags.get("workers"), flags.get("tls")
+        serve_here.become(serve_here.command(host, port, services, workers, tls))
     if host or port or services:
         raise SettingsError(
             "--host, --port and --services only apply to this machine, but OpenStack "
@@ -83,11 +91,17 @@ def deploy(
         take_over=take_over,
         drain=not no_drain,
     )
-    deploy_to_cloud(flags, source, options, yes)
+    deploy_to_cloud(flags, source, options, yes, tls_out=tls_out)
 
 
 def deploy_to_cloud(
-    flags: dict[str, Any], source: Source, options: Options, yes: bool, *, scaling: bool = False
+    flags: dict[str, Any],
+    source: Source,
+    options: Options,
+    yes: bool,
+    *,
+    scaling: bool = False,
+    tls_out: Path | None = None,
 ) -> None:
     """Deploy with the given credentials. Raises OldCode if it keeps a server with other code.
 
@@ -123,6 +137,8 @@ def deploy_to_cloud(
                 interrupts=interrupts,
                 options=options,
             ).run()
+    if tls_out and result.authority:
+        tls_out.write_bytes(result.authority.read_bytes())
     _show_result(session, result)
     if result.drift == "differs":
         state = "is ready" if result.ready else "has its server"
@@ -140,7 +156,7 @@ def _report_unused(flags: dict[str, Any]) -> None:
     given = [
         "--" + name.replace("_", "-")
         for name, value in flags.items()
-        if value and name in Settings.model_fields and name != "workers"
+        if value and name in Settings.model_fields and name not in {"workers", "tls"}
     ]
     if given:
         click.echo(f"Ignored on this machine: {', '.join(given)}.", err=True)
@@ -166,6 +182,8 @@ def _show_result(session: Session, result: Result) -> None:
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     if result.url:
         session.say(f"  Open:    {where}")
+    if result.authority:
+        session.say(f"  Trust:   {result.authority}   (curl --cacert)")
     if session.settings.access == "token" and result.watched.ask is Ask.PREDICTION:
         session.say(f"  Token:   {COMMAND} tokens create {result.name} TOKEN")
     if result.lifetime.sentence:

@@ -10,7 +10,13 @@ from typing import NoReturn
 from openstack_client.places import CHECKOUT
 
 
-def command(host: str | None, port: int | None, services: bool, workers: int | None) -> list[str]:
+def command(
+    host: str | None,
+    port: int | None,
+    services: bool,
+    workers: int | None,
+    tls: str | None = None,
+) -> list[str]:
     """The command that starts the local service."""
     arguments = [sys.executable, "-m", "production_server", "serve"]
     if host is not None:
@@ -21,6 +27,8 @@ def command(host: str | None, port: int | None, services: bool, workers: int | N
         arguments += ["--services"]
     if workers is not None:
         arguments += ["--workers", str(workers)]
+    if tls is not None:
+        arguments += ["--tls", tls]
     return arguments
 
 

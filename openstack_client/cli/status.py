@@ -16,10 +16,12 @@ from openstack_client.cloud.resources import Server
 from openstack_client.deploy.accounts import Accounts
 from openstack_client.errors import CloudError, LauncherError, Unhealthy
 from openstack_client.places import IMPORT_FOLDER
+from openstack_client.plan import keypair
 from openstack_client.plan.inventory import watched
 from openstack_client.roles import Ask, Watched
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import console
+from openstack_client.watch.authority import trust_known
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.console import Mark
 from openstack_client.watch.ready import ask
@@ -71,6 +73,9 @@ def status(no_ssh: bool, **flags: Any) -> None:
         address, via = mine.address_of(server), session.settings.ssh_via
         with reach(address, via, role.port or HTTP_PORT) as way:
             service = way.service()
+            if role.tls:
+                file = keypair.authority(session.folder, mine.name)
+                trust_known(service, way, file, server)
             probe = ask(role, service, marks)
             if probe.ok and has_code:
                 alive = service.get_json("/alive")

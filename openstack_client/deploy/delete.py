@@ -162,6 +162,7 @@ def local_files(folder: Path, name: str) -> list[Path]:
         private,
         private.with_name(private.name + ".pub"),
         hosts,
+        keypair.authority(folder, name),
         readings_file(folder, name),
         *sorted(hosts.parent.glob(f"{name}.*")),
     ]

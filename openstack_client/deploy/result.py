@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from openstack_client.deploy.time_to_live import TimeToLive
@@ -29,6 +30,8 @@ class Result:
     workers: list[dict[str, Any]] = field(default_factory=list)
     code_deployed: str = ""
     code_on_disk: str = ""
+    authority: Path | None = None
+    """The file with its certificate authority, with TLS."""
     lifetime: TimeToLive = field(default_factory=TimeToLive)
 
     @property
@@ -51,6 +54,7 @@ class Result:
             "role": self.watched.role,
             "address": self.address,
             "url": self.url,
+            "authority": str(self.authority) if self.authority else None,
             "server": self.server,
             "ready": self.ready,
             "prediction": self.prediction,

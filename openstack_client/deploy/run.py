@@ -132,6 +132,7 @@ class Launch:
                 sleep=self.sleep,
                 watched=result.watched,
                 in_image=self.plan.front.image_has_code,
+                authority=keypair.authority(self.folder, self.plan.name),
             )
             if self.options.wait:
                 probe = watch.wait_until_ready(self.settings.timeout_ready)
@@ -144,6 +145,8 @@ class Launch:
                 result.ready = True
             else:
                 watch.wait_until_delivered(self.settings.timeout_ready)
+        if result.watched.tls and result.ready:
+            result.authority = watch.authority
         probed = result.ready and result.watched.ask is Ask.PREDICTION
         result.code_deployed = self._deployed_code(server, watch.service if probed else None)
 

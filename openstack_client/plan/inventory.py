@@ -33,6 +33,8 @@ RUN_KEY = "stackserve_run"
 PART_KEY = "stackserve_part"
 # When the deployment expires, in UTC. cloud-init/removal/remove.py reads it too.
 EXPIRES_KEY = "stackserve_expires"
+# The fingerprint of the certificate authority that the console announced.
+AUTHORITY_KEY = "stackserve_authority"
 
 
 def mark(name: str, run: str, part: str = "") -> str:
@@ -160,6 +162,11 @@ class Inventory:
         found += [("server group", group.name, group.id) for group in self.server_groups]
         found += [("keypair", pair.name, pair.id) for pair in self.keypairs]
         return found
+
+
+def authority_of(server: Server | None) -> str:
+    """The fingerprint of its certificate authority, as its console announced it."""
+    return server.metadata.get(AUTHORITY_KEY, "") if server else ""
 
 
 def watched(server: Server | None) -> Watched:

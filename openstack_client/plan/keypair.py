@@ -98,6 +98,11 @@ def known_hosts(folder: Path, deployment: str, part: str = "") -> Path:
     return folder / "known_hosts" / ".".join(filter(None, [deployment, part]))
 
 
+def authority(folder: Path, deployment: str) -> Path:
+    """The file with the certificate authority of the front end."""
+    return folder / "authorities" / f"{deployment}.pem"
+
+
 def plan_key(
     wanted: str | None,
     deployment: str,

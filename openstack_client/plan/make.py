@@ -30,6 +30,7 @@ WHO = {
     "token": "with a token only; create one with `tokens create`.",
 }
 NO_TLS = "There is no TLS, so whoever is on the way can read everything."
+WITH_TLS = "TLS keeps what is sent from everybody on the way."
 
 
 def deployed_role(settings: Settings) -> Role:
@@ -41,7 +42,17 @@ def deployed_role(settings: Settings) -> Role:
             f"--role {settings.role}: this role cannot be deployed by itself; {why}.",
             "Choose another role.",
         )
-    return role
+    return with_tls(role) if settings.tls else role
+
+
+def with_tls(role: Role) -> Role:
+    """The role as it is with --tls. Raises SettingsError if it has no TLS."""
+    if role.tls is None:
+        raise SettingsError(
+            f"--tls: the role {role.name} has no TLS.",
+            "Remove --tls, or add [tls] to its role.toml; see docs/roles.md.",
+        )
+    return role.with_tls()
 
 
 def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Problem]:
@@ -181,6 +192,11 @@ def make_plan(
         keypairs=facts.keypairs,
         server_groups=facts.server_groups or (),
     )
+    front = mine.front
+    if front and inventory.watched(front).tls and role.tls and not role.https and not recreate:
+        # It keeps what it was deployed with.
+        role = role.with_tls()
+        carried = parcel(settings, role)
     worker_role = beside(role, role.workers.role) if role.workers else None
     has_workers = mine.workers if settings.worker_vms is None else settings.worker_vms
     key = keypair.plan_key(
@@ -205,7 +221,7 @@ def make_plan(
         worker_parcel=parcel(settings, worker_role) if worker_role and has_workers else (),
     )
     if role.ready.ask is Ask.PREDICTION:
-        plan.access = f"{WHO[settings.access]} {NO_TLS}"
+        plan.access = f"{WHO[settings.access]} {WITH_TLS if role.https else NO_TLS}"
     return plan, facts
 
 

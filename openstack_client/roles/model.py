@@ -17,6 +17,9 @@ LONGEST_METADATA = 255
 SSH = 22
 # The last step on a machine that becomes an image.
 CLEAN = "clean"
+HTTPS_PORT = 443
+# The step that starts TLS, and its unit.
+PROXY = "proxy"
 ROLE_KEY = "stackserve_role"
 READY_KEY = "stackserve_ready"
 UNITS_KEY = "stackserve_units"
@@ -101,6 +104,17 @@ class Ready(Frozen):
     path: str = Field("/", pattern=r"^/[^\s]*$")
 
 
+class Tls(Frozen):
+    """What a server of the role needs for --tls."""
+
+    port: Literal[443]
+    packages: tuple[PackageName, ...] = ()
+    program: str = Field(min_length=1)
+    """The step that starts TLS and shows the fingerprint of its authority on the console."""
+    after: tuple[StageName, ...] = ()
+    unit: UnitName
+
+
 class Workers(Frozen):
     """The worker VMs that a deployment of the role may have."""
 
@@ -120,6 +134,10 @@ class Watched(Frozen):
     units: Mapping[str, str]
     """systemd units by the names that people use for them."""
     stages: tuple[StageName, ...]
+
+    @property
+    def tls(self) -> bool:
+        return self.port == HTTPS_PORT
 
     def as_metadata(self) -> dict[str, str]:
         return {
@@ -170,6 +188,27 @@ class Role(Frozen):
     ready: Ready
     workers: Workers | None = None
     """Whether --worker-vms applies to it, and to which role."""
+    tls: Tls | None = None
+    """Whether --tls applies to it."""
+    https: PortNumber | None = None
+    """The port for https://, if it serves TLS; set by `with_tls`."""
+
+    def with_tls(self) -> Self:
+        """The role as it is with --tls."""
+        assert self.tls is not None
+        *others, last = self.steps.items()
+        proxy = Step(program=self.tls.program, after=self.tls.after)
+        ready = last[1].model_copy(update={"after": (*last[1].after, PROXY)})
+        return self.model_copy(
+            update={
+                "https": self.tls.port,
+                "packages": (*self.packages, *self.tls.packages),
+                "ports": (*self.ports, Port(port=self.tls.port, who=Who.USERS)),
+                "steps": {**dict(others), PROXY: proxy, last[0]: ready},
+                "units": {**self.units, PROXY: self.tls.unit},
+                "ready": self.ready.model_copy(update={"port": self.tls.port}),
+            }
+        )
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -155,7 +155,21 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
+    if context.role.https:
+        ours |= {
+            "STACKSERVE_HOST": "127.0.0.1",
+            "STACKSERVE_PORT": str(web_port(context)),
+            "STACKSERVE_TLS": "self",
+            "STACKSERVE_TLS_PORT": str(context.role.https),
+            "STACKSERVE_TLS_REDIRECT_PORT": str(context.port),
+            "STACKSERVE_TLS_HOME": "/var/lib/proxy-stackserve",
+        }
     return dict(sorted((ours | dict(context.settings)).items()))
+
+
+def web_port(context: UserDataContext) -> int:
+    """Where the web tier listens: the port for users, unless a proxy is in front."""
+    return context.port + 1 if context.role.https else context.port
 
 
 def declared_steps(role: Role) -> str:
@@ -175,6 +189,8 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest() if payload else None,
         "PAYLOAD_SIZE": len(payload) or None,
         "PORT": context.port,
+        "WEB_PORT": web_port(context),
+        "HTTPS_PORT": context.role.https,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),

@@ -4,6 +4,7 @@ The server prints these lines (see cloud-init/):
     STACKSERVE stage=<name> state=<begin|done|failed> t=<uptime s> [detail="..."]
     STACKSERVE-LOG stage=<name> <a line of the log of the step that failed>
     STACKSERVE-HOSTKEY <kind> <key>
+    STACKSERVE-AUTHORITY sha256=<fingerprint of the certificate authority>
 The packages, dependencies and code steps run in parallel, so their markers interleave.
 """
 
@@ -22,6 +23,7 @@ MARKER = re.compile(
 )
 LOG_LINE = re.compile(r"STACKSERVE-LOG stage=(?P<stage>[a-z]+) ?(?P<line>.*)")
 OWN_KEY = re.compile(r"STACKSERVE-HOSTKEY ((?:ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]+=*)")
+AUTHORITY = re.compile(r"STACKSERVE-AUTHORITY sha256=([0-9a-f]{64})\b")
 KEY_BLOCK = re.compile(
     r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", re.DOTALL
 )
@@ -139,6 +141,12 @@ def host_keys(text: str) -> list[str]:
     found = own or (KEY_LINE.findall(blocks[-1]) if blocks else [])
     by_kind = {key.split()[0]: key for key in found}
     return list(by_kind.values())
+
+
+def authority(text: str) -> str:
+    """The fingerprint of the server's certificate authority, as printed last; empty if none."""
+    found = AUTHORITY.findall("\n".join(clean(text)))
+    return found[-1] if found else ""
 
 
 def known_hosts_lines(address: str, keys: Iterable[str]) -> str:

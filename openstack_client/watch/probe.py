@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import requests
 
 from openstack_client.service import HTTP_PORT, base_url
+from openstack_client.watch.trust import ByAuthority
 
 CONNECT_TIMEOUT = 2.0
 READ_TIMEOUT = 15.0
@@ -31,16 +33,29 @@ class Probe:
 class Service:
     """The HTTP side of a deployment."""
 
-    def __init__(self, address: str, port: int = HTTP_PORT, name: str = "") -> None:
-        self.url = base_url(address, port)
+    def __init__(
+        self, address: str, port: int = HTTP_PORT, name: str = "", *, tls: bool = False
+    ) -> None:
+        self.url = base_url(address, port, tls=tls)
         # What messages call it: the URL that is used here may be one end of a tunnel.
         self.name = name or self.url
         self.session = requests.Session()
         # This machine's proxy settings are for the cloud's API, not for the server.
         self.session.trust_env = False
+        if tls:
+            self.session.mount("https://", ByAuthority())
+        # Why its certificate cannot be verified yet; empty if it can, or without TLS.
+        self.untrusted = "has no authority that is known here" if tls else ""
+
+    def trust(self, authority: Path) -> None:
+        """Accept the certificates of this authority, and no other."""
+        self.session.verify = str(authority)
+        self.untrusted = ""
 
     def probe(self) -> Probe:
         """Request a prediction for one row, with each feature's default."""
+        if self.untrusted:
+            return Probe(False, f"{self.name} {self.untrusted}")
         try:
             page = self._get("/predictions")
             row = default_row(page)
@@ -90,12 +105,14 @@ class Service:
     def get_json(self, path: str) -> Mapping[str, Any] | None:
         """A page as JSON, or None if the request fails."""
         try:
-            return self._get(path)
+            return None if self.untrusted else self._get(path)
         except (requests.RequestException, ValueError):
             return None
 
     def not_ready(self) -> Mapping[str, Any]:
         """The problem that /ready reports; empty if there is none, or no answer."""
+        if self.untrusted:
+            return {}
         try:
             response = self._send("GET", "/ready")
             content = {} if response.ok else response.json()
@@ -156,11 +173,16 @@ def reason(error: requests.RequestException) -> str:
         return "does not answer (a firewall, or the server is still booting)"
     if isinstance(error, requests.Timeout):
         return f"took over {READ_TIMEOUT:.0f} s to answer"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "shows a certificate that its authority did not sign"
+    return _no_connection(text) or f"does not answer ({type(error).__name__})"
+
+
+def _no_connection(text: str) -> str:
     if "Connection refused" in text:
         return "refuses connections (nothing is listening yet)"
-    if "No route to host" in text or "unreachable" in text:
-        return "is unreachable (no route)"
-    return f"does not answer ({type(error).__name__})"
+    unreachable = "No route to host" in text or "unreachable" in text
+    return "is unreachable (no route)" if unreachable else ""
 
 
 def _detail(response: requests.Response) -> str:

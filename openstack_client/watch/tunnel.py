@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import IO
 
 from openstack_client.errors import ServerError
+from openstack_client.roles import HTTPS_PORT
 from openstack_client.service import HTTP_PORT, base_url
 from openstack_client.watch.probe import Service
 
@@ -29,11 +30,12 @@ class Way:
     def __init__(self, address: str, port: int = HTTP_PORT) -> None:
         self.address = address
         self.port = port
+        self.tls = port == HTTPS_PORT
         self.name = base_url(address, port)
 
     def service(self) -> Service:
         """The service at the end of the way."""
-        return Service(self.address, self.port, self.name)
+        return Service(self.address, self.port, self.name, tls=self.tls)
 
     def keep(self) -> None:
         """Repair the way if it broke."""
@@ -44,6 +46,7 @@ class Tunnel(Way):
 
     def __init__(self, via: str, address: str, port: int, errors: IO[bytes]) -> None:
         super().__init__(LOCAL, _free_port())
+        self.tls = port == HTTPS_PORT
         self.name = f"{base_url(address, port)} (through {via})"
         self.via = via
         self.command = forward_command(via, self.port, address, port)

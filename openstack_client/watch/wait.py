@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
@@ -14,6 +15,7 @@ from openstack_client.errors import CloudError, ServerError, TimedOut
 from openstack_client.roles import Ask, Watched, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import boot, console
+from openstack_client.watch.authority import remember, trust_announced
 from openstack_client.watch.boot import BootConsole
 from openstack_client.watch.delivery import CodeDelivery
 from openstack_client.watch.probe import Probe
@@ -164,6 +166,8 @@ class ReadyWatch:
     watched: Watched = field(default_factory=lambda: ours("server").watched)
     in_image: bool = False
     """Whether the code should be on the server's image."""
+    authority: Path | None = None
+    """Where to save the server's certificate authority, with TLS."""
 
     def __post_init__(self) -> None:
         way, target = self.way, self.target
@@ -208,8 +212,16 @@ class ReadyWatch:
 
     def _answers(self) -> bool:
         self.way.keep()
+        if self.service.untrusted and self.authority:
+            self._trust(self.authority)
         self.probe = ask(self.watched, self.service, self.console.marks)
         return self.probe.ok
+
+    def _trust(self, file: Path) -> None:
+        announced = console.authority(self.console.text)
+        trust_announced(self.service, self.way, file, self.server, announced)
+        if announced and not self.service.untrusted:
+            remember(self.cloud, self.server, announced)
 
     def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         try:

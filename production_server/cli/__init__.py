@@ -24,6 +24,7 @@ VERBS = {
     "web": ("processes", "Run the web tier."),
     "worker": ("processes", "Run one worker."),
     "recorder": ("processes", "Run the recorder of job results."),
+    "proxy": ("processes", "Run the TLS proxy."),
     "wait-ready": ("wait_ready", "Wait for a prediction to come back through the queue."),
     "run-task": ("run_task", "Send one task through the queue and show its result."),
 }

@@ -1,4 +1,4 @@
-"""web, worker, recorder: the processes that systemd and `serve --services` run."""
+"""web, worker, recorder, proxy: the processes that systemd and `serve --services` run."""
 
 from __future__ import annotations
 
@@ -41,3 +41,13 @@ def recorder() -> None:
     from production_server.jobs.process import run_recorder
 
     run_recorder(settings)
+
+
+@click.command()
+def proxy() -> None:
+    """Run the TLS proxy, nginx, in front of the web tier."""
+    settings = load_settings()
+    set_up_logging(settings.log_level)
+    from production_server.proxy.process import run_proxy
+
+    run_proxy(settings)

@@ -9,7 +9,7 @@ import click
 from production_server.backup.restore import finish_interrupted
 from production_server.errors import ServiceError
 from production_server.local.console import Console
-from production_server.settings import load_settings
+from production_server.settings import Settings, load_settings
 
 
 @click.command()
@@ -21,17 +21,34 @@ from production_server.settings import load_settings
     type=click.IntRange(1, 64),
     help="Worker processes, with --services.  [default: half the cores, at least 1 and at most 4]",
 )
-def serve(host: str | None, port: int | None, services: bool, workers: int | None) -> None:
+@click.option(
+    "--tls",
+    metavar="self|CERT,KEY",
+    help="Serve https://, with a certificate made here or with your own.",
+)
+def serve(
+    host: str | None, port: int | None, services: bool, workers: int | None, tls: str | None
+) -> None:
     """Serve on this machine until Ctrl-C.
 
     Without --services, everything runs in one process and needs no root and no RabbitMQ.
     """
     if workers and not services:
         raise click.UsageError("--workers requires --services: one process has one worker.")
-    settings = load_settings(host=host, port=port, workers=workers)
+    settings = load_settings(host=host, port=port, workers=workers, tls=tls)
     check_port(settings.host, settings.port)
     finish_interrupted(settings)
     console = Console()
+    if settings.tls is None:
+        _serve(settings, console, services)
+        return
+    from production_server.local.tls import proxied
+
+    with proxied(settings, console) as behind:
+        _serve(behind, console, services)
+
+
+def _serve(settings: Settings, console: Console, services: bool) -> None:
     if services:
         from production_server.local.services import serve_services
 

@@ -18,10 +18,17 @@ ANSWER_SECONDS = 10
 READY_SECONDS = 120
 
 
-def local_url(host: str, port: int) -> str:
+def local_url(host: str, port: int, scheme: str = "http") -> str:
     """The URL on this machine of a server that listens on `host`."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)
-    return f"http://{reachable}:{port}"
+    return f"{scheme}://{reachable}:{port}"
+
+
+def shown_url(settings: Settings) -> str:
+    """The URL on this machine for people: that of the proxy, if there is one."""
+    if settings.tls is None:
+        return local_url(settings.host, settings.port)
+    return local_url(settings.tls_host, settings.tls_port, "https")
 
 
 def wait_until_ready(
@@ -73,4 +80,5 @@ def report_ready(settings: Settings, console: Console, stopping: Callable[[], bo
         console.step(f"{error}. {error.remedy}")
         return
     if ready:
-        console.step(f"Ready: {url}/predictions  (model {ready['version']}; Ctrl-C stops)")
+        shown = shown_url(settings)
+        console.step(f"Ready: {shown}/predictions  (model {ready['version']}; Ctrl-C stops)")

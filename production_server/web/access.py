@@ -232,7 +232,7 @@ def check_origin(access: Access, caller: Caller) -> None:
         return
     # Browsers name the site in one of these; without TLS, only in Origin.
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and not _is_own(origin):
         raise cross_site()
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         raise cross_site()
@@ -297,6 +297,12 @@ def cross_site() -> Problem:
         "This change was not sent by a page of this service.",
         "Reload the page and try again. Programs send a token instead of a cookie.",
     )
+
+
+def _is_own(origin: str) -> bool:
+    """Whether this service sent the page. With TLS, a page that came without it does not count."""
+    parts = urlsplit(origin)
+    return parts.netloc == request.host and (parts.scheme == "https" or not request.is_secure)
 
 
 def _caller_or_nobody(access: Access) -> Caller:

@@ -71,7 +71,8 @@ class Front:
 
     def __init__(self, services: Services, flask: Flask, limits: HttpLimits | None = None) -> None:
         self._services = services
-        self.guard = Guard(limits or HttpLimits(), self._count)
+        behind_proxy = services.settings.tls is not None
+        self.guard = Guard(limits or HttpLimits(), self._count, behind_proxy=behind_proxy)
         self._rest = FlaskPools(flask)
         self._hosts = TrustedHosts(services.settings.trusted_hosts or "")
         self._checks_host = bool(self._hosts)

@@ -69,8 +69,12 @@ class Connection(Protocol):
 class Guard:
     """The connections of one process."""
 
-    def __init__(self, limits: HttpLimits, count: Callable[[str], None]) -> None:
+    def __init__(
+        self, limits: HttpLimits, count: Callable[[str], None], *, behind_proxy: bool = False
+    ) -> None:
         self.limits = limits
+        # Whether all connections come from our own proxy.
+        self.behind_proxy = behind_proxy
         self.now = 0.0
         self.count = count
         self.held = Held(limits.held_bytes)

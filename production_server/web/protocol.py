@@ -15,6 +15,9 @@ from production_server.web.uploads import DISCONNECTED
 # The connection of a request, in its ASGI scope.
 CONNECTION = "stackserve.connection"
 
+# Who the client of our proxy is.
+FORWARDED_FOR = b"x-forwarded-for"
+
 
 class _Refused(Exception):
     """Leaves the parser; the client gets the connection's refusal."""
@@ -45,6 +48,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.guard.behind_proxy:
+            self.scheme = "https"
         self.guard.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,7 +106,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._answered_at = None
         self.since = self.guard.now
         self.scope[CONNECTION] = self  # type: ignore[literal-required]
+        if self.guard.behind_proxy:
+            self._learn_client()
         super().on_headers_complete()
+
+    def _learn_client(self) -> None:
+        """Our proxy says who its client is. It replaces what that client claims to be."""
+        for name, value in self.headers:
+            if name == FORWARDED_FOR:
+                self.scope["client"] = (value.decode("latin-1"), 0)
+                return
 
     def on_response_complete(self) -> None:
         """As in Uvicorn, without a timer for each request: the guard closes idle connections."""

@@ -67,6 +67,8 @@ apt -o pkgCacheFile::Generate=false update
 # RabbitMQ and epmd in a later step. Nothing is left to undo if this is cut off.
 export SYSTEMD_OFFLINE=1
 began=$(mktemp)
+# The proxy runs nginx with a configuration of its own, not as the package's service.
+case " $wanted " in *" nginx"*) ln -sf /dev/null /etc/systemd/system/nginx.service ;; esac
 again=
 if [ -n "$damaged" ]; then
     # The versions that were asked for come last: they win.

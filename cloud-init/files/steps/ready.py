@@ -25,7 +25,7 @@ MAX_RESTARTS = 4
 
 def main() -> None:
     units = started_units()
-    url = f"http://127.0.0.1:{os.environ['PORT']}/ready"
+    url = f"http://127.0.0.1:{os.environ['WEB_PORT']}/ready"
     version = wait(url, int(os.environ["READY_TIMEOUT"]), units)
     print(f"ready: model {version}", flush=True)
     # A reset after this loses nothing. Most is on the disk already; see keep() in contextualize.py.

@@ -171,7 +171,7 @@ class TestReady:
         monkeypatch.setattr(program, "wait", wait)
         monkeypatch.setattr(program.subprocess, "run", run)
         settings = step_settings(context(ready_timeout=2700), b"")
-        for name in ("ROLE", "PORT", "READY_TIMEOUT"):
+        for name in ("ROLE", "WEB_PORT", "READY_TIMEOUT"):
             monkeypatch.setenv(name, settings[name])
         with pytest.raises(SystemExit) as ended:
             program.main()

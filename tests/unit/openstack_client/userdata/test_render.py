@@ -88,7 +88,7 @@ def written(rendered_context: UserDataContext) -> dict[str, str]:
 
 
 def test_written_files_are_the_files_of_the_checkout() -> None:
-    files = written(context())
+    files = written(golden_context(GOLDEN / "server-with-tls.json"))
     source = CHECKOUT / "cloud-init"
     steps = [*source.glob("files/steps/*"), *source.glob("roles/server/steps/*")]
     assert len(steps) > 10

@@ -1,0 +1,1 @@
+"""TLS: an nginx in front of the web tier, its certificates and its configuration."""
