@@ -12,6 +12,7 @@ from environment import say
 # A file that the tests need, and the Debian package that contains it.
 PACKAGES = {
     "/usr/sbin/rabbitmq-server": "rabbitmq-server",
+    "/usr/sbin/nginx": "nginx-light",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
     "/usr/bin/curl": "curl",

@@ -39,8 +39,7 @@ def learn(file: Path, address: str, port: int, fingerprint: str) -> Path:
     with suppress(OSError, ValueError):
         if fingerprint_of(file.read_text("ascii")) == fingerprint:
             return file
-    shown = _ask(address, port)
-    found = fingerprint_of(shown)
+    shown, found = _ask(address, port)
     if found != fingerprint:
         raise Untrusted(
             f"shows a certificate authority with the fingerprint {found[:16]}..., but its console "
@@ -56,8 +55,11 @@ def fingerprint_of(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
-def _ask(address: str, port: int) -> str:
-    """What the server shows, over a connection that proves nothing yet."""
+def _ask(address: str, port: int) -> tuple[str, str]:
+    """The certificate that the server shows, over a connection that proves nothing yet.
+
+    Also returns its fingerprint.
+    """
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -67,7 +69,7 @@ def _ask(address: str, port: int) -> str:
         answer = connection.getresponse()
         body = answer.read(LONGEST).decode("ascii")
         if answer.status == http.HTTPStatus.OK:
-            return body
+            return body, fingerprint_of(body)
         raise Untrusted(f"answers HTTP {answer.status} when it is asked for its authority")
     except (http.client.HTTPException, ValueError) as error:
         raise Untrusted(f"shows no certificate authority ({error})") from error

@@ -26,7 +26,7 @@ def configuration(settings: Settings, certificate: Certificate) -> str:
     template = files(__package__).joinpath("nginx.conf.j2").read_text("utf-8")
     port, redirect = settings.tls_port, settings.tls_redirect_port
     return environment.from_string(template).render(
-        authority=certificate.authority,
+        authority=certificate.authority and certificate.authority.read_text("ascii"),
         authority_path=AUTHORITY_PATH,
         certificate=certificate.certificate,
         key=certificate.key,
