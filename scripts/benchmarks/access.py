@@ -1,4 +1,4 @@
-"""What a token costs: the same service, once open and once with tokens only, loaded in turns."""
+"""What tokens and TLS cost: the same service open, with tokens, and with both, loaded in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.systems import RunContext, System, ours
 from production_server.access.policy import Preset, Scope
 from production_server.access.tokens import Tokens
 
-PRESETS = (Preset.OPEN, Preset.TOKEN)
+OPEN, TOKEN, TLS = "open", "token", "token and TLS"
 LOAD = Load(64)
 WARM_UP_SECONDS = 2
 
@@ -26,17 +26,17 @@ WARM_UP_SECONDS = 2
 def measure(
     cache: Path, model: Path, rounds: int, seconds: int, niceness: int | None
 ) -> dict[str, float]:
-    """The median of the requests per second with each preset."""
+    """The median of the requests per second in each case."""
     reference = Reference.read(model)
     venv = venvs.ensure(ours.requirements, cache, ours.peer)
-    found: dict[Preset, list[float]] = {preset: [] for preset in PRESETS}
+    found: dict[str, list[float]] = {case: [] for case in (OPEN, TOKEN, TLS)}
     with ExitStack() as stack:
         running = []
-        for preset in PRESETS:
-            scratch = cache / "scratch" / f"access-{preset}"
+        for case in found:
+            scratch = cache / "scratch" / f"access-{case.replace(' ', '-')}"
             shutil.rmtree(scratch, ignore_errors=True)
             context = RunContext(free_port(), venv, model, scratch, "")
-            system = with_access(preset, scratch / "home")
+            system = with_access(case, scratch / "home")
             processes = ProcessGroup(
                 system.commands(context), system.folder, system.env(context), scratch / "output.log"
             )
@@ -45,21 +45,29 @@ def measure(
             if niceness is not None:
                 processes.prioritize(niceness)
             load_generator.run(system, context.port, LOAD, reference, WARM_UP_SECONDS, niceness)
-            running.append((preset, system, context.port))
+            running.append((case, system, context.port))
         for number in range(1, rounds + 1):
-            for preset, system, port in running:
+            for case, system, port in running:
                 result = load_generator.run(system, port, LOAD, reference, seconds, niceness)
                 if result.errors:
-                    raise SystemExit(f"{preset}: {result.errors} requests failed")
-                found[preset].append(result.rps)
-            told = ", ".join(f"{preset} {rps[-1]:,.0f}/s" for preset, rps in found.items())
+                    raise SystemExit(f"{case}: {result.errors} requests failed")
+                found[case].append(result.rps)
+            told = ", ".join(f"{case} {rps[-1]:,.0f}/s" for case, rps in found.items())
             say(f"Round {number} of {rounds}: {told}")
-    return {preset.value: statistics.median(rps) for preset, rps in found.items()}
+    return {case: statistics.median(rps) for case, rps in found.items()}
 
 
-def with_access(preset: Preset, home: Path) -> System:
-    """Our service with a preset, and the token that its clients need."""
-    needs_token = preset is not Preset.OPEN
-    tokens = Tokens(home / "access")
-    token = tokens.create("bench", frozenset({Scope.PREDICT}), None) if needs_token else ""
-    return dataclasses.replace(ours, extra={"STACKSERVE_ACCESS": preset.value}, token=token)
+def with_access(case: str, home: Path) -> System:
+    """Our service as in this case, and the token that its clients need."""
+    if case == OPEN:
+        return ours
+    token = Tokens(home / "access").create("bench", frozenset({Scope.PREDICT}), None)
+    extra = {"STACKSERVE_ACCESS": Preset.TOKEN.value}
+    with_token = dataclasses.replace(ours, extra=extra, token=token)
+    if case == TOKEN:
+        return with_token
+    return dataclasses.replace(with_token, commands=_with_tls, scheme="https")
+
+
+def _with_tls(context: RunContext) -> list[list[str]]:
+    return [[*command, "--tls", "self"] for command in ours.commands(context)]

@@ -12,6 +12,7 @@ import click
 
 from benchmarks import load_generator, results, venvs
 from benchmarks.access import LOAD as ACCESS_LOAD
+from benchmarks.access import OPEN
 from benchmarks.access import measure as measure_access
 from benchmarks.chart import draw
 from benchmarks.jobs import measure as measure_jobs
@@ -129,12 +130,13 @@ def serving(
 @nice_option
 @cache_option
 def access(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None:
-    """Requests per second with tokens, compared with the open service."""
+    """Requests per second with tokens and TLS, compared with the open service."""
     load_generator.require_wrk()
     found = measure_access(cache, prepare_model(cache), rounds, seconds, niceness)
-    for preset, speed in found.items():
-        click.echo(f"{preset}: {speed:,.0f} requests/s with {ACCESS_LOAD.connections} connections")
-    click.echo(f"With a token, {found['token'] / found['open']:.2f} times as many.")
+    for case, speed in found.items():
+        click.echo(f"{case}: {speed:,.0f} requests/s with {ACCESS_LOAD.connections} connections")
+        if case != OPEN:
+            click.echo(f"  {speed / found[OPEN]:.2f} times as many as the open service")
 
 
 @main.command()

@@ -72,8 +72,11 @@ class System:
     token: str = field(default="", repr=False)
     """What clients send in the Authorization header."""
 
-    def route(self, rows: int) -> str:
-        return self.path if rows == 1 else self.path_many or self.path
+    scheme: str = "http"
+
+    def url(self, port: int, rows: int) -> str:
+        path = self.path if rows == 1 else self.path_many or self.path
+        return f"{self.scheme}://127.0.0.1:{port}{path}"
 
     def request_body(self, rows: list[Row]) -> bytes:
         one = len(rows) == 1 and self.body_one
