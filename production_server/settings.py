@@ -26,8 +26,9 @@ def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
-# The value of `tls` for a certificate that the server makes itself.
+# Values of `tls`: the server makes the certificate itself, or asks a public authority.
 OWN_CERTIFICATE = "self"
+ACME = "acme"
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # Child processes run in another folder, where a relative path would point elsewhere.
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -62,8 +63,8 @@ def _host_name(name: str) -> str:
 
 def _tls(value: str) -> str:
     certificate, comma, key = value.partition(",")
-    if value != OWN_CERTIFICATE and not (certificate and comma and key):
-        raise ValueError(f"must be {OWN_CERTIFICATE!r}, or two files: CERTIFICATE,KEY")
+    if value not in {OWN_CERTIFICATE, ACME} and not (certificate and comma and key):
+        raise ValueError("must be 'self', 'acme', or two files: CERTIFICATE,KEY")
     return value
 
 
@@ -130,8 +131,9 @@ class Settings(BaseSettings):
     )
     tls: Annotated[str, AfterValidator(_tls)] | None = Field(
         None,
-        description="TLS by a proxy: `self`, with a certificate of its own; or CERTIFICATE,KEY, "
-        "two PEM files. `port` is then where the proxy finds the web tier. See docs/tls.md.",
+        description="TLS by a proxy: `self`, with a certificate of its own; `acme`, with one of a "
+        "public authority for `tls_domain`; or CERTIFICATE,KEY, two PEM files. `port` is then "
+        "where the proxy finds the web tier. See docs/tls.md.",
     )
     tls_host: str = Field("0.0.0.0", description="Address that the proxy listens on.")
     tls_port: Annotated[int, Field(ge=1, le=65535)] = Field(
@@ -143,6 +145,21 @@ class Settings(BaseSettings):
     tls_names: str | None = Field(
         None,
         description="More names and addresses for the certificate of its own, separated by commas.",
+    )
+    tls_domain: Annotated[str, AfterValidator(_host_name)] | None = Field(
+        None, description="The name of this server, for `acme`."
+    )
+    tls_acme_server: Annotated[str, Field(pattern=r'^https://[^\s"\\$`]+$')] = Field(
+        "https://acme-v02.api.letsencrypt.org/directory",
+        description="The authority's directory, for `acme`. The default is Let's Encrypt.",
+    )
+    tls_acme_ca: AbsolutePath | None = Field(
+        None,
+        description="File of the certificate authorities that the ACME server's own certificate "
+        "is of. Default: those of the system.",
+    )
+    tls_challenge_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        80, description="Port where the authority checks the domain, for `acme`."
     )
     tls_home: AbsolutePath | None = Field(
         None, description="Folder of the proxy, with its key. Default: `tls` in `home`."
@@ -199,7 +216,7 @@ class Settings(BaseSettings):
     @property
     def tls_files(self) -> tuple[Path, Path] | None:
         """The operator's certificate and its key, if TLS uses them."""
-        if self.tls in (None, OWN_CERTIFICATE):
+        if self.tls in (None, OWN_CERTIFICATE, ACME):
             return None
         certificate, _, key = str(self.tls).partition(",")
         return _absolute(Path(certificate)), _absolute(Path(key))

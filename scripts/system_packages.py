@@ -13,6 +13,8 @@ from environment import say
 PACKAGES = {
     "/usr/sbin/rabbitmq-server": "rabbitmq-server",
     "/usr/sbin/nginx": "nginx-light",
+    "/usr/bin/dehydrated": "dehydrated",
+    "/usr/bin/pebble": "pebble",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/cloud-init": "cloud-init",
     "/usr/bin/curl": "curl",

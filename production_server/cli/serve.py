@@ -23,8 +23,8 @@ from production_server.settings import Settings, load_settings
 )
 @click.option(
     "--tls",
-    metavar="self|CERT,KEY",
-    help="Serve https://, with a certificate made here or with your own.",
+    metavar="self|acme|CERT,KEY",
+    help="Serve https://: with a certificate made here, a public one, or your own.",
 )
 def serve(
     host: str | None, port: int | None, services: bool, workers: int | None, tls: str | None

@@ -7,8 +7,9 @@ from importlib.resources import files
 
 import jinja2
 
+from production_server.proxy.acme import CHALLENGES
 from production_server.proxy.certificates import Certificate
-from production_server.settings import Settings
+from production_server.settings import ACME, Settings
 from production_server.web.guard import HttpLimits
 
 AUTHORITY_PATH = "/stackserve-authority.pem"
@@ -36,6 +37,9 @@ def configuration(settings: Settings, certificate: Certificate) -> str:
         web_port=settings.port,
         listen=_address(settings.tls_host, port),
         redirect=redirect and _address(settings.tls_host, redirect),
+        as_root=os.geteuid() == 0,
+        challenges=settings.tls == ACME and str(settings.tls_folder / CHALLENGES),
+        challenge=_address(settings.tls_host, settings.tls_challenge_port),
         suffix="" if port == HTTPS_PORT else f":{port}",
     )
 

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from production_server.errors import ServiceError
-from production_server.proxy import certificates, nginx
+from production_server.errors import ServiceError, SettingsError
+from production_server.proxy import acme, certificates, nginx
 from production_server.proxy.certificates import Certificate
-from production_server.settings import Settings, bare_environment
+from production_server.settings import ACME, Settings, bare_environment
 
 CONFIGURATION = "nginx.conf"
 
 
 def run_proxy(settings: Settings) -> None:
-    """Serve TLS until a signal; this process is nginx from then on."""
+    """Serve TLS until a signal. Without ACME, this process is nginx from then on."""
     prepare(settings)
+    if settings.tls == ACME:
+        raise SystemExit(_run_with_acme(settings))
     os.execve(installed(), _command(settings), bare_environment())
+
+
+def _run_with_acme(settings: Settings) -> int:
+    """Run nginx as a child, and give it each new certificate. Returns its exit code."""
+    child = subprocess.Popen(_command(settings), env=bare_environment())
+
+    def reload() -> None:
+        prepare(settings)
+        child.send_signal(signal.SIGHUP)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: child.send_signal(number))
+    acme.Renewal(settings, reload).start()
+    return child.wait()
 
 
 def check(settings: Settings) -> Certificate:
@@ -34,6 +52,11 @@ def check(settings: Settings) -> Certificate:
 
 def prepare(settings: Settings) -> Certificate:
     """Write all that nginx reads."""
+    if settings.tls == ACME and not settings.tls_domain:
+        raise SettingsError(
+            "STACKSERVE_TLS=acme needs STACKSERVE_TLS_DOMAIN, the name of this server",
+            "See docs/tls.md.",
+        )
     folder = settings.tls_folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "temporary").mkdir(exist_ok=True)
@@ -50,12 +73,17 @@ def certificate_of(settings: Settings) -> Certificate:
     """The certificate that the settings ask for. Raises ServiceError if there is none."""
     if settings.tls_files is not None:
         return certificates.given(*settings.tls_files)
-    return certificates.own(settings.tls_folder, names(settings))
+    own = certificates.own(settings.tls_folder, names(settings))
+    if settings.tls == ACME:
+        # nginx needs one before the authority asks it for the proof.
+        return acme.found(settings) or replace(own, authority=None)
+    return own
 
 
 def names(settings: Settings) -> set[str]:
     """What clients may call this server."""
-    given = {name.strip() for name in (settings.tls_names or "").split(",")} - {""}
+    listed = f"{settings.tls_names or ''},{settings.tls_domain or ''}"
+    given = {name.strip() for name in listed.split(",")} - {""}
     if is_loopback(settings.tls_host):
         return given | {"localhost", "127.0.0.1", "::1"}
     return given | certificates.own_names()
