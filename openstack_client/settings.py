@@ -129,7 +129,9 @@ class Settings(BaseModel):
         description="Networks (CIDR, comma separated) allowed to connect to the service.",
     )
     ssh_from: Cidrs | None = Field(
-        None, description="Networks (CIDR) allowed to connect by ssh. Default: --allow-from."
+        None,
+        description="Networks (CIDR) allowed to connect by ssh. Default: this machine, or "
+        "--allow-from if its address cannot be known.",
     )
     ssh_via: Annotated[str, AfterValidator(_jump_host)] | None = Field(
         None,

@@ -40,6 +40,8 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
         "access": plan.access or None,
+        "openings": [opening.as_json() for opening in plan.openings],
+        "ssh_from": plan.ssh and {"networks": list(plan.ssh.networks), "why": plan.ssh.why},
         "loss": plan.loss or None,
         "code_hash": front.parcel.code_hash if front.parcel else None,
         "image": front.image
@@ -69,12 +71,24 @@ def show_plan(console: Console, plan: Plan) -> None:
     reasons = [(member.image.name, member.image_why) for member in plan.servers if member.image]
     for name, why in dict.fromkeys(reasons):
         console.print(f"Image {name!r}: {why}.", markup=False, highlight=False)
+    _show_openings(console, plan)
     if plan.access:
         console.print(f"Access: {plan.access}", markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
     if plan.loss:
         console.print(f"Warning: {plan.loss}", style="bold red", markup=False, highlight=False)
+
+
+def _show_openings(console: Console, plan: Plan) -> None:
+    """Each opening on a line of its own, in words that need no header."""
+    several = len({opening.server for opening in plan.openings}) > 1
+    for opening in plan.openings:
+        where = f" of each {opening.server}" if several else ""
+        line = f"Open: {opening.place}{where}, from {opening.source}: {opening.who}."
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if plan.ssh:
+        console.print(plan.ssh.sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def table_of(rows: list[dict[str, Any]], columns: list[str]) -> Table:

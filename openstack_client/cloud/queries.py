@@ -172,7 +172,9 @@ def _rule(raw: dict[str, Any]) -> Rule:
     ours = raw.get("protocol") == "tcp" and low == high and not (group and ipv6)
     everywhere = "" if group else "::/0" if ipv6 else "0.0.0.0/0"
     prefix = raw.get("remote_ip_prefix") or everywhere
-    return Rule(low, prefix, raw["id"], other=not ours, group=group)
+    last = None if high == low else high
+    protocol = raw.get("protocol") or "any"
+    return Rule(low, prefix, raw["id"], other=not ours, group=group, protocol=protocol, last=last)
 
 
 def addresses(cloud: Cloud) -> tuple[Address, ...]:
@@ -307,6 +309,12 @@ def _routers(cloud: Cloud, project: str) -> tuple[Router, ...]:
                 for port in interfaces
                 if port.device_id == raw.id
                 for fixed in port.fixed_ips or []
+            ),
+            # Some clouds hide it from users.
+            tuple(
+                fixed["ip_address"]
+                for fixed in (raw.external_gateway_info or {}).get("external_fixed_ips") or []
+                if fixed.get("ip_address")
             ),
         )
         for raw in network.routers(project_id=project)

@@ -54,6 +54,8 @@ class Router:
     name: str
     external_network: str | None = None
     subnets: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    """Its own addresses on the external network."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Rule:
     other: bool = False
     group: str = ""
     """The security group whose servers it admits, instead of a network."""
+    protocol: str = "tcp"
+    last: int | None = None
+    """The last port of a range that starts at `port`."""
 
     @property
     def admits(self) -> tuple[int | None, str, str]:
@@ -165,6 +170,16 @@ class Quota:
 
 
 @dataclass(frozen=True)
+class Route:
+    """How this machine reaches an address of the cloud, and with which address of its own."""
+
+    own: str
+    to: str
+    near: bool = True
+    """Whether it leads to the server or its network, rather than to the cloud's API."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """The input of a plan. A value is None if the cloud does not show it."""
 
@@ -185,5 +200,7 @@ class Facts:
     unknown: tuple[str, ...] = ()
     silent: Mapping[str, str] = field(default_factory=dict)
     """What is wrong with each worker VM that runs but does not work any more, by its part."""
+    route: Route | None = None
+    """The way to the server, or to the cloud's API if no address near the server is known."""
     removal: str = ""
     """Why a server could not remove its own deployment, if it could not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tarfile
 import tempfile
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -12,14 +13,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from openstack_client import userdata
-from openstack_client.cloud import access_rules, queries
+from openstack_client.cloud import access_rules, own_address, queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
-from openstack_client.cloud.resources import Facts
+from openstack_client.cloud.resources import Facts, Route
 from openstack_client.errors import PreflightError, Problem, SettingsError
 from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
-from openstack_client.plan import baked_images, inventory, keypair
+from openstack_client.plan import baked_images, inventory, keypair, ssh_from
 from openstack_client.plan.decide import decide
+from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Parcel, Plan
 from openstack_client.roles import Ask, Role, beside, find, is_ours, ours
 from openstack_client.service import HTTP_PORT
@@ -197,6 +199,7 @@ def make_plan(
         # It keeps what it was deployed with.
         role = role.with_tls()
         carried = parcel(settings, role)
+    facts = dataclasses.replace(facts, route=_route(cloud, settings, facts, mine, role))
     worker_role = beside(role, role.workers.role) if role.workers else None
     has_workers = mine.workers if settings.worker_vms is None else settings.worker_vms
     key = keypair.plan_key(
@@ -223,6 +226,17 @@ def make_plan(
     if role.ready.ask is Ask.PREDICTION:
         plan.access = f"{WHO[settings.access]} {WITH_TLS if role.https else NO_TLS}"
     return plan, facts
+
+
+def _route(
+    cloud: Cloud, settings: Settings, facts: Facts, mine: Inventory, role: Role
+) -> Route | None:
+    """How this machine reaches the server, or else the cloud's API."""
+    floating = role.floating_ip and settings.floating_ip != "none"
+    near = ssh_from.target(settings, facts, mine, floating=floating)
+    host = near or urllib.parse.urlsplit(cloud.auth_url).hostname
+    route = own_address.route_to(host) if host else None
+    return dataclasses.replace(route, near=bool(near)) if route else None
 
 
 def refuse(problems: Sequence[Problem]) -> None:

@@ -24,6 +24,7 @@ from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.choices import Choice
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
+from openstack_client.plan.ssh_from import SshFrom
 from openstack_client.roles import Role, ours
 
 Found = TypeVar("Found", Server, Group, Port, Address, ServerGroup)
@@ -64,6 +65,36 @@ class Parcel:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Opening:
+    """One rule that lets connections in."""
+
+    server: str
+    """The role of the servers that it opens."""
+    port: int | None
+    last_port: int | None
+    protocol: str
+    source: str
+    who: str
+
+    @property
+    def place(self) -> str:
+        if self.port is None:
+            return f"{self.protocol} any port" if self.protocol != "any" else "any protocol"
+        ports = f"{self.port}-{self.last_port}" if self.last_port else str(self.port)
+        return f"{self.protocol} {ports}"
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "server": self.server,
+            "port": self.port,
+            "last_port": self.last_port or self.port,
+            "protocol": self.protocol,
+            "from": self.source,
+            "who": self.who,
+        }
+
+
 @dataclass
 class GroupPlan:
     """A security group, with the changes to its rules."""
@@ -75,6 +106,8 @@ class GroupPlan:
     """Whether it is the user's own, and used unchanged."""
     add_rules: list[Rule] = field(default_factory=list)
     drop_rules: list[Rule] = field(default_factory=list)
+    rules: tuple[Rule, ...] = ()
+    """All that it has in the end."""
 
     @property
     def key(self) -> str:
@@ -147,6 +180,10 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     access: str = ""
     """Who may use the service, for people."""
+    openings: list[Opening] = field(default_factory=list)
+    """Everything that the security groups let in."""
+    ssh: SshFrom | None = None
+    """From where ssh is open, if this plan decides that."""
     # Shared by all servers.
     network: Network | None = None
     key: KeyPlan | None = None

@@ -14,7 +14,9 @@ from openstack_client.names import member_name, resolve
 from openstack_client.plan import choices, security_group
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, GroupPlan, Item, Plan, ServerPlan
+from openstack_client.plan.openings import openings
 from openstack_client.plan.server import SLEEPING
+from openstack_client.plan.ssh_from import SshFrom, decide_ssh_from
 from openstack_client.roles import Who
 from openstack_client.settings import Settings
 
@@ -48,13 +50,20 @@ def decide_groups(
     members = [group.key for group in others] or leaving
     sources = {Who.FRONT: front.key} | dict(zip([Who.WORKERS], members, strict=False))
     names = {front.key: "the front end"} | dict.fromkeys(members, "the worker VMs")
+    ssh_from = decide_ssh_from(settings, facts.route)
+    if not scaling and not front.given:
+        plan.ssh = ssh_from
     for group in plan.groups:
-        if not group.given:
-            wanted = _wanted_rules(plan, group, settings, sources)
-            if scaling and group is front and front.found:
-                kept = [rule for rule in front.found.rules if not rule.group]
-                wanted = kept + [rule for rule in wanted if rule.group]
-            _change_rules(plan, group, wanted, names)
+        if group.given:
+            group.rules = group.found.rules if group.found else ()
+            continue
+        wanted = _wanted_rules(plan, group, settings, sources, ssh_from)
+        if scaling and group is front and front.found:
+            kept = [rule for rule in front.found.rules if not rule.group]
+            wanted = kept + [rule for rule in wanted if rule.group]
+        group.rules = tuple(wanted)
+        _change_rules(plan, group, wanted, names)
+    plan.openings = openings(plan, None if scaling else settings.access, names)
 
 
 def _take_given_group(plan: Plan, wanted: str, facts: Facts) -> None:
@@ -77,10 +86,15 @@ def _keep_group(front: GroupPlan, facts: Facts, mine: Inventory) -> None:
 
 
 def _wanted_rules(
-    plan: Plan, group: GroupPlan, settings: Settings, sources: dict[Who, str]
+    plan: Plan,
+    group: GroupPlan,
+    settings: Settings,
+    sources: dict[Who, str],
+    ssh_from: SshFrom,
 ) -> list[Rule]:
     role = next(member.role for member in plan.servers if member.group is group)
-    return security_group.wanted_rules(settings.allow_from, settings.ssh_from, role.ports, sources)
+    networks = ssh_from.networks
+    return security_group.wanted_rules(settings.allow_from, networks, role.ports, sources)
 
 
 def _change_rules(plan: Plan, group: GroupPlan, wanted: list[Rule], names: dict[str, str]) -> None:

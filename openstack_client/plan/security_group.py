@@ -11,18 +11,17 @@ from openstack_client.roles import Port, Who, ours
 
 def wanted_rules(
     allow_from: Iterable[str],
-    ssh_from: Iterable[str] | None,
+    ssh_from: Iterable[str],
     ports: Iterable[Port] = ours("server").ports,
     groups: Mapping[Who, str] | None = None,
 ) -> list[Rule]:
-    """Open each port to users from `allow_from`, or to operators from `ssh_from`, if given.
+    """Open each port to users from `allow_from`, or to operators from `ssh_from`.
 
     `groups` are the security groups of the deployment's other servers, for the ports that only
     these may reach. The ports are in each role's role.toml. All are TCP: see deploy/create.py and
     cloud/queries.py.
     """
-    users = list(allow_from)
-    networks = {Who.USERS: users, Who.OPERATORS: users if ssh_from is None else list(ssh_from)}
+    networks = {Who.USERS: list(allow_from), Who.OPERATORS: list(ssh_from)}
     rules = [Rule(port.port, cidr) for port in ports for cidr in networks.get(port.who, [])]
     rules += [
         Rule(port.port, "", group=groups[port.who])

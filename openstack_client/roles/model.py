@@ -43,7 +43,7 @@ class Who(StrEnum):
     USERS = "users"
     """The networks of --allow-from."""
     OPERATORS = "operators"
-    """The networks of --ssh-from, or else of --allow-from."""
+    """The networks of --ssh-from, or else this machine: see plan/ssh_from.py."""
     WORKERS = "workers"
     """The worker VMs of the same deployment, and nothing else."""
     FRONT = "front"

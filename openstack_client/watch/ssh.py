@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+SSH_PORT = 22
 # How ssh spells the host it is to reach, for a ProxyCommand.
 TARGET = "[%h]:%p"
 # Without prompts, and without waiting for a host that does not answer.
+# What ssh says if nothing answers at all, as behind a rule for another address.
+NO_ANSWER = re.compile(r"port \d+: (Connection|Operation) timed out")
+ANOTHER_ADDRESS = (
+    "ssh may be open only to another address than the one this machine has now; `deploy` it again "
+    "from here, or with --ssh-from"
+)
 QUIET = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 
 
@@ -25,6 +33,9 @@ AFTERMATH = (
 def failure(printed: bytes) -> str:
     """Why a command failed: its line with `error:`, or else its last line that is a reason."""
     lines = [line.strip() for line in printed.decode("utf-8", "replace").strip().splitlines()]
+    silent = next((line for line in lines if NO_ANSWER.search(line)), None)
+    if silent:
+        return f"{silent.rstrip('.')}; {ANOTHER_ADDRESS}"
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     reasons = [line for line in lines if not line.startswith(AFTERMATH)] or lines
     return next(iter([*errors, *reasons[-1:]]), "no reason given").rstrip(".")
@@ -65,6 +76,13 @@ class SshTarget:
             f"{self.user}@{self.address}",
             *more,
         ]
+
+    @property
+    def first_host(self) -> str:
+        """The server that this machine connects to itself; empty if only the jump host does."""
+        if self.through:
+            return self.through.first_host
+        return "" if self.via else self.address
 
     @property
     def shell_command(self) -> str:

@@ -16,7 +16,7 @@ from openstack_client.plan import expiry, inventory
 from openstack_client.plan.inventory import Inventory
 from openstack_client.roles import Ask, Watched
 from openstack_client.watch.probe import Probe
-from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.ssh import SshTarget, failure
 
 SHOW_UNITS = "systemctl show --property=Id,ActiveState,SubState,NRestarts,MemoryCurrent"
 SHOW_QUEUES = (
@@ -70,8 +70,7 @@ def inspect_server(target: SshTarget, watched: Watched, vhost: str = "stackserve
             _text(slow.stdout), f"ssh: incomplete answer after {SSH_TIMEOUT:.0f} s"
         )
     if done.returncode == 255:
-        lines = done.stderr.strip().splitlines()
-        return Inspection(problem=f"ssh: {lines[-1] if lines else 'no connection'}")
+        return Inspection(problem=f"ssh: {failure(done.stderr.encode())}")
     return parse_inspection(done.stdout)
 
 

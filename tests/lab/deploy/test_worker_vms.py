@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from openstack_client.cloud.own_address import route_to
 from tests.lab.deploy import conftest
 from tests.lab.deploy.worker_vms import NAME, Team, deployed
 from tests.support.faulty_network import FaultyNetwork
@@ -53,13 +54,17 @@ def test_only_the_front_end_has_a_floating_ip(team: Team) -> None:
     assert address.port_id == team.ports[team.ids[""]]
 
 
+def here(team: Team) -> str:
+    """This machine, as the servers see it."""
+    (address,) = team.project.connection().network.ips(project_id=team.project.id)
+    route = route_to(address.floating_ip_address)
+    assert route is not None
+    return f"{route.own}/32"
+
+
 def test_the_broker_admits_the_workers_alone_and_they_the_front_end_alone(team: Team) -> None:
     front, workers = team.groups[""], team.groups["worker"]
-    assert team.admitted("") == {
-        (5100, "0.0.0.0/0"),
-        (22, "0.0.0.0/0"),
-        (5671, workers.id),
-    }
+    assert team.admitted("") == {(5100, "0.0.0.0/0"), (22, here(team)), (5671, workers.id)}
     assert team.admitted("worker") == {(22, front.id)}
     own = team.project.connection().network
     for part, group in {"": front, "worker-1": workers, "worker-2": workers}.items():
@@ -154,7 +159,7 @@ def test_none_leave_nothing_of_those_removed(team: Team) -> None:
     team.scale(0)
     assert team.ids == {"": front} and set(team.groups) == {""}
     assert team.server_groups == [] and len(team.ports) == 1
-    assert team.admitted("") == {(5100, "0.0.0.0/0"), (22, "0.0.0.0/0")}
+    assert team.admitted("") == {(5100, "0.0.0.0/0"), (22, here(team))}
 
 
 def test_scaling_does_not_change_who_may_connect(

@@ -9,7 +9,7 @@ ANY = "0.0.0.0/0"
 
 
 def test_only_the_service_and_ssh_are_opened() -> None:
-    assert wanted_rules([ANY], None) == [Rule(5100, ANY), Rule(22, ANY)]
+    assert wanted_rules([ANY], [ANY]) == [Rule(5100, ANY), Rule(22, ANY)]
 
 
 def test_ssh_may_be_narrower() -> None:
@@ -18,13 +18,13 @@ def test_ssh_may_be_narrower() -> None:
 
 
 def test_nothing_to_do_when_the_rules_are_there() -> None:
-    wanted = wanted_rules([ANY], None)
+    wanted = wanted_rules([ANY], [ANY])
     present = [Rule(22, ANY, "a"), Rule(5100, ANY, "b")]
     assert difference(wanted, present) == ([], [])
 
 
 def test_wrong_and_foreign_rules_are_deleted() -> None:
-    wanted = wanted_rules(["10.0.0.0/8"], None)
+    wanted = wanted_rules(["10.0.0.0/8"], ["10.0.0.0/8"])
     present = [Rule(22, "10.0.0.0/8", "a"), Rule(5100, ANY, "b"), Rule(22, ANY, "c", other=True)]
     add, drop = difference(wanted, present)
     assert add == [Rule(5100, "10.0.0.0/8")]

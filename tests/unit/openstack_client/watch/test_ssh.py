@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openstack_client.watch.ssh import SshTarget, failure
+import pytest
+
+from openstack_client.watch.ssh import ANOTHER_ADDRESS, SshTarget, failure
 
 
 def test_ssh_uses_key_user_and_host_key() -> None:
@@ -58,3 +60,23 @@ def test_why_a_command_failed() -> None:
     through = b"gate: Permission denied (publickey).\r\nConnection closed by UNKNOWN port 65535\r\n"
     assert failure(through) == "gate: Permission denied (publickey)"
     assert failure(through.splitlines()[1]) == "Connection closed by UNKNOWN port 65535"
+
+
+@pytest.mark.parametrize("how", ["Connection", "Operation"])
+def test_no_answer_hints_at_the_rule_for_ssh(how: str) -> None:
+    """Also if ssh goes on to complain about what it had by the way."""
+    printed = f"ssh: connect to host 192.0.2.9 port 22: {how} timed out\r\nkex: closed\r\n"
+    assert failure(printed.encode()) == (
+        f"ssh: connect to host 192.0.2.9 port 22: {how} timed out; {ANOTHER_ADDRESS}"
+    )
+    assert "--ssh-from" in ANOTHER_ADDRESS
+    refused = b"ssh: connect to host 192.0.2.9 port 22: Connection refused\r\n"
+    assert failure(refused).endswith("Connection refused")
+    assert failure(b"Connection timed out during banner exchange\n").endswith("banner exchange")
+
+
+def test_the_first_host_is_the_one_that_this_machine_connects_to() -> None:
+    front = SshTarget("192.0.2.9", "debian", None, Path("/k"))
+    worker = SshTarget("10.0.0.7", "debian", None, Path("/w"), through=front)
+    assert front.first_host == worker.first_host == "192.0.2.9"
+    assert SshTarget("192.0.2.9", "debian", None, Path("/k"), "gate").first_host == ""
