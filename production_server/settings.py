@@ -104,7 +104,8 @@ class Settings(BaseSettings):
     trusted_hosts: Annotated[str, AfterValidator(_host_names)] | None = Field(
         None,
         description="Host names and addresses that requests may use, separated by commas; "
-        "`.example.org` stands for the domain and all names in it. Default: any.",
+        "`.example.org` stands for the domain and all names in it. Default: "
+        "any, or only this machine's if `host` is a loopback address.",
     )
     access: Preset = Field(
         Preset.OPEN,

@@ -33,7 +33,7 @@ from production_server.web.bodies import (
 from production_server.web.current_model import Pinned
 from production_server.web.flask_pools import FlaskPools
 from production_server.web.guard import Guard, HttpLimits
-from production_server.web.hosts import TrustedHosts
+from production_server.web.hosts import trusted_hosts
 from production_server.web.openapi_parts import (
     UNAVAILABLE,
     json_answer,
@@ -74,7 +74,7 @@ class Front:
         behind_proxy = services.settings.tls is not None
         self.guard = Guard(limits or HttpLimits(), self._count, behind_proxy=behind_proxy)
         self._rest = FlaskPools(flask)
-        self._hosts = TrustedHosts(services.settings.trusted_hosts or "")
+        self._hosts = trusted_hosts(services.settings)
         self._checks_host = bool(self._hosts)
         self._checks_access = not services.access.anybody_predicts
         self._waiting = 0

@@ -82,6 +82,7 @@ class Exchange:
     def __init__(
         self, method: str = "POST", path: str = "/predict", query: bytes = b"", **headers: str
     ) -> None:
+        headers = {"host": "127.0.0.1:5100"} | headers
         self.scope = {
             "type": "http",
             "method": method,

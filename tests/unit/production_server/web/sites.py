@@ -57,6 +57,8 @@ class Site:
             pinned=Pinned(BINARY.version, BINARY, RowSchema(BINARY, 100)),
             card=lambda: BINARY,
             predict_now=queue.predict_now,
+            start=lambda: None,
+            stop=lambda: None,
             summary=lambda: {"model": BINARY.name, "version": BINARY.version},
             registry=SimpleNamespace(versions=list, active=lambda: BINARY.version),
         )

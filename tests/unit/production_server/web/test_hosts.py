@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 
 from production_server.errors import SettingsError
-from production_server.settings import load_settings
+from production_server.settings import Settings, load_settings
 from production_server.web.front import Front
-from production_server.web.hosts import ANY_HOST, TrustedHosts, name_of
+from production_server.web.hosts import ANY_HOST, name_of, trusted_hosts
 from tests.unit.production_server.web.fronts import Exchange, make_front, serving
 
 NAMES = "predict.example.org, .course.example.org, 192.0.2.7, 2001:db8::1"
@@ -55,6 +55,7 @@ def test_which_hosts_are_trusted(host: str, trusted: bool) -> None:
 
 def test_no_host_and_two_hosts_are_refused() -> None:
     missing = Exchange("GET", "/models")
+    missing.scope["headers"] = []
     missing.send(front())
     two = Exchange("GET", "/models", host="predict.example.org")
     two.scope["headers"] = [*two.scope["headers"] * 2]
@@ -88,11 +89,12 @@ def test_probes_may_use_any_host() -> None:
         assert exchange.status == 200, path
 
 
-def test_by_default_any_host_is_trusted() -> None:
-    exchange = Exchange("GET", "/models", host="anything.example")
-    exchange.send(make_front(Flask("rest")))
-    assert exchange.status == 404
-    assert not TrustedHosts("")
+def test_a_server_for_others_trusts_any_host_by_default() -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.7", "predict.example.org"):
+        exchange = Exchange("GET", "/models", host="anything.example")
+        exchange.send(make_front(Flask("rest"), host=host))
+        assert exchange.status == 404, host
+    assert not trusted_hosts(Settings(host="0.0.0.0"))
 
 
 def test_the_setting_is_checked_and_survives_the_environment() -> None:

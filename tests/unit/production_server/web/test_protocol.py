@@ -85,7 +85,7 @@ def answer(client: socket.socket) -> tuple[int, dict[str, Any]]:
 
 
 def head(length: int, path: str = "/predict", *more: str) -> bytes:
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {length}", *more]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {length}", *more]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -93,7 +93,7 @@ def predicts(port: int) -> bool:
     return httpx.post(f"http://127.0.0.1:{port}/predict", content=ROW).status_code == 200
 
 
-@pytest.mark.parametrize("start", [b"GET /", b"GET /ping HTTP/1.1\r\nHost: x\r\nA: "])
+@pytest.mark.parametrize("start", [b"GET /", b"GET /ping HTTP/1.1\r\nHost: localhost\r\nA: "])
 def test_headers_that_do_not_end_get_408(start: bytes, port: int) -> None:
     client = connected(port)
     stop = time.monotonic() + 3
@@ -147,7 +147,7 @@ def test_a_body_that_is_slow_but_fast_enough_is_read(port: int) -> None:
 @pytest.mark.parametrize(
     ("request_head", "status", "code"),
     [
-        (b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 20_000), 414, "url_too_long"),
+        (b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n" % (b"x" * 20_000), 414, "url_too_long"),
         (b"GET / HTTP/1.1\r\n%s\r\n" % (b"A: b\r\n" * 200), 431, "headers_too_large"),
         (b"GET / HTTP/1.1\r\nA: %s\r\n\r\n" % (b"x" * 40_000), 431, "headers_too_large"),
         (b"GET / HTTP/1.1\r\nA: %s" % (b"x" * 4_000_000), 431, "headers_too_large"),
@@ -203,7 +203,7 @@ def test_idle_connections_do_not_displace_a_client_that_sends_requests(port: int
 def test_connections_over_the_limit_get_503_with_a_reason(port: int) -> None:
     busy = [connected(port, head(10_000, "/predict")) for _ in range(SMALL.connections)]
     time.sleep(0.1)
-    status, body = answer(connected(port, b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"))
+    status, body = answer(connected(port, b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"))
     assert (status, body["code"]) == (503, "too_many_connections")
     for client in busy:
         client.close()
@@ -252,7 +252,7 @@ def test_an_early_answer_reaches_a_client_that_goes_on_sending(port: int) -> Non
 
 def test_readers_that_stall_hold_no_page_and_are_disconnected(flask: Flask) -> None:
     with serving(make_front(flask, HttpLimits(write_seconds=2))) as port:
-        ask = b"GET /jobs/500/result HTTP/1.1\r\nHost: x\r\n\r\n"
+        ask = b"GET /jobs/500/result HTTP/1.1\r\nHost: localhost\r\n\r\n"
         stalled = [connected(port, ask) for _ in range(19)]
         time.sleep(0.2)
         assert httpx.get(f"http://127.0.0.1:{port}/ready", timeout=5).text == "ready"
@@ -268,7 +268,7 @@ def test_readers_that_stall_hold_no_page_and_are_disconnected(flask: Flask) -> N
 
 
 def test_an_answer_ends_when_its_client_leaves(port: int, flask: Flask) -> None:
-    client = connected(port, b"GET /jobs/1000000/result HTTP/1.1\r\nHost: x\r\n\r\n")
+    client = connected(port, b"GET /jobs/1000000/result HTTP/1.1\r\nHost: localhost\r\n\r\n")
     client.recv(1000)
     client.close()
     assert flask.config["stopped"].wait(3)
@@ -276,7 +276,7 @@ def test_an_answer_ends_when_its_client_leaves(port: int, flask: Flask) -> None:
 
 def test_results_that_many_clients_want_are_refused_with_a_reason() -> None:
     with serving(make_front(make_flask(), HttpLimits(write_seconds=5))) as port:
-        ask = b"GET /jobs/500/result HTTP/1.1\r\nHost: x\r\n\r\n"
+        ask = b"GET /jobs/500/result HTTP/1.1\r\nHost: localhost\r\n\r\n"
         stalled = [connected(port, ask) for _ in range(32)]
         time.sleep(0.3)
         answered = httpx.get(f"http://127.0.0.1:{port}/jobs/1/result")
@@ -311,7 +311,7 @@ def test_a_few_requests_may_be_pipelined_but_not_thousands(port: int) -> None:
         while data.count(b"HTTP/1.1 200") < 3:
             data += client.recv(65536)
     with closing(connected(port)) as client, suppress(ConnectionError):
-        client.sendall(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
+        client.sendall(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000)
         data = b""
         while piece := client.recv(65536):
             data += piece
