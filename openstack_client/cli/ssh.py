@@ -16,8 +16,7 @@ from openstack_client.errors import CloudError, ServerError, SettingsError
 from openstack_client.plan.inventory import watched
 from openstack_client.roles import Ask
 from openstack_client.watch.boot import knows_host, read_console, remember_host_keys
-from openstack_client.watch.probe import listens
-from openstack_client.watch.ssh import ANOTHER_ADDRESS, SSH_PORT, SshTarget
+from openstack_client.watch.ssh import ANOTHER_ADDRESS, SSH_PORT, SshTarget, answers
 
 
 class WithCommand(click.Command):
@@ -57,7 +56,7 @@ def ssh(command: tuple[str, ...], worker: str | None, **flags: Any) -> None:
         session.answer({"name": session.name, "command": arguments})
         return
     host = target.first_host
-    if host and not listens(host, SSH_PORT):
+    if host and not answers(host):
         click.echo(f"Note: {host} does not answer on port {SSH_PORT}: {ANOTHER_ADDRESS}.", err=True)
     sys.stdout.flush()
     os.execvp(arguments[0], arguments)

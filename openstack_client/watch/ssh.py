@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 SSH_PORT = 22
+CONNECT_TIMEOUT = 2.0
 # How ssh spells the host it is to reach, for a ProxyCommand.
 TARGET = "[%h]:%p"
 # Without prompts, and without waiting for a host that does not answer.
@@ -39,6 +41,17 @@ def failure(printed: bytes) -> str:
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     reasons = [line for line in lines if not line.startswith(AFTERMATH)] or lines
     return next(iter([*errors, *reasons[-1:]]), "no reason given").rstrip(".")
+
+
+def answers(host: str) -> bool:
+    """Whether anything answers at the port for ssh, even if it refuses the connection."""
+    try:
+        with socket.create_connection((host, SSH_PORT), timeout=CONNECT_TIMEOUT):
+            return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 @dataclass(frozen=True)
