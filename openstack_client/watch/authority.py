@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
-from openstack_client.errors import ContextualizationError
+from openstack_client.errors import ServerError
 from openstack_client.plan.inventory import AUTHORITY_KEY, authority_of
 from openstack_client.watch.probe import Service
 from openstack_client.watch.trust import Untrusted, learn
@@ -17,7 +17,7 @@ from openstack_client.watch.tunnel import Way
 def trust_announced(service: Service, way: Way, file: Path, server: Server, announced: str) -> None:
     """Trust the authority that a server being set up has announced.
 
-    Raises ContextualizationError if it shows another one.
+    Raises ServerError if it shows another one.
     """
     known = announced or authority_of(server)
     if not known:
@@ -26,7 +26,7 @@ def trust_announced(service: Service, way: Way, file: Path, server: Server, anno
     try:
         _trust(service, way, file, known)
     except Untrusted as error:
-        raise ContextualizationError(
+        raise ServerError(
             f"{way.name} {error}.",
             "Somebody may intercept the connection. If not, replace the server: deploy --recreate.",
         ) from error

@@ -6,7 +6,6 @@ The authority checks the domain with a request to port 80, which nginx answers f
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import subprocess
@@ -124,7 +123,7 @@ def _folder(settings: Settings) -> Path:
 
 
 def _installed() -> str:
-    program = shutil.which("dehydrated", path=os.environ.get("PATH", "/usr/bin:/bin"))
+    program = shutil.which("dehydrated")
     if program is None:
         raise ServiceError(
             "ACME needs dehydrated, which is not installed", "Run: apt-get install dehydrated"

@@ -1,13 +1,18 @@
-"""What passes over the network while a server is deployed: no code, no model and no secret."""
+"""What passes over the network while a server is deployed: no code, no model and no secret.
+
+With TLS, no value and no prediction either; and what TLS shows to those who know its authority.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,6 +31,7 @@ SHIPPED = ROOT / "production_server" / "shipped"
 # Long enough to be found nowhere else.
 LINE = 60
 CHUNK = 48
+VALUE = "148.73519"
 PASSWORD = "sed -n 's#.*amqp://[^:]*:\\([^@]*\\)@.*#\\1#p' /etc/stackserve/server.env"
 
 
@@ -58,37 +64,60 @@ def chunks(content: bytes, count: int = 200) -> list[bytes]:
 class Seen:
     """A deploy, and what its server sent and received meanwhile."""
 
+    user: LabUser
     server: Server
     payload: bytes
     model: Path
     token: str
     connections: list[bytes]
+    answer: dict[str, Any]
+    """That of a prediction with the token."""
+    tls: bool
 
     def has(self, text: bytes) -> bool:
         return any(text in connection for connection in self.connections)
 
 
-@pytest.fixture(scope="module")
-def seen(real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    folder = tmp_path_factory.mktemp("seen")
+@pytest.fixture(scope="module", params=["http", "https"])
+def seen(
+    request: pytest.FixtureRequest, real_lab: LabCloud, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Seen]:
+    folder, tls = tmp_path_factory.mktemp("seen"), request.param == "https"
+    authority = folder / "authority.pem"
+    with_tls = ("--tls", "self", "--tls-out", str(authority)) if tls else ()
     user, model = LabUser(real_lab, folder / "home"), private_model(folder)
     capture = Capture(real_lab.layout, folder / "frames")
     try:
         limit = ("--timeout-ready", str(DEPLOY_SECONDS))
-        server = Server(user.events("deploy", NAME, "--model", str(model), *limit))
+        server = Server(user.events("deploy", NAME, "--model", str(model), *limit, *with_tls))
         created = user.run("tokens", "create", NAME, "ci", "--json")
         assert created.code == 0, created.errors
         origin = server.event("result")["url"].removesuffix("/predictions")
-        assert httpx.get(f"{origin}/ping", headers={"X-Marked": "in-clear"}).text == "pong\n"
+        in_clear = f"http://{httpx.URL(origin).host}:5100/ping"
+        assert httpx.get(in_clear, headers={"X-Marked": "in-clear"}).status_code < 400
+        token = str(json.loads(created.output)["token"])
+        answer = predict(origin, token, authority if tls else None)
         assert capture.stop() == 0, "frames were lost"
         address = fixed_address(user)
         made = make.parcel(Settings(name=NAME, model=model))
         assert isinstance(made, Parcel)
-        token = str(json.loads(created.output)["token"])
-        yield Seen(server, made.payload, model, token, streams(capture.file, address))
+        connections = streams(capture.file, address)
+        yield Seen(user, server, made.payload, model, token, connections, answer, tls)
     finally:
         capture.stop()
         user.run("delete", NAME, "--yes", "--take-over")
+
+
+def predict(origin: str, token: str, authority: Path | None) -> dict[str, Any]:
+    """Send a row with a value that is found nowhere else."""
+    context = ssl.create_default_context(cafile=authority) if authority else True
+    row = {"glucose": VALUE, "pregnancies": "6", "blood_pressure": "72", "skin_thickness": "35"}
+    row |= {"insulin": "0", "bmi": "33.6", "diabetes_pedigree": "0.627", "age": "50"}
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    found: dict[str, Any] = httpx.get(
+        f"{origin}/predict", params=row, headers=headers, verify=context, timeout=60
+    ).json()
+    return found
 
 
 def fixed_address(user: LabUser) -> str:
@@ -100,8 +129,9 @@ def fixed_address(user: LabUser) -> str:
 
 
 def test_the_capture_is_in_the_right_place(seen: Seen) -> None:
-    """HTTP passes in clear, and so do the first words of ssh."""
-    assert seen.has(b"X-Marked: in-clear") and seen.has(b"pong\n")
+    """HTTP on port 5100 passes in clear, and so do the first words of ssh."""
+    assert seen.has(b"X-Marked: in-clear")
+    assert seen.has(b"308 Permanent Redirect" if seen.tls else b"pong\n")
     assert seen.has(b"SSH-2.0-")
     notes = [event["text"] for event in seen.server.events if event["event"] == "note"]
     assert "Code delivered." in notes
@@ -125,6 +155,30 @@ def test_no_model_is_seen(seen: Seen) -> None:
 
 def test_no_secret_is_seen(seen: Seen) -> None:
     password = seen.server.ssh(PASSWORD)
-    for secret in (seen.token, password):
+    # Without TLS, a token is as readable as what it is sent with.
+    for secret in (password, *([seen.token] if seen.tls else [])):
         assert len(secret) > 20
         assert not seen.has(secret.encode())
+
+
+def test_values_and_predictions_are_seen_only_without_tls(seen: Seen) -> None:
+    assert 0 <= seen.answer["predictions"][0]["probability"] <= 1
+    for text in (VALUE, '"probability":', "Authorization: Bearer"):
+        assert seen.has(text.encode()) is not seen.tls, text
+
+
+def test_a_client_that_does_not_know_the_authority_refuses(seen: Seen) -> None:
+    if not seen.tls:
+        pytest.skip("there is no TLS")
+    with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+        httpx.get(seen.server.event("result")["url"])
+
+
+def test_another_authority_on_the_console_ends_the_deploy(seen: Seen) -> None:
+    """As if somebody stood between, who cannot change what the console says."""
+    if not seen.tls:
+        pytest.skip("there is no TLS")
+    seen.server.ssh(f"echo 'STACKSERVE-AUTHORITY sha256={'0' * 64}' | sudo tee /dev/console")
+    again = seen.user.run("deploy", NAME)
+    assert again.code == 6, again.errors
+    assert "shows a certificate authority with the fingerprint" in again.errors
