@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         "own; `token`, only with a token; `oidc`, also with tokens of an identity provider. See "
         "docs/access.md.",
     )
+    rate_limit: Annotated[float, Field(gt=0)] | None = Field(
+        None,
+        description="Most requests per second from one client: a token, a person of an identity "
+        "provider, or else an address. More get 429. Default: no limit.",
+    )
     oidc_issuer: str | None = Field(
         None, description="The identity provider: its issuer, an https:// address."
     )
@@ -201,6 +206,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Log level."
+    )
+    request_log: Literal["on", "errors", "off"] = Field(
+        "errors",
+        description="Which requests are logged: all, those that failed on this side or were "
+        "refused (401, 403, 429), or none.",
     )
     code_hash: str = Field(
         "development", description="Hash of the deployed code, reported by /alive."

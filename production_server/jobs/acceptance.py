@@ -21,6 +21,7 @@ class Upload:
     key: str | None = None
     owner: str | None = None
     ignore_unknown: bool = False
+    request_id: str | None = None
 
 
 def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) -> Job:
@@ -44,7 +45,7 @@ def accept(store: Store, upload: Upload, card: Card, limits: Limits, most: int) 
         for chunk in chunks(
             upload.body, upload.media, card, limits, ledger, ignore_unknown=upload.ignore_unknown
         ):
-            job = job or store.begin(card.version, answer_of(card), upload.owner)
+            job = job or store.begin(card.version, answer_of(card), upload.owner, upload.request_id)
             store.check_space()
             store.stage(job, number, len(chunk), chunk.tobytes())
             number += 1

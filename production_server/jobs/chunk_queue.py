@@ -17,7 +17,12 @@ from production_server.jobs.records import Outcome, Payload
 from production_server.jobs.store import Store
 from production_server.messaging.batches import CHECK_BROKER, NO_BROKER
 from production_server.messaging.link import CONNECTION_ERRORS
-from production_server.messaging.names import JOBS_QUEUE, PREDICT_CHUNK, RECORD_CHUNK
+from production_server.messaging.names import (
+    JOBS_QUEUE,
+    PREDICT_CHUNK,
+    RECORD_CHUNK,
+    REQUEST_IDS,
+)
 from production_server.messaging.senders import host_of, own_account
 
 log = logging.getLogger(__name__)
@@ -80,10 +85,14 @@ def chunk_publisher(app: Celery) -> Callable[[Payload], None]:
     """A function that sends a chunk in a durable message and waits for the broker's confirm."""
 
     def publish(payload: Payload) -> None:
+        chunk = dict(vars(payload))
+        request_id = chunk.pop("request_id")
         try:
             app.send_task(
                 PREDICT_CHUNK,
-                kwargs=vars(payload),
+                kwargs=chunk,
+                # Workers of an older release would refuse one more argument.
+                headers={REQUEST_IDS: request_id},
                 # By default, Celery formats all 160 kB of numbers and then truncates the text.
                 kwargsrepr=f"({payload.job}, {payload.number})",
                 ignore_result=True,

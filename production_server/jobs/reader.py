@@ -164,7 +164,7 @@ class Reader:
     def payload(self, job: str, number: int) -> Payload | None:
         """A pending chunk with its rows; None if it is recorded or its job has ended."""
         query = (
-            select(jobs.c.version, chunks.c.rows, chunks.c["count"])
+            select(jobs.c.version, chunks.c.rows, chunks.c["count"], jobs.c.request_id)
             .join_from(chunks, jobs)
             .where(pending_of(job), chunks.c.number == number)
         )

@@ -42,6 +42,7 @@ class Job:
     finished: float | None
     bytes: int
     owner: str | None
+    request_id: str | None
 
     @property
     def active(self) -> bool:
@@ -79,6 +80,8 @@ class Payload:
     version: str
     rows: bytes
     count: int
+    request_id: str | None
+    """Of the request that created the job."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,13 @@ class Store(Reader):
 
     # Receiving
 
-    def begin(self, version: str, answer: dict[str, Any], owner: str | None = None) -> str:
+    def begin(
+        self,
+        version: str,
+        answer: dict[str, Any],
+        owner: str | None = None,
+        request_id: str | None = None,
+    ) -> str:
         """Create a job to stage chunks in. It is hidden until it is accepted."""
         # Whoever knows the ID may use the job, so nobody must be able to guess it.
         job = secrets.token_hex(16)
@@ -63,6 +69,7 @@ class Store(Reader):
                     version=version,
                     answer=answer,
                     owner=owner,
+                    request_id=request_id,
                     created=now,
                     touched=now,
                     bytes=JOB_BYTES,

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 4
+SCHEMA = 5
 
 metadata = MetaData()
 
@@ -62,6 +62,7 @@ jobs = Table(
     # An estimate: see pruning.py.
     Column("bytes", BigInteger, nullable=False, server_default=text("0")),
     Column("owner", String(80)),  # who created it; see access/policy.py
+    Column("request_id", String(64)),  # of the request that created it
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.created)
 Index("jobs_by_age", jobs.c.created, jobs.c.id)

@@ -106,13 +106,21 @@ class Lane:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
 
-    def ask(self, version: str, rows: bytes, count: int, deadline: float | None = None) -> Answer:
+    def ask(
+        self,
+        version: str,
+        rows: bytes,
+        count: int,
+        deadline: float | None = None,
+        request_id: str = "",
+    ) -> Answer:
         """Send rows and wait for the answer. Call it from any thread but the loop's."""
         if self._loop is None:
             raise QueueError("the web tier is starting", "Try again in a second.")
         patience = deadline or self.deadline
         future: Future[Outcome] = Future()
-        ask = Ask(version, rows, count, future.set_result, time.monotonic() + patience)
+        until = time.monotonic() + patience
+        ask = Ask(version, rows, count, future.set_result, until, request_id)
         self._loop.call_soon_threadsafe(self.submit, ask)
         outcome = future.result(timeout=patience + 5)
         if isinstance(outcome, QueueError):

@@ -20,7 +20,7 @@ from production_server.messaging import frames
 from production_server.messaging.alarms import publish_nothing
 from production_server.messaging.app import direct_exchange, disable_confirms
 from production_server.messaging.batches import Batch
-from production_server.messaging.names import ANSWERS, PREDICT, PREDICT_QUEUE
+from production_server.messaging.names import ANSWERS, PREDICT, PREDICT_QUEUE, REQUEST_IDS
 
 CONNECTION_ERRORS = (OSError, AMQPError, OperationalError)
 # The in-memory queue has no socket to watch, so it is polled.
@@ -113,7 +113,9 @@ class Link:
 
     def send(self, batch: Batch, seconds: float) -> None:
         """Send a batch as one task that expires after `seconds` if no worker takes it."""
-        body: tuple[object, ...] = ((batch.version, batch.rows, batch.count), {}, self._embed)
+        # Not among the headers: those must fit into one frame, and are slower to write.
+        embed = {**self._embed, REQUEST_IDS: batch.request_ids}
+        body: tuple[object, ...] = ((batch.version, batch.rows, batch.count), {}, embed)
         content_type, encoding, payload = dumps(body, "msgpack")
         message = self._channel.prepare_message(
             payload,

@@ -23,6 +23,9 @@ PREDICT = "stackserve.predict"
 PREDICT_CHUNK = "stackserve.predict_chunk"
 RECORD_CHUNK = "stackserve.record_chunk"
 
+# Where a task names the requests that it comes from: a batch in its body, a chunk in its headers.
+REQUEST_IDS = "request_ids"
+
 # Remote control: questions go to every process, replies to the one that asked.
 CONTROL = "stackserve"
 QUESTIONS = f"{CONTROL}.pidbox"

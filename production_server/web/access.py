@@ -52,6 +52,8 @@ from production_server.web.problems import Problem
 SESSION = "stackserve_session"
 CLIENT = "stackserve_client"
 CLIENT_SECONDS = 365 * 24 * 3600
+# Who sent a request, in its ASGI scope once that is known.
+CALLER = "stackserve.caller"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -96,6 +98,10 @@ class Access:
 
     async def check_prediction(self, scope: AsgiScope) -> None:
         """Raise a Problem if a request for /predict, which Flask does not see, is not allowed."""
+        check_scope(scope.get(CALLER) or await self.identify(scope), Scope.PREDICT)
+
+    async def identify(self, scope: AsgiScope) -> Caller:
+        """Who sent a request, on the event loop. Raises a Problem for a token that is not valid."""
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         authorization = headers.get(b"authorization")
         find = partial(self.caller, authorization, parse_cookie(headers.get(b"cookie")))
@@ -104,7 +110,8 @@ class Access:
         else:
             # It may have to wait for the provider.
             caller = await asyncio.get_running_loop().run_in_executor(THREADS, find)
-        check_scope(caller, Scope.PREDICT)
+        scope[CALLER] = caller
+        return caller
 
     def may_use(self, owner: str | None) -> bool:
         """Whether the caller of the current request may use a job of this owner."""

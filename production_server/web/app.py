@@ -8,7 +8,8 @@ from flask import Flask, Response, g, request
 
 from production_server.settings import Settings
 from production_server.web import access, jobs_api, openapi, operations, pages, problems, sign_in
-from production_server.web.front import Front
+from production_server.web.front import UNKNOWN, Front
+from production_server.web.request_ids import current_id
 from production_server.web.services import Services
 
 SECURITY_HEADERS = {
@@ -43,10 +44,20 @@ def create_flask(services: Services) -> Flask:
         if request.path.startswith("/jobs"):
             # Jobs and their results are about persons: no cache may keep them.
             response.headers.setdefault("Cache-Control", "no-store")
-        route = request.url_rule.rule if request.url_rule else "unknown"
+        route = request.url_rule.rule if request.url_rule else UNKNOWN
         metrics = services.metrics
         metrics.requests.labels(route, str(response.status_code)).inc()
-        metrics.seconds.labels(route).observe(time.perf_counter() - g.started)
+        seconds = time.perf_counter() - g.started
+        metrics.seconds.labels(route).observe(seconds)
+        services.requests.note(
+            request_id=current_id(),
+            method=request.method,
+            route=route,
+            status=response.status_code,
+            caller=g.get("caller"),
+            address=request.remote_addr,
+            seconds=seconds,
+        )
         return response
 
     return app

@@ -49,12 +49,14 @@ class Trouble:
 
     text: str
     fields: list[Field] = field(default_factory=list)
+    request_id: str | None = None
+    """To find the request in the logs, unless a correction is all that it takes."""
 
 
-def make_trouble(problem: Problem, fields: list[Field]) -> Trouble:
+def make_trouble(problem: Problem, fields: list[Field], request_id: str | None = None) -> Trouble:
     bad = [field for field in fields if field.wrong]
     if not bad:
-        return Trouble(f"{sentence(problem.detail)} {problem.remedy}")
+        return Trouble(f"{sentence(problem.detail)} {problem.remedy}", [], request_id)
     if len(bad) == 1:
         return Trouble("One value needs your attention:", bad)
     return Trouble(f"{len(bad)} values need your attention:", bad)

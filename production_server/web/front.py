@@ -15,10 +15,13 @@ from typing import Any
 
 import orjson
 from flask import Flask
+from werkzeug.exceptions import HTTPException
 
 from production_server.errors import QueueError, StackserveError
 from production_server.messaging.batches import Answer, Ask, Outcome
 from production_server.web import problems
+from production_server.web.access import CALLER
+from production_server.web.admission import Admission
 from production_server.web.answers import answer, pieces
 from production_server.web.bodies import (
     Incoming,
@@ -42,12 +45,14 @@ from production_server.web.openapi_parts import (
     responses,
 )
 from production_server.web.problems import Problem
+from production_server.web.request_ids import REQUEST_ID
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.row_slices import Arriving
 from production_server.web.rows import Rows
 from production_server.web.services import Services
 
 PREDICT = "/predict"
+UNKNOWN = "unknown"
 # A row with its names takes some 200 bytes of JSON; this leaves room for any spelling of it.
 BYTES_A_ROW = 1024
 # Answers hold what was sent about a person: no cache may keep them.
@@ -72,11 +77,20 @@ class Front:
     def __init__(self, services: Services, flask: Flask, limits: HttpLimits | None = None) -> None:
         self._services = services
         behind_proxy = services.settings.tls is not None
-        self.guard = Guard(limits or HttpLimits(), self._count, behind_proxy=behind_proxy)
+        limits = limits or HttpLimits()
+        self.guard = Guard(limits, self._refused_connection, behind_proxy=behind_proxy)
         self._rest = FlaskPools(flask)
+        self._route_of = partial(route_of, flask)
+        self._log = services.requests
         self._hosts = trusted_hosts(services.settings)
         self._checks_host = bool(self._hosts)
-        self._checks_access = not services.access.anybody_predicts
+        settings, access = services.settings, services.access
+        self._checks_access = not access.anybody_predicts
+        self._admission = (
+            Admission(settings.rate_limit, settings.web_process_count, access)
+            if settings.rate_limit
+            else None
+        )
         self._waiting = 0
         self._turn = asyncio.Lock()
         self._max_body = min(
@@ -88,19 +102,18 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if self._checks_host:
-                try:
+            started = time.perf_counter()
+            try:
+                if self._checks_host:
                     self._hosts.check(scope)
-                except Problem as problem:
-                    await self._refuse(send, problem, "unknown")
-                    return
-            if scope["path"] == PREDICT:
-                await self._predict(scope, receive, send)
-            else:
-                try:
+                if self._admission is not None:
+                    await self._admission.admit(scope)
+                if scope["path"] == PREDICT:
+                    await self._predict(scope, receive, send, started)
+                else:
                     await self._rest(scope, receive, send)
-                except Problem as problem:
-                    await self._refuse(send, problem, "/jobs/<job_id>/result")
+            except Problem as problem:
+                await self._refuse(scope, send, problem, started)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -115,27 +128,26 @@ class Front:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
+    async def _predict(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         try:
             if self._checks_access:
                 await self._services.access.check_prediction(scope)
             # Read once: if the model changes during the request, two cards would mix.
             pinned = self._services.pinned
             rows = await self._rows(pinned, scope, receive)
-            said = await self._ask(pinned, rows)
+            said = await self._ask(pinned, rows, scope.get(REQUEST_ID, ""))
             self._answered.inc()
+            if self._log.everything:
+                self._note(scope, PREDICT, 200, started)
             if rows.count > SLICE_ROWS:
                 await self._stream(send, pieces(pinned.card, said, rows.warnings))
             else:
                 body = orjson.dumps(answer(pinned.card, said.rows(), rows.warnings))
                 await respond(send, 200, b"application/json", body, head=scope["method"] == "HEAD")
-        except Problem as problem:
-            await self._refuse(send, problem)
         except QueueError as error:
-            await self._refuse(send, problems.of_queue(error))
+            raise problems.of_queue(error) from error
         except StackserveError as error:
-            await self._refuse(send, problems.of_service(error))
+            raise problems.of_service(error) from error
         finally:
             self._seconds.observe(time.perf_counter() - started)
 
@@ -202,7 +214,7 @@ class Front:
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _ask(self, pinned: Pinned, rows: Rows) -> Answer:
+    async def _ask(self, pinned: Pinned, rows: Rows, request_id: str) -> Answer:
         if self._waiting >= MOST_WAITING:
             raise Problem(
                 429,
@@ -214,22 +226,59 @@ class Front:
         lane = self._services.lane
         said: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         until = time.monotonic() + lane.deadline
-        lane.submit(Ask(pinned.version, rows.packed, rows.count, partial(settle, said), until))
+        done = partial(settle, said)
+        lane.submit(Ask(pinned.version, rows.packed, rows.count, done, until, request_id))
         self._waiting += 1
         try:
             return await said
         finally:
             self._waiting -= 1
 
-    def _count(self, code: str) -> None:
-        self._services.metrics.failures.labels(code).inc()
+    def _refused_connection(self, problem: Problem, request_id: str, address: str | None) -> None:
+        """A connection was refused, so there is no request that could be answered."""
+        self._services.metrics.failures.labels(problem.code).inc()
+        self._log.note(
+            request_id=request_id,
+            method="",
+            route=UNKNOWN,
+            status=problem.status,
+            caller=None,
+            address=address,
+            seconds=0.0,
+        )
 
-    async def _refuse(self, send: Send, problem: Problem, route: str = PREDICT) -> None:
+    def _note(self, scope: Scope, route: str, status: int, started: float) -> None:
+        client = scope.get("client")
+        self._log.note(
+            request_id=scope.get(REQUEST_ID),
+            method=scope["method"],
+            route=route,
+            status=status,
+            caller=scope.get(CALLER),
+            address=client[0] if client else None,
+            seconds=time.perf_counter() - started,
+        )
+
+    async def _refuse(self, scope: Scope, send: Send, problem: Problem, started: float) -> None:
+        route = self._route_of(scope)
         self._services.metrics.requests.labels(route, str(problem.status)).inc()
-        self._count(problem.code)
+        self._services.metrics.failures.labels(problem.code).inc()
+        self._note(scope, route, problem.status, started)
         headers = [(name.lower().encode(), text.encode()) for name, text in problem.headers.items()]
         kind = problems.MEDIA_TYPE.encode()
-        await respond(send, problem.status, kind, problem.body(), headers=headers)
+        body = problem.body(scope.get(REQUEST_ID))
+        await respond(send, problem.status, kind, body, headers=headers)
+
+
+def route_of(flask: Flask, scope: Scope) -> str:
+    """The template of a request's path, which has no values in it."""
+    if scope["path"] == PREDICT:
+        return PREDICT
+    try:
+        rule, _ = flask.url_map.bind("").match(scope["path"], scope["method"], return_rule=True)
+    except HTTPException:
+        return UNKNOWN
+    return str(rule.rule)
 
 
 async def respond(

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from production_server.web.held import Held
 from production_server.web.problems import Problem
+from production_server.web.request_ids import RequestIds
 
 # Files that a process needs besides its connections.
 OTHER_FILES = 256
@@ -70,13 +71,19 @@ class Guard:
     """The connections of one process."""
 
     def __init__(
-        self, limits: HttpLimits, count: Callable[[str], None], *, behind_proxy: bool = False
+        self,
+        limits: HttpLimits,
+        on_refusal: Callable[[Problem, str, str | None], None],
+        *,
+        behind_proxy: bool = False,
     ) -> None:
+        """`on_refusal` gets each problem of a connection, the request's ID and the address."""
         self.limits = limits
         # Whether all connections come from our own proxy.
         self.behind_proxy = behind_proxy
         self.now = 0.0
-        self.count = count
+        self.on_refusal = on_refusal
+        self.ids = RequestIds()
         self.held = Held(limits.held_bytes)
         self._connections: set[Connection] = set()
         self._room = 0

@@ -37,6 +37,7 @@ class JobBody(BaseModel):
         description="values outside their plausible range, counted by field"
     )
     ignored_columns: list[str]
+    request_id: str | None = Field(description="X-Request-Id of the request that created the job")
     links: dict[str, str]
 
 

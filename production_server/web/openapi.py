@@ -10,14 +10,30 @@ from pydantic import TypeAdapter
 
 from production_server.access.policy import Scope, needed
 from production_server.web import front, jobs_api, operations, pages
+from production_server.web.admission import EXEMPT
 from production_server.web.current_model import Pinned
 from production_server.web.openapi_parts import JSON, Schema, responses
 from production_server.web.problems import ProblemBody
+from production_server.web.request_ids import LONGEST
 from production_server.web.services import Services
 
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token of this service."},
     "basic": {"type": "http", "scheme": "basic", "description": "The token is the password."},
+}
+
+HEADERS = {
+    "RequestId": {
+        "required": True,
+        "description": "The ID of the request: the client's own X-Request-Id if it has only "
+        f"letters, digits, dots, hyphens and underscores, at most {LONGEST}; otherwise a new one",
+        "schema": {"type": "string", "pattern": f"^[A-Za-z0-9._-]{{1,{LONGEST}}}$"},
+    },
+    "RetryAfter": {
+        "required": True,
+        "description": "Seconds to wait before the next attempt",
+        "schema": {"type": "integer", "minimum": 1},
+    },
 }
 
 
@@ -55,7 +71,11 @@ def document(pinned: Pinned) -> dict[str, Any]:
             "description": "This is a demo, not a medical device.",
         },
         "paths": {path: _guarded(path, item) for path, item in paths.items()},
-        "components": {"schemas": _schemas(pinned), "securitySchemes": SCHEMES},
+        "components": {
+            "schemas": _schemas(pinned),
+            "headers": HEADERS,
+            "securitySchemes": SCHEMES,
+        },
     }
     OpenAPI.model_validate(raw)
     return raw
@@ -65,9 +85,32 @@ def _guarded(path: str, item: Schema) -> Schema:
     """The operations of a path, with the scope that each needs and what it answers without it."""
     route = path.replace("{", "<").replace("}", ">")
     return {
-        name: _with_scope(part, needed(name.upper(), route)) if "responses" in part else part
+        name: _with_id(_limited(path, _with_scope(part, needed(name.upper(), route))))
+        if "responses" in part
+        else part
         for name, part in item.items()
     }
+
+
+def _limited(path: str, described: Schema) -> Schema:
+    """With the refusal of a client that sends too much."""
+    if path in EXEMPT:
+        return described
+    known = described["responses"].get("429", {}).get("description", "")
+    text = f"{known}. Or too many requests" if known else "Too many requests"
+    refused = responses({}, {429: f"{text} from this client; try again after Retry-After"})
+    refused["429"]["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
+    return {**described, "responses": described["responses"] | refused}
+
+
+def _with_id(described: Schema) -> Schema:
+    """With the header that every answer has."""
+    named = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    answers = {
+        status: {**answer, "headers": answer.get("headers", {}) | named}
+        for status, answer in described["responses"].items()
+    }
+    return {**described, "responses": answers}
 
 
 def _with_scope(described: Schema, scope: Scope | None) -> Schema:

@@ -36,6 +36,7 @@ from production_server.web.openapi_parts import (
     text_content,
 )
 from production_server.web.problems import Problem
+from production_server.web.request_ids import current_id
 from production_server.web.rows import Warnings
 from production_server.web.services import Services
 from production_server.web.showcase import COHORT_SEED, SAMPLE_ROWS, Sheet, Showcase
@@ -141,7 +142,7 @@ def page(
         sheet=sheet,
         fields=fields,
         answer=answer,
-        trouble=form.make_trouble(problem, fields) if problem else None,
+        trouble=form.make_trouble(problem, fields, current_id()) if problem else None,
         output=card.output,
         verdicts=form.verdicts(card.output),
         fill=Filling(answer.prediction if answer else None),
@@ -167,7 +168,7 @@ def ask(
             "Correct them and submit the form again.",
             errors=list(errors.values()),
         )
-    return services.predict_now(pinned.card, [values]).rows()[0], warnings
+    return services.predict_now(pinned.card, [values], current_id()).rows()[0], warnings
 
 
 def document(

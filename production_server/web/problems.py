@@ -24,6 +24,7 @@ from production_server.errors import (
     UploadTooLarge,
 )
 from production_server.jobs.space import is_full, store_full
+from production_server.web.request_ids import current_id
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -65,6 +66,7 @@ class ProblemBody(BaseModel):
     code: str = Field(description="stable identifier of the kind of error")
     detail: str
     remedy: str
+    request_id: str | None = Field(None, description="the same as in the header X-Request-Id")
     errors: list[FieldProblem] = []
 
 
@@ -91,7 +93,7 @@ class Problem(Exception):
         self.headers = headers or {}
         self.more = more or {}
 
-    def body(self) -> bytes:
+    def body(self, request_id: str | None = None) -> bytes:
         fields: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -101,6 +103,8 @@ class Problem(Exception):
             "remedy": self.remedy,
             **self.more,
         }
+        if request_id:
+            fields["request_id"] = request_id
         if self.errors:
             fields["errors"] = [error.model_dump(exclude_none=True) for error in self.errors]
         return orjson.dumps(fields)
@@ -168,14 +172,15 @@ def of_http(error: HTTPException) -> Problem:
 
 
 def of_internal(error: BaseException) -> Problem:
-    log.error("unexpected error", exc_info=error)
+    log.error("unexpected error in request %s", current_id(), exc_info=error)
     return Problem(
         500, "internal_error", "An internal error occurred.", "See the server's log for the cause."
     )
 
 
 def answer(problem: Problem) -> Response:
-    return Response(problem.body(), problem.status, problem.headers, content_type=MEDIA_TYPE)
+    body = problem.body(current_id())
+    return Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
 
 
 def install(app: Flask) -> None:

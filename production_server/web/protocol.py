@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from production_server.web.guard import Guard
 from production_server.web.problems import MEDIA_TYPE, Problem
+from production_server.web.request_ids import HEADER, REQUEST_ID
 from production_server.web.uploads import DISCONNECTED
 
 # The connection of a request, in its ASGI scope.
@@ -105,10 +106,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_size = self._received = 0
         self._answered_at = None
         self.since = self.guard.now
+        request_id = self.guard.ids.of(self.headers)
+        self.scope[REQUEST_ID] = request_id  # type: ignore[literal-required]
         self.scope[CONNECTION] = self  # type: ignore[literal-required]
         if self.guard.behind_proxy:
             self._learn_client()
         super().on_headers_complete()
+        # Uvicorn sends these with whatever the answer will be.
+        self.cycle.default_headers = [
+            *self.server_state.default_headers,
+            (HEADER, request_id.encode()),
+        ]
 
     def _learn_client(self) -> None:
         """Our proxy says who its client is. It replaces what that client claims to be."""
@@ -189,18 +197,25 @@ class GuardedProtocol(HttpToolsProtocol):
         """Answer at once and close; just close if an earlier answer is under way."""
         if self.transport.is_closing():
             return
-        self.guard.count(problem.code)
-        self._tell_disconnected()
         waiting = self.cycle is not None and not self.cycle.response_complete
         reading = waiting and self.cycle.more_body and not self.pipeline
+        request_id = self._id_of_refused(reading=reading)
+        self.guard.on_refusal(problem, request_id, self.client[0] if self.client else None)
+        self._tell_disconnected()
         if waiting and (self.cycle.response_started or not reading):
             self.transport.abort()
             return
         if waiting:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.write(_response(problem, self.server_state.default_headers))
+        self.transport.write(_response(problem, request_id, self.server_state.default_headers))
         self.transport.close()
+
+    def _id_of_refused(self, *, reading: bool) -> str:
+        """The ID of the request whose body arrives, or whose head was read, or a new one."""
+        if reading:
+            return str(self.cycle.scope[REQUEST_ID])  # type: ignore[literal-required]
+        return self.guard.ids.of(self.headers if self._refusal else ())
 
     def _tell_disconnected(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
@@ -216,10 +231,13 @@ def guarded(guard: Guard) -> type[GuardedProtocol]:
     return type("Guarded", (GuardedProtocol,), {"guard": guard})
 
 
-def _response(problem: Problem, default_headers: list[tuple[bytes, bytes]]) -> bytes:
-    body = problem.body()
+def _response(
+    problem: Problem, request_id: str, default_headers: list[tuple[bytes, bytes]]
+) -> bytes:
+    body = problem.body(request_id)
     headers = [
         *default_headers,
+        (HEADER, request_id.encode()),
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),

@@ -16,6 +16,7 @@ from production_server.settings import Settings
 from production_server.web.access import access_of
 from production_server.web.current_model import CurrentModel, Pinned
 from production_server.web.metrics import Metrics
+from production_server.web.request_log import RequestLog
 from production_server.web.rows import RowSchema
 
 
@@ -31,6 +32,7 @@ class Services:
         # Whatever gets lost here is asked again, and a confirm may not come during an alarm.
         app = create_app(settings, confirm_publish=False)
         self.metrics = Metrics(settings.metrics_folder)
+        self.requests = RequestLog(settings.request_log)
         self.lane = Lane(app, settings.deadline, observer=self.metrics)
         self.workers = Workers(app, self.lane)
         self.models = CurrentModel(
@@ -54,14 +56,16 @@ class Services:
     def card(self) -> Card:
         return self.models.pinned.card
 
-    def predict_now(self, card: Card, rows: list[list[float]]) -> Answer:
+    def predict_now(
+        self, card: Card, rows: list[list[float]], request_id: str | None = None
+    ) -> Answer:
         """Predict valid rows. Raises QueueError if no answer comes."""
         pinned = self.pinned
         # The current model may have changed since the caller read its card.
         same = pinned.version == card.version
         schema = pinned.schema if same else RowSchema(card, len(rows))
         packed = schema.from_values(rows)
-        return self.lane.ask(card.version, packed.packed, packed.count)
+        return self.lane.ask(card.version, packed.packed, packed.count, request_id=request_id or "")
 
     def default_row(self) -> list[float]:
         return [feature.default for feature in self.card().features]

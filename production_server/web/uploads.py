@@ -16,6 +16,7 @@ from production_server.jobs.intake import Body, Media, body_too_large
 from production_server.web.openapi_parts import JSON
 from production_server.web.parameters import flag
 from production_server.web.problems import RETRY_SECONDS, Problem
+from production_server.web.request_ids import current_id
 from production_server.web.shares import NoPlace, Places
 
 MEDIA: dict[str, Media] = {
@@ -73,6 +74,7 @@ def upload_of(most_bytes: int, turn: threading.Lock, key: str | None, owner: str
         key=key,
         owner=owner,
         ignore_unknown=ignore,
+        request_id=current_id(),
     )
 
 

@@ -12,7 +12,7 @@ from celery.exceptions import Reject
 from kombu.exceptions import OperationalError
 
 from production_server.jobs.records import delivery_limit_error
-from production_server.messaging.names import PREDICT_CHUNK, RECORD_CHUNK
+from production_server.messaging.names import PREDICT_CHUNK, RECORD_CHUNK, REQUEST_IDS
 from production_server.messaging.senders import signature
 from production_server.worker.activity import activity
 from production_server.worker.model_cache import ModelCache
@@ -35,7 +35,8 @@ def register_chunk_task(app: Celery, cache: ModelCache, host: str) -> None:
         task: Task, *, job: str, number: int, version: str, rows: bytes, count: int
     ) -> None:
         deliveries = int(task.request.get(DELIVERY_COUNT) or 0)
-        outcome = delivery_limit_error(deliveries) or predict(cache, version, rows, count)
+        what = f"chunk {number} of job {job}, which request {task.request.get(REQUEST_IDS)} made"
+        outcome = delivery_limit_error(deliveries) or predict(cache, version, rows, count, what)
         try:
             app.send_task(
                 RECORD_CHUNK,
@@ -49,7 +50,9 @@ def register_chunk_task(app: Celery, cache: ModelCache, host: str) -> None:
             raise Reject(error, requeue=True) from error
 
 
-def predict(cache: ModelCache, version: str, rows: bytes, count: int) -> dict[str, Any]:
+def predict(
+    cache: ModelCache, version: str, rows: bytes, count: int, what: str = "a chunk"
+) -> dict[str, Any]:
     """Predict the rows: the outputs, or the error, and whether it is only temporary."""
     temporary = True
     try:
@@ -58,7 +61,7 @@ def predict(cache: ModelCache, version: str, rows: bytes, count: int) -> dict[st
         outputs = predictor.predict(np.frombuffer(rows, "<f4").reshape(count, -1))
         return {"outputs": np.ascontiguousarray(outputs, "<f4").tobytes()}
     except Exception as error:  # a model can raise anything
-        log.exception("model %s failed to predict a chunk", version)
+        log.exception("model %s failed to predict %s", version, what)
         reason = {"error": f"{type(error).__name__}: {error}"[:REASON_LENGTH]}
         return {**reason, "temporary": True} if temporary or is_temporary(error) else reason
 

@@ -19,7 +19,7 @@ from celery.worker.state import all_total_count, total_count
 from kombu import Message
 from kombu.serialization import dumps
 
-from production_server.messaging.names import ANSWERS, PREDICT
+from production_server.messaging.names import ANSWERS, PREDICT, REQUEST_IDS
 from production_server.worker.activity import activity
 from production_server.worker.model_cache import ModelCache, VersionMissing
 
@@ -66,14 +66,15 @@ def strategy(task: Task, app: Celery, consumer: Any) -> Handler:
 
 def run(task: Task, app: Celery, message: Message) -> dict[str, Any]:
     """Run the task and return its result message, in Celery's format."""
-    status, traceback = states.SUCCESS, None
+    status, traceback, requests = states.SUCCESS, None, None
     try:
-        arguments, options, _ = message.decode()
+        arguments, options, more = message.decode()
+        requests = more.get(REQUEST_IDS)
         result = task.run(*arguments, **options)
     except VersionMissing:
         raise
     except Exception as error:  # a model can raise anything
-        log.exception("a prediction failed")
+        log.exception("a prediction failed; its requests: %s", requests)
         status, traceback = states.FAILURE, str(error)
         result = app.backend.prepare_exception(error)
     return {

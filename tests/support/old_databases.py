@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-SCHEMAS = (1, 2, 3)
+SCHEMAS = (1, 2, 3, 4)
 # What later releases added to each table.
-ADDED = {"jobs": ("bytes", "owner"), "chunks": ("worker",)}
+ADDED = {"jobs": ("bytes", "owner", "request_id"), "chunks": ("worker",)}
 
 
 def create(path: Path, schema: int) -> None:

@@ -9,8 +9,11 @@ const items = (list, texts) => list.replaceChildren(...texts.map((text) => {
   item.append(...[].concat(text));
   return item;
 }));
+// The ID is what the operator of the service finds the request by, in its logs.
+const requestId = (problem) => problem.request_id && `Request ID: ${problem.request_id}`;
 const problemText = (problem, otherwise) =>
   [problem.detail || problem.title, problem.remedy].filter(Boolean).join(" ") || otherwise;
+const small = (text) => Object.assign(document.createElement("p"), { className: "request", textContent: text });
 // What a signed-in page sends along to change something.
 const csrf = document.querySelector("meta[name=csrf]");
 const PROOF = csrf ? { "X-CSRF-Token": csrf.content } : {};
@@ -104,6 +107,7 @@ function showTrouble(problem) {
   words.textContent = !wrong.length ? problemText(problem, "No answer arrived. Try again.")
     : wrong.length === 1 ? "One value needs your attention:" : `${wrong.length} values need your attention:`;
   $("trouble").replaceChildren(words);
+  if (!wrong.length && requestId(problem)) $("trouble").append(small(requestId(problem)));
   if (wrong.length) {
     const list = document.createElement("ul");
     items(list, wrong);
@@ -146,10 +150,11 @@ const say = (state, count = "") => {
   if ($("job-state").textContent !== state) $("job-state").textContent = state;
   $("job-count").textContent = count;
 };
-function jobTrouble(text, details = []) {
+function jobTrouble(text, details = [], problem = {}) {
   const list = document.createElement("ul");
   items(list, details);
-  $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []));
+  const id = requestId(problem);
+  $("job-trouble").replaceChildren(text, ...(details.length ? [list] : []), ...(id ? [small(id)] : []));
 }
 
 // A job that has finished meanwhile keeps its result, and the page shows that instead.
@@ -201,9 +206,12 @@ async function follow(address) {
     let job;
     try {
       const response = await fetch(address, { headers: { Accept: "application/json" } });
-      job = await response.json();
-      if (!response.ok) return finish("Not found", problemText(job));
-      jobTrouble("");
+      const body = await response.json();
+      if (response.status === 429) pause = Math.max(pause, 1000 * response.headers.get("Retry-After"));
+      else if (response.status >= 500) jobTrouble(problemText(body), [], body);
+      else if (!response.ok) return finish("Not found", problemText(body), "", [], body);
+      else jobTrouble("");
+      if (response.ok) job = body;
     } catch {
       jobTrouble("The server does not respond. The job is safe; retrying ...");
     }
@@ -226,17 +234,18 @@ function end(job, count) {
     if (address) $(id).href = address;
   }
   const failed = job.state === "failed" ? "Some rows failed. The result gives the reasons." : "";
-  finish({ done: "Done", failed: "Partly done", cancelled: "Cancelled" }[job.state], failed, count);
+  const state = { done: "Done", failed: "Partly done", cancelled: "Cancelled" }[job.state];
+  finish(state, failed, count, [], failed ? job : {});
   const notes = job.warnings.map((warning) => warning.detail);
   if (job.ignored_columns.length) notes.push(`Ignored columns, unknown to the model: ${job.ignored_columns.join(", ")}`);
   items($("job-notes"), notes);
 }
 
-function finish(state, trouble = "", count = "", details = []) {
+function finish(state, trouble = "", count = "", details = [], problem = {}) {
   stop = null;
   $("job-cancel").hidden = true;
   say(state, count);
-  jobTrouble(trouble, details);
+  jobTrouble(trouble, details, problem);
 }
 
 function start(state) {
@@ -261,7 +270,8 @@ upload.addEventListener("submit", async (event) => {
     await follow(job.links.self);
   } catch (problem) {
     const where = ({ line, row, detail }) => `${line ? `line ${line}: ` : row ? `row ${row}: ` : ""}${detail}`;
-    finish("Not accepted", problemText(problem, String(problem)), "", (problem.errors || []).slice(0, 8).map(where));
+    const details = (problem.errors || []).slice(0, 8).map(where);
+    finish("Not accepted", problemText(problem, String(problem)), "", details, details.length ? {} : problem);
   }
 });
 $("job-cancel").addEventListener("click", () => stop && stop());

@@ -71,7 +71,9 @@ class Queue:
         self.asked: list[int] = []
         self.broken = False
 
-    def predict_now(self, card: Card, rows: list[list[float]]) -> Answer:
+    def predict_now(
+        self, card: Card, rows: list[list[float]], request_id: str | None = None
+    ) -> Answer:
         RowSchema(card, len(rows)).from_values(rows)
         if self.broken:
             raise QueueError("no worker answered within 10 s", "Try again in a moment.")

@@ -22,6 +22,7 @@ from production_server.web.current_model import Pinned
 from production_server.web.front import Front
 from production_server.web.guard import HttpLimits
 from production_server.web.metrics import Metrics
+from production_server.web.request_log import RequestLog
 from production_server.web.rows import RowSchema
 from production_server.web.run import server_config
 from production_server.web.services import Services
@@ -49,6 +50,7 @@ def make_front(
         settings=chosen,
         access=make_access(chosen.access),
         metrics=Metrics(None, CollectorRegistry()),
+        requests=RequestLog(chosen.request_log),
         lane=Lane(),
         pinned=Pinned(BINARY.version, BINARY, RowSchema(BINARY, chosen.max_rows)),
         start=lambda: None,

@@ -19,6 +19,7 @@ from production_server.web.app import create_flask
 from production_server.web.current_model import Pinned
 from production_server.web.front import Front
 from production_server.web.metrics import Metrics
+from production_server.web.request_log import RequestLog
 from production_server.web.rows import RowSchema
 from tests.unit.production_server.web.callers import bearer, make_access
 from tests.unit.production_server.web.cards import BINARY, Queue
@@ -42,12 +43,13 @@ CALLERS: dict[str, tuple[Scope, ...]] = {
 class Site:
     """The whole application, with a queue and a registry that answer at once."""
 
-    def __init__(self, preset: Preset, folder: Path) -> None:
+    def __init__(self, preset: Preset, folder: Path, **settings: Any) -> None:
         self.access = make_access(preset, folder / "access")
         self.store = Store(f"sqlite:///{folder / 'jobs.sqlite3'}")
         queue = Queue(BINARY, lambda row: [0.25])
         services: Any = SimpleNamespace(
-            settings=Settings(home=folder, access=preset),
+            settings=Settings(home=folder, access=preset, **settings),
+            requests=RequestLog(Settings(**settings).request_log),
             access=self.access,
             store=self.store,
             started=0.0,
