@@ -148,6 +148,11 @@ class Settings(BaseModel):
         description="self: https:// with a certificate that the server makes; the launcher knows "
         "it from the console. Default: http://, which can be read on the way.",
     )
+    rate_limit: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        None,
+        description="Most requests per second from one client: a token, or else an address. "
+        "Default: no limit.",
+    )
     model: ExistingPath | None = Field(
         None,
         description="Model to serve: a version folder of the registry, or its .tar. Default: the "

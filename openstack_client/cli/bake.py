@@ -27,7 +27,17 @@ from openstack_client.watch import stages
 from openstack_client.watch.tunnel import check_jump_host
 
 # Settings that do not apply to a builder.
-UNUSED = {"name", "access", "tls", "volume_size", "workers", "worker_vms", "security_group", "ttl"}
+UNUSED = {
+    "name",
+    "access",
+    "tls",
+    "rate_limit",
+    "volume_size",
+    "workers",
+    "worker_vms",
+    "security_group",
+    "ttl",
+}
 COLUMNS = ["name", "id", "created", "size_mb", "why"]
 
 

@@ -68,7 +68,7 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
             model=_model(settings.model) if settings.model and role.code else None,
             port=role.port or HTTP_PORT,
             workers=settings.workers,
-            settings=_access(settings, role),
+            settings=_of_service(settings, role),
             ready_timeout=settings.timeout_ready,
             apt_mirror=settings.apt_mirror,
             apt_security_mirror=settings.apt_security_mirror,
@@ -106,10 +106,14 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
     )
 
 
-def _access(settings: Settings, role: Role) -> tuple[tuple[str, str], ...]:
-    """The service's setting, unless it is the default."""
-    serves = role.ready.ask is Ask.PREDICTION
-    return (("STACKSERVE_ACCESS", settings.access),) if serves and settings.access != "open" else ()
+def _of_service(settings: Settings, role: Role) -> tuple[tuple[str, str], ...]:
+    """The service's settings, except for defaults."""
+    if role.ready.ask is not Ask.PREDICTION:
+        return ()
+    access = None if settings.access == "open" else settings.access
+    limit = None if settings.rate_limit is None else f"{settings.rate_limit:.12g}"
+    values = {"STACKSERVE_ACCESS": access, "STACKSERVE_RATE_LIMIT": limit}
+    return tuple((name, value) for name, value in values.items() if value is not None)
 
 
 def _unchecked(role: Role, checked: list[Problem] | None) -> tuple[str, ...]:
