@@ -96,10 +96,10 @@ class RowProblems:
 
 def classify(kind: str, value: object) -> tuple[str, str]:
     """A pydantic error type and its input as our code and its words."""
-    if kind == "missing" or value is None or value == "":
-        return "missing_value", "has no value"
     if kind == "extra_forbidden":
         return "unknown_field", "is not a feature of this model"
+    if kind == "missing" or value is None or value == "":
+        return "missing_value", "has no value"
     if kind == "finite_number":
         number = float(value) if isinstance(value, (int, float, str)) else math.inf
         if math.isnan(number):
