@@ -8,6 +8,7 @@ in slices, because pydantic holds the interpreter: a thread would not keep the l
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
@@ -50,6 +51,8 @@ from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.row_slices import Arriving
 from production_server.web.rows import Rows
 from production_server.web.services import Services
+
+log = logging.getLogger(__name__)
 
 PREDICT = "/predict"
 UNKNOWN = "unknown"
@@ -114,6 +117,9 @@ class Front:
                     await self._rest(scope, receive, send)
             except Problem as problem:
                 await self._refuse(scope, send, problem, started)
+            except Exception:  # Flask answers its own in the same words
+                log.exception("unexpected error in request %s", scope.get(REQUEST_ID))
+                await self._refuse(scope, send, problems.internal_error(), started)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 

@@ -173,6 +173,10 @@ def of_http(error: HTTPException) -> Problem:
 
 def of_internal(error: BaseException) -> Problem:
     log.error("unexpected error in request %s", current_id(), exc_info=error)
+    return internal_error()
+
+
+def internal_error() -> Problem:
     return Problem(
         500, "internal_error", "An internal error occurred.", "See the server's log for the cause."
     )

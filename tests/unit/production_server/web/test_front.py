@@ -111,3 +111,23 @@ def test_large_bodies_leave_the_loop_to_others() -> None:
         assert len(json.loads(exchange.body)["predictions"]) == 10_000
     assert len(pauses) > 300
     assert max(pauses) < 0.05
+
+
+@pytest.mark.parametrize(("query", "body"), [(b"other=", None), (b"", b'{"other": null}')])
+def test_an_unknown_name_without_a_value_is_refused(query: bytes, body: bytes | None) -> None:
+    exchange = Exchange("POST" if body else "GET", query=query)
+    exchange.send(make_front(), body or b"")
+    found = json.loads(exchange.body)["errors"]
+    assert exchange.status == 422
+    assert ("other", "unknown_field") in [(one["field"], one["code"]) for one in found]
+
+
+def test_an_error_of_our_own_is_a_problem_too() -> None:
+    front = make_front()
+    front._services.lane.submit = None  # type: ignore[method-assign, assignment]
+    exchange = Exchange()
+    exchange.scope["stackserve.request_id"] = "mine"
+    exchange.send(front, json.dumps(ROW).encode())
+    assert exchange.status == 500
+    found = json.loads(exchange.body)
+    assert (found["code"], found["request_id"]) == ("internal_error", "mine")
