@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from production_server.messaging.app import create_app
 from production_server.messaging.celery_worker import node_name, run_celery_worker
 from production_server.messaging.names import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE
 from production_server.settings import Settings, set_up_logging
+from production_server.web import request_log
 from production_server.web.app import create_front
 from production_server.web.run import SWITCH_SECONDS, server_config
 from production_server.worker.process import make_cache, register_tasks
@@ -33,6 +35,8 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     """Serve until a signal stops it."""
     sys.setswitchinterval(SWITCH_SECONDS)
     set_up_logging("WARNING")
+    if settings.request_log == "on":
+        logging.getLogger(request_log.log.name).setLevel(logging.INFO)
     settings.home.mkdir(parents=True, exist_ok=True)
     console.step("Loading the model")
     app = create_app(settings)
