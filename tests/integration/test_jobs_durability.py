@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -57,9 +58,9 @@ class Parts:
             web_processes=1,
             chunk_rows=CHUNK,
         )
-        logs = folder / "logs"
-        logs.mkdir()
-        self.supervisor = Supervisor(self.settings.environment(), logs, Console())
+        self.logs = folder / "logs"
+        self.logs.mkdir()
+        self.supervisor = Supervisor(self.settings.environment(), self.logs, Console())
         own = [sys.executable, "-m", "production_server"]
         for number in ("1", "2"):
             self.supervisor.add(f"worker-{number}", [sys.executable, "-m", POISONED, number])
@@ -188,6 +189,22 @@ def test_chunk_with_a_model_error_fails_at_once(client: httpx.Client) -> None:
     ended = follow(client, job)
     assert (ended["state"], ended["chunks_failed"]) == ("failed", 1)
     check_failed(client, job, values, 2, "ZeroDivisionError: this model divides by zero")
+
+
+def test_the_log_of_a_worker_names_the_requests_that_failed(
+    parts: Parts, client: httpx.Client
+) -> None:
+    _, card = shipped()
+    values = table(card, 3)
+    values[1, 4] = FAILING
+    row = dict(zip(card.feature_names, values[1].tolist(), strict=True))
+    answer = client.post("/predict", json=row, headers={"X-Request-Id": "one.row"})
+    assert (answer.status_code, answer.json()["request_id"]) == (503, "one.row")
+    job = submit(client, csv_body(card, values), **{"X-Request-Id": "a.table"})["id"]
+    assert follow(client, job)["request_id"] == "a.table"
+    text = "".join(log.read_text(errors="replace") for log in parts.logs.glob("worker-*.log"))
+    assert re.search(r"a prediction failed; its requests: .*\bone\.row\b", text)
+    assert f"chunk 0 of job {job}, which request a.table made" in text
 
 
 def check_failed(

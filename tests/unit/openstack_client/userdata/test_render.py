@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -119,6 +121,28 @@ def test_the_vm_waits_as_long_as_the_launcher(role: str, given: int | None, carr
     made = parcel(Settings(name="demo", **values), ours(role))
     assert isinstance(made, Parcel)
     assert f"READY_TIMEOUT={carried}\n" in gzip.decompress(made.data).decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "carried"),
+    [
+        ({}, []),
+        ({"rate_limit": 10}, ["STACKSERVE_RATE_LIMIT=10"]),
+        (
+            {"access": "token", "rate_limit": 0.5},
+            ["STACKSERVE_ACCESS=token", "STACKSERVE_RATE_LIMIT=0.5"],
+        ),
+    ],
+)
+def test_the_service_gets_the_settings_that_are_not_defaults(
+    given: dict[str, Any], carried: list[str]
+) -> None:
+    made = parcel(Settings(name="demo", **given), ours("server"))
+    assert isinstance(made, Parcel)
+    found = re.findall(
+        r"^ *(STACKSERVE_(?:ACCESS|RATE_LIMIT)=.*)$", gzip.decompress(made.data).decode(), re.M
+    )
+    assert found == carried
 
 
 def test_the_timeout_does_not_change_the_digest() -> None:
