@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 
 from production_server.errors import ServiceError, SettingsError
 from production_server.proxy import acme, certificates, nginx
 from production_server.proxy.certificates import Certificate
 from production_server.settings import ACME, Settings, bare_environment
+from production_server.web.hosts import is_loopback
 
 CONFIGURATION = "nginx.conf"
 
@@ -97,10 +97,3 @@ def installed() -> str:
             "TLS needs nginx, which is not installed", "Run: apt-get install nginx-light"
         )
     return found
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
