@@ -9,6 +9,7 @@ import pytest
 from production_server.model.card import Card
 from production_server.web import form
 from production_server.web.problems import FieldProblem, Problem
+from production_server.web.request_ids import REQUEST_ID
 from tests.unit.production_server.web.cards import BINARY, MULTICLASS, REGRESSION, client
 
 
@@ -116,3 +117,13 @@ def test_trouble_lists_fields_or_says_what_to_do() -> None:
     )
     queue = Problem(503, "x", "no worker answered", "Try again.")
     assert form.make_trouble(queue, []).text == "No worker answered. Try again."
+
+
+def test_a_failure_names_the_request_so_that_it_can_be_found() -> None:
+    browser, queue = client(BINARY, lambda row: [0.25])
+    queue.broken = True
+    scope = {"asgi.scope": {REQUEST_ID: "mine.1"}}
+    query = {feature.name: feature.default for feature in BINARY.features}
+    page = browser.get("/predictions", query_string=query, environ_overrides=scope)
+    assert page.status_code == 503
+    assert "Request ID: mine.1" in page.text
