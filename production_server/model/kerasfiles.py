@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from production_server.errors import ModelError
+from production_server.model import unpacking
 from production_server.model.without_scipy import scipy_may_be_absent
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ _MODEL_PACKAGES = re.compile(
     r"(\.(activations|constraints|dtype_policies|engine|initializers|layers|models|ops|quantizers"
     r"|regularizers|saving|mixed_precision)(\..+)?)?"
 )
-_MOST_UNPACKED = 2_000_000_000
-_MOST_CONFIG = 16_000_000
 
 
 def backend() -> str:
@@ -90,10 +89,10 @@ def load(path: Path) -> keras.Model:
     """Load a .keras file in safe mode, which never runs code from the file."""
     keras = keras_module()
     try:
-        with zipfile.ZipFile(path) as archive:
-            refuse_bomb(archive, path)
+        with unpacking.opened(path) as archive:
             config = json.loads(archive.read("config.json"))
-        refuse_code(config, path)
+            refuse_code(config, path)
+            unpacking.refuse_weights(archive, path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise unreadable(path, error) from error
@@ -104,16 +103,6 @@ def unreadable(path: Path, error: Exception) -> ModelError:
         f"cannot load {path} as a Keras model: {first_line(error)}",
         "The file must be complete and may contain only Keras' own layers.",
     )
-
-
-def refuse_bomb(archive: zipfile.ZipFile, path: Path) -> None:
-    """Raise ModelError if a small file would fill the memory or the disk."""
-    unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > _MOST_UNPACKED or archive.getinfo("config.json").file_size > _MOST_CONFIG:
-        raise ModelError(
-            f"{path} unpacks to {unpacked:,} bytes, which is too large",
-            f"A model may have up to {_MOST_UNPACKED:,} bytes, its config.json {_MOST_CONFIG:,}.",
-        )
 
 
 def refuse_code(config: Any, path: Path) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from production_server.errors import ModelError
-from production_server.model import kerasfiles
+from production_server.model import kerasfiles, unpacking
 
 if TYPE_CHECKING:
     import h5py
@@ -31,6 +30,7 @@ def load_hdf5(path: Path) -> keras.Model:
 
     try:
         with h5py.File(path, "r") as file:
+            unpacking.refuse_hdf5(file, path)
             text = file.attrs.get("model_config")
             if text is None:
                 raise ModelError(
@@ -47,7 +47,8 @@ def load_hdf5(path: Path) -> keras.Model:
 def load_archive(path: Path) -> keras.Model:
     """Load a model from a .keras file of Keras 2."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with unpacking.opened(path) as archive:
+            unpacking.refuse_weights(archive, path)
             config = normalize(_parse_description(archive.read("config.json"), path))
             keras = kerasfiles.keras_module()
             kind = keras.Sequential if config["class_name"] == "Sequential" else keras.Model
@@ -70,7 +71,7 @@ def is_hdf5(path: Path) -> bool:
 def is_archive(path: Path) -> bool:
     """Whether a file is a .keras file of Keras 2."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with unpacking.opened(path) as archive:
             version = json.loads(archive.read("metadata.json")).get("keras_version", "")
     except kerasfiles.UNREADABLE:
         return False
@@ -84,6 +85,7 @@ def load_pair(description: Path, weights: Path) -> keras.Model:
     try:
         config = _parse_description(description.read_bytes(), description)
         with h5py.File(weights, "r") as file:
+            unpacking.refuse_hdf5(file, weights)
             group = file.get(_WEIGHTS, file)
             if "layer_names" in group.attrs:
                 return _load_joined(config, group)
