@@ -15,6 +15,7 @@ from openstack_lab.cli import parser as lab
 from openstack_client.cli import main as launcher
 from production_server.cli import group as server
 from tests.support.documents import ROOT
+from tests.support.scripts import script
 
 # The same group as in benchmarks/__main__.py.
 BENCH = click.Group(
@@ -73,6 +74,7 @@ PROGRAMS: dict[str, Callable[[list[str]], object]] = {
     "scripts/run": lambda arguments: _click(launcher, ["deploy", *arguments]),
     "scripts/train": lambda arguments: _click(server, ["train", "--data", *arguments]),
     "scripts/bench": lambda arguments: _click(BENCH, arguments),
+    "scripts/audit": lambda arguments: script("audit").flags().parse_args(arguments),
     "scripts/lab": lambda arguments: lab().parse_args(arguments),
     "scripts/test": _tests,
     "eval": _eval,
