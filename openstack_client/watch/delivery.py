@@ -29,6 +29,8 @@ PAUSE = 0.1
 PATIENCE = 600.0
 # Sooner than that, say why it takes long.
 NOTED_AFTER = 30.0
+# A server that finds its code on its image waits for less, even on a slow machine.
+GRACE = 5.0
 
 NO_HOST_KEY = "the console has not shown its host key"
 LOOK_AT_PORT = (
@@ -197,6 +199,7 @@ class CodeDelivery:
     payload: bytes
     in_image: bool = False
     """Whether its image should have the code. Then it is sent only if the server waits for it."""
+    waits_since: float | None = None
 
     @classmethod
     def to(
@@ -217,6 +220,8 @@ class CodeDelivery:
 
     def attempt(self) -> bool:
         """Try it, if it is time, without waiting. Returns whether the server has its code."""
+        if self.done:
+            self.close()  # what is still being sent is not needed
         return self.done or (self._may_send() and self.delivery.attempt(awaited=self._awaited))
 
     def complete(self) -> bool:
@@ -260,7 +265,7 @@ class CodeDelivery:
 
     def _may_send(self) -> bool:
         if self._knows_host:
-            return self._awaited or not self.in_image
+            return self._waits_for_long() or not self.in_image
         if self.console.works:
             return False
         raise ServerError(
@@ -268,6 +273,12 @@ class CodeDelivery:
             "known, and its code is not sent.",
             self._by_hand,
         )
+
+    def _waits_for_long(self) -> bool:
+        now = time.monotonic()
+        if self._awaited and self.waits_since is None:
+            self.waits_since = now
+        return self.waits_since is not None and now - self.waits_since > GRACE
 
     @property
     def _by_hand(self) -> str:

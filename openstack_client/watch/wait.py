@@ -205,10 +205,9 @@ class ReadyWatch:
         return self._is_delivered() and self._answers()
 
     def _is_delivered(self) -> bool:
-        if self.delivery.done:
-            return True
         # One that has been running for long needs no code, and its console may have forgotten that.
-        return (not self.console.marks and self._answers()) or self.delivery.attempt()
+        forgotten = not self.delivery.done and not self.console.marks
+        return (forgotten and self._answers()) or self.delivery.attempt()
 
     def _answers(self) -> bool:
         self.way.keep()

@@ -201,12 +201,15 @@ def test_nothing_is_sent_to_a_server_that_has_it(place: Place) -> None:
     assert (place.calls, place.display.notes) == (0, [])
 
 
-def test_a_server_whose_image_has_it_must_ask(place: Place) -> None:
-    place.shown = [place.server.on_console]
-    with pytest.raises(TimedOut):
-        place.watch(in_image=True).wait_until_delivered(timeout=0.5)
+def test_a_server_whose_image_has_it_must_ask(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for shown in ("", BEGUN):
+        place.shown = [place.server.on_console + shown]
+        with pytest.raises(TimedOut):
+            place.watch(in_image=True).wait_until_delivered(timeout=0.5)
     assert place.calls == 0
-    place.shown = [place.server.on_console + BEGUN]
+    monkeypatch.setattr("openstack_client.watch.delivery.GRACE", 0.2)
     place.watch(in_image=True).wait_until_delivered(timeout=30)
     assert place.received() == PAYLOAD
 
@@ -236,6 +239,18 @@ def test_a_jump_host_that_lets_nobody_through(place: Place, gate_key: Path) -> N
     with pytest.raises(TimedOut, match=f"its code: me@{GATE}: Permission denied"):
         place.watch(target=target).wait_until_delivered(timeout=2)
     assert place.calls == 0
+
+
+def test_an_attempt_ends_when_the_console_shows_that_it_is_not_needed(place: Place) -> None:
+    (place.disk / "slow").touch()
+    watch = place.watch()
+    while not place.calls:
+        watch.console.update()
+        assert not watch.delivery.attempt()
+        time.sleep(0.05)
+    place.shown = [place.server.on_console + BEGUN + DONE]
+    watch.console.update()
+    assert watch.delivery.attempt() and watch.delivery.delivery.sending is None
 
 
 # What keeps it from arriving
