@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-# Their entries take about 2 MB.
 MOST_CLIENTS = 10_000
 
 
