@@ -45,6 +45,7 @@ BACK_TO_SCHEMA_1 = (
     "ALTER TABLE jobs DROP COLUMN bytes",
     "ALTER TABLE chunks DROP COLUMN worker",
     "ALTER TABLE jobs DROP COLUMN owner",
+    "ALTER TABLE jobs DROP COLUMN request_id",
     "UPDATE stackserve_schema SET version = 1",
 )
 
