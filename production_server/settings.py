@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         description="Most requests per second from one client: a token, a person of an identity "
         "provider, or else an address. More get 429. Default: no limit.",
     )
+    access_check: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")] | None = Field(
+        None,
+        description="A Python function of your own, MODULE:FUNCTION, that says who sent a request. "
+        "See docs/access.md.",
+    )
     oidc_issuer: str | None = Field(
         None, description="The identity provider: its issuer, an https:// address."
     )

@@ -99,8 +99,8 @@ def may_use(caller: Caller, owner: str | None, preset: Preset) -> bool:
     """Whether a caller who knows the address of a job may read and delete it."""
     if caller.operates or (owner is not None and owner == caller.owner):
         return True
-    # Without a token, knowing the address is the proof: nobody can guess it.
-    return preset is Preset.OPEN and not (owner or "").startswith(TOKEN_OWNER)
+    # Of a client without credentials, knowing the address is the proof: nobody can guess it.
+    return preset is Preset.OPEN and (owner is None or owner.startswith(CLIENT_OWNER))
 
 
 def own_key(owner: str | None, key: str | None) -> str | None:

@@ -26,7 +26,6 @@ from werkzeug.http import parse_cookie
 
 from production_server.access import policy
 from production_server.access.oidc import (
-    PAUSE_SECONDS,
     Identity,
     InvalidToken,
     Provider,
@@ -34,6 +33,7 @@ from production_server.access.oidc import (
     Terms,
     scope_map,
 )
+from production_server.access.own_check import CheckFailed, OwnCheck, Refused, caller_of, load
 from production_server.access.policy import (
     ANONYMOUS,
     CLIENT_OWNER,
@@ -48,6 +48,12 @@ from production_server.errors import SettingsError
 from production_server.settings import Settings
 from production_server.web.bodies import Scope as AsgiScope
 from production_server.web.problems import Problem
+from production_server.web.refusals import (
+    check_failed,
+    cross_site,
+    provider_unavailable,
+    unauthorized,
+)
 
 SESSION = "stackserve_session"
 CLIENT = "stackserve_client"
@@ -66,25 +72,34 @@ class Access:
     """The access of one web process."""
 
     def __init__(
-        self, preset: Preset, tokens: Tokens, signing: Signing, provider: Provider | None = None
+        self,
+        preset: Preset,
+        tokens: Tokens,
+        signing: Signing,
+        provider: Provider | None = None,
+        check: OwnCheck | None = None,
     ) -> None:
         self.preset = preset
         self.provider = provider
+        self.check = check
         # What tokens of the provider turned out to say, by their hash.
         self._identified: OrderedDict[str, Identity] = OrderedDict()
         self.tokens = tokens
         self.signing = signing
-        self._anonymous = ANONYMOUS[preset]
-        self.anybody_predicts = Scope.PREDICT in self._anonymous
+        self.anonymous = ANONYMOUS[preset]
+        self.anybody_predicts = Scope.PREDICT in self.anonymous
 
-    def caller(self, authorization: str | None, cookies: Mapping[str, str]) -> Caller:
+    def caller(self, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Caller:
         """Who sent these headers. Raises a Problem for a token that is not valid."""
+        authorization = headers.get("authorization")
+        plain = plain_of(authorization or "")
+        if plain and self.signing.is_own(plain):
+            return Caller("this server", self.anonymous | {Scope.OPERATE})
+        if self.check is not None and (known := self._from_check(self.check, headers)):
+            return known
         if authorization is not None:
-            plain = plain_of(authorization)
             if self.provider is not None and plain.count(".") == 2:
                 return self._from_provider(self.provider, plain)
-            if self.signing.is_own(plain):
-                return Caller("this server", self._anonymous | {Scope.OPERATE})
             token = self.tokens.find(plain)
             if token is None:
                 raise unauthorized("The token is not valid: it is unknown, expired or revoked.")
@@ -94,7 +109,7 @@ class Access:
         if found is not None:
             return replace(found, session=session)
         client = self.signing.client_of(cookies.get(CLIENT, ""))
-        return Caller("anonymous", self._anonymous, client and CLIENT_OWNER + client)
+        return Caller("anonymous", self.anonymous, client and CLIENT_OWNER + client)
 
     async def check_prediction(self, scope: AsgiScope) -> None:
         """Raise a Problem if a request for /predict, which Flask does not see, is not allowed."""
@@ -102,13 +117,13 @@ class Access:
 
     async def identify(self, scope: AsgiScope) -> Caller:
         """Who sent a request, on the event loop. Raises a Problem for a token that is not valid."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        authorization = headers.get(b"authorization")
-        find = partial(self.caller, authorization, parse_cookie(headers.get(b"cookie")))
-        if self.provider is None or self._is_known(authorization):
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        find = partial(self.caller, headers, parse_cookie(headers.get("cookie")))
+        if self._answers_at_once(headers.get("authorization")):
             caller = find()
         else:
-            # It may have to wait for the provider.
             caller = await asyncio.get_running_loop().run_in_executor(THREADS, find)
         scope[CALLER] = caller
         return caller
@@ -137,9 +152,20 @@ class Access:
         session = current().session
         return self.signing.csrf(session) if session else ""
 
-    def _is_known(self, authorization: str | None) -> bool:
-        plain = plain_of(authorization or "")
+    def _answers_at_once(self, authorization: str | None) -> bool:
+        """Whether no provider and no check of somebody else's has to be waited for."""
+        if self.check is not None:
+            return False
+        plain = plain_of(authorization or "") if self.provider is not None else ""
         return plain.count(".") != 2 or digest_of(plain) in self._identified
+
+    def _from_check(self, check: OwnCheck, headers: Mapping[str, str]) -> Caller | None:
+        try:
+            return caller_of(check, headers, self.anonymous)
+        except Refused as error:
+            raise unauthorized("The credentials are not valid.") from error
+        except CheckFailed as error:
+            raise check_failed() from error
 
     def _from_provider(self, provider: Provider, plain: str) -> Caller:
         digest = digest_of(plain)
@@ -155,24 +181,25 @@ class Access:
         self._identified[digest] = found
         if len(self._identified) > MOST_IDENTIFIED:
             self._identified.popitem(last=False)
-        return Caller(found.subject, found.scopes | self._anonymous, found.owner)
+        return Caller(found.subject, found.scopes | self.anonymous, found.owner)
 
     def _from_session(self, content: dict[str, Any]) -> Caller | None:
         if (identity := content.get("identity")) and self.provider is not None:
             scopes = frozenset(map(Scope, identity["scopes"]))
-            return Caller(identity["subject"], scopes | self._anonymous, identity["owner"])
+            return Caller(identity["subject"], scopes | self.anonymous, identity["owner"])
         token = self.tokens.with_id(content.get("token", ""))
         return self._with_token(token) if token else None
 
     def _with_token(self, token: Token) -> Caller:
-        return Caller(token.name, token.scopes | self._anonymous, TOKEN_OWNER + token.name)
+        return Caller(token.name, token.scopes | self.anonymous, TOKEN_OWNER + token.name)
 
 
 def access_of(settings: Settings) -> Access:
     """The access that the settings ask for."""
     folder = settings.access_folder
     provider = provider_of(settings) if settings.access is Preset.OIDC else None
-    return Access(settings.access, Tokens(folder), signing_of(folder), provider)
+    check = load(settings.access_check) if settings.access_check else None
+    return Access(settings.access, Tokens(folder), signing_of(folder), provider, check)
 
 
 def provider_of(settings: Settings) -> Provider:
@@ -205,7 +232,7 @@ def install(app: Flask, access: Access) -> None:
             g.caller = _caller_or_nobody(access)
         else:
             try:
-                g.caller = access.caller(request.headers.get("Authorization"), request.cookies)
+                g.caller = access.caller(_headers(), request.cookies)
                 check_scope(g.caller, needed)
             except Problem as problem:
                 if problem.status == 401 and _is_browser():
@@ -276,36 +303,6 @@ def plain_of(authorization: str) -> str:
     return ""
 
 
-def unauthorized(detail: str) -> Problem:
-    return Problem(
-        401,
-        "unauthorized",
-        detail,
-        "Send one: Authorization: Bearer TOKEN, or curl -u NAME:TOKEN. The operator of this "
-        "service creates tokens.",
-        headers={"WWW-Authenticate": 'Bearer realm="stackserve"', "Cache-Control": "no-store"},
-    )
-
-
-def provider_unavailable() -> Problem:
-    return Problem(
-        503,
-        "identity_provider_unavailable",
-        "The identity provider gives no keys, so the token cannot be checked.",
-        "Try again later. The server's log has the cause.",
-        headers={"Retry-After": str(int(PAUSE_SECONDS)), "Cache-Control": "no-store"},
-    )
-
-
-def cross_site() -> Problem:
-    return Problem(
-        403,
-        "cross_site",
-        "This change was not sent by a page of this service.",
-        "Reload the page and try again. Programs send a token instead of a cookie.",
-    )
-
-
 def _is_own(origin: str) -> bool:
     """Whether this service sent the page. With TLS, a page that came without it does not count."""
     parts = urlsplit(origin)
@@ -314,9 +311,13 @@ def _is_own(origin: str) -> bool:
 
 def _caller_or_nobody(access: Access) -> Caller:
     try:
-        return access.caller(request.headers.get("Authorization"), request.cookies)
+        return access.caller(_headers(), request.cookies)
     except Problem:
-        return access.caller(None, {})
+        return Caller("anonymous", access.anonymous)
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _is_browser() -> bool:
