@@ -20,7 +20,7 @@ README = ROOT / "README.md"
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 CONTRIBUTING = ROOT / ".github" / "CONTRIBUTING.md"
 PAGES = [README, *GUIDES, CONTRIBUTING, ROOT / "CHANGELOG.md"]
-LANGUAGES = {"sh", "console", "toml", "json", "text", "mermaid"}
+LANGUAGES = {"sh", "console", "python", "toml", "json", "text", "mermaid"}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
