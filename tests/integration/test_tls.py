@@ -223,7 +223,7 @@ def test_a_certificate_of_ones_own(tmp_path: Path, service: Secure) -> None:
 @pytest.mark.parametrize(
     ("tls", "said"),
     [
-        ("mine", "must be 'self', or two files: CERTIFICATE,KEY"),
+        ("mine", "must be 'self', 'acme', or two files: CERTIFICATE,KEY"),
         ("/no/cert.pem,/no/key.pem", "cannot use /no/cert.pem with /no/key.pem: No such file"),
     ],
 )
