@@ -7,6 +7,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,12 @@ class Child:
 def pause_after(failures: int) -> float:
     """Seconds before the next start: 0.5, 1, 2, ... at most LONGEST_PAUSE."""
     return float(min(0.5 * 2 ** max(0, failures - 1), LONGEST_PAUSE))
+
+
+def end_group(leader: int) -> None:
+    """End what a process that was killed has left behind: nginx's workers would keep its port."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGTERM)
 
 
 class Supervisor:
@@ -84,6 +91,7 @@ class Supervisor:
                 f"{child.name} exited with code {child.process.returncode}; restarting it in "
                 f"{pause:g} s; its log: {self._log(child)}"
             )
+            end_group(child.process.pid)
             child.process, child.due = None, now + pause
         if child.process is None and now >= child.due:
             self._start(child)

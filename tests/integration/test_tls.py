@@ -204,7 +204,11 @@ def test_a_killed_proxy_comes_back(service: Secure) -> None:
         for child in psutil.Process(service.process.pid).children(recursive=True)  # type: ignore[union-attr]
         if "master process" in " ".join(child.cmdline())
     ]
+    workers = running.children()
+    assert workers
     running.kill()
+    psutil.wait_procs(workers, 10)
+    assert not [worker for worker in workers if worker.is_running()]
     service.wait_ready(30)
 
 
