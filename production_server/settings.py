@@ -30,6 +30,8 @@ def _absolute(path: Path) -> Path:
 OWN_CERTIFICATE = "self"
 ACME = "acme"
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+# Containers get secrets as files: stackserve_broker_url, and so on.
+SECRETS = Path("/run/secrets")
 # Child processes run in another folder, where a relative path would point elsewhere.
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
@@ -217,6 +219,16 @@ class Settings(BaseSettings):
         description="Which requests are logged: all, those that failed on this side or were "
         "refused (401, 403, 429), or none.",
     )
+    alive_file: AbsolutePath | None = Field(
+        None,
+        description="A file that a worker or the recorder changes every 10 s while it works, for "
+        "health checks of containers.",
+    )
+    serve_shipped: bool = Field(
+        False,
+        description="Serve the model that came with the code, also if another one was active: in a "
+        "container, the model is part of the image.",
+    )
     code_hash: str = Field(
         "development", description="Hash of the deployed code, reported by /alive."
     )
@@ -313,6 +325,8 @@ def half_the_cores(cores: int) -> int:
 def load_settings(**overrides: object) -> Settings:
     """Read the settings from the environment. Keywords that are not None override it."""
     given = {name: value for name, value in overrides.items() if value is not None}
+    if SECRETS.is_dir():
+        given["_secrets_dir"] = SECRETS
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

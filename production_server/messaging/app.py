@@ -61,6 +61,7 @@ def create_app(settings: Settings, *, confirm_publish: bool = True) -> Celery:
     control = PredeclaredControl if settings.on_worker_vm else DurableControl
     app = Celery("stackserve", set_as_current=False, control=control)
     app.alarm = Alarm()
+    app.alive_file = settings.alive_file
     app.conf.update(
         broker_url="memory://localhost//" if settings.embedded else settings.broker_url,
         broker_use_ssl=tls_options(settings),
@@ -212,6 +213,8 @@ class LeanConsumer(Consumer):  # type: ignore[misc]
             if not logged:
                 log.warning("waiting for RabbitMQ: %s", error)
             logged = True
+            if self.app.alive_file is not None:
+                self.app.alive_file.touch()
 
         connection.ensure_connection(
             log_once, interval_start=1, interval_step=0, interval_max=1, callback=maybe_shutdown

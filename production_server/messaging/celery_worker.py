@@ -14,6 +14,8 @@ from typing import Any
 import celery.events  # noqa: F401
 from celery import Celery, bootsteps
 
+ALIVE_SECONDS = 10.0
+
 
 class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
     """Wakes the event loop on a signal; Celery would only notice it at the next heartbeat."""
@@ -37,6 +39,21 @@ class WakeOnSignal(bootsteps.StartStopStep):  # type: ignore[misc]
             end.close()
 
 
+class SayAlive(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Changes the app's `alive_file` while the event loop turns, so not while a task hangs."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def include_if(self, parent: Any) -> bool:
+        return parent.hub is not None and parent.app.alive_file is not None
+
+    def start(self, parent: Any) -> None:
+        self._timer = parent.hub.call_repeatedly(ALIVE_SECONDS, parent.app.alive_file.touch)
+
+    def stop(self, parent: Any) -> None:
+        self._timer.cancel()
+
+
 def node_name(name: str) -> str:
     """A name that no other process has, on this machine or on another with the same host name."""
     return f"{name}.{os.getpid()}.{secrets.token_hex(4)}@{socket.gethostname() or 'unknown'}"
@@ -45,6 +62,7 @@ def node_name(name: str) -> str:
 def run_celery_worker(app: Celery, node: str, queues: list[str]) -> None:
     """Consume `queues` in this thread until the worker is stopped, as the Celery node `node`."""
     app.steps["consumer"].add(WakeOnSignal)
+    app.steps["consumer"].add(SayAlive)
     app.Worker(
         hostname=node,
         queues=queues,

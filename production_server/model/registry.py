@@ -28,11 +28,13 @@ from production_server.model.card import (
     version_name,
     version_number,
 )
-from production_server.model.durable import sync
+from production_server.model.durable import sync, write_whole
 from production_server.places import COMMAND
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
 ACTIVE_FILE = "active"
+# Contains the digest of the shipped version that `serve_shipped` activated last.
+_SERVED = ".served"
 _LOCK = ".lock"
 _SCRATCH = ".scratch-"
 
@@ -194,8 +196,14 @@ class Registry:
                 folder.rename(scratch / version)
                 sync(self.path)  # or a crash could leave half of the version
 
-    def seed(self, shipped: Path = SHIPPED) -> None:
-        """Add the shipped versions to an empty registry, and activate one if none is active."""
+    def seed(self, shipped: Path = SHIPPED, *, serve: bool = False) -> None:
+        """Add the shipped versions to an empty registry, and activate one if none is active.
+
+        With `serve`, activate the newest shipped version whatever the registry has, but only once:
+        afterwards another one may be activated.
+        """
+        if serve:
+            self._serve_newest(shipped)
         if self.versions() and self._active_or_none():
             return
         with self._writing():
@@ -207,6 +215,15 @@ class Registry:
             held = self.versions()
             if held and not self._active_or_none():
                 self._write_active(held[-1])
+
+    def _serve_newest(self, shipped: Path) -> None:
+        source = Registry(shipped)
+        newest = source.versions()[-1]
+        served, digest = self.path / _SERVED, source.digest(newest)
+        if served.exists() and served.read_text(encoding="ascii") == digest:
+            return
+        self.add_folder(shipped / newest, activate=True)
+        write_whole(served, digest.encode())
 
     def _active_or_none(self) -> str | None:
         try:

@@ -104,7 +104,9 @@ def test_documented_defaults_are_correct(model: type[BaseModel], spelled: object
     }
     assert len(defaults) > 5
     for name, default in defaults.items():
-        shown = f"{default:,.0f}" if isinstance(default, (int, float)) else default
+        shown = default if isinstance(default, str) else f"{default:,.0f}"
+        if isinstance(default, bool):
+            shown = str(default).lower()
         assert documented[name].replace(",", "") == shown.replace(",", ""), name
 
 

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Install the locked Python packages in the image's build, checking each hash. Nothing is built here.
+# Secrets of the build, all optional: `authorities`, certificates for a proxy that reads along; and
+# `index`, the URL of a package index to use instead of PyPI.
+set -eu
+secrets=/run/secrets
+venv=/opt/stackserve/venv
+lock=pylock.toml
+[ ! -e $secrets/authorities ] || export SSL_CERT_FILE=$secrets/authorities
+if [ -e $secrets/index ]; then
+    UV_DEFAULT_INDEX=$(cat $secrets/index)
+    export UV_DEFAULT_INDEX
+    # The other lock has the addresses of PyPI's files.
+    lock=requirements.txt
+fi
+export UV_NO_CACHE=1 UV_NO_PROGRESS=1 UV_LINK_MODE=copy UV_HTTP_TIMEOUT=60
+python3 fetch_uv.py ./uv
+./uv venv --quiet --no-config --python "$(command -v python3)" $venv
+./uv pip install --no-config --python $venv/bin/python \
+    --require-hashes --no-deps --only-binary :all: --requirements $lock
+rm ./uv
