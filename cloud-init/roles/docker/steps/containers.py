@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Start the containers, and succeed once a prediction has come back through the queue."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ready import wait
+
+SETTINGS = Path("/etc/stackserve/settings.env")
+OF_CONTAINERS = Path("/etc/stackserve/containers.env")
+WORKERS = Path("/etc/stackserve/workers")
+UNIT = "stackserve-containers.service"
+# The image has these for itself.
+OF_THE_IMAGE = ("STACKSERVE_HOME=", "STACKSERVE_HOST=", "STACKSERVE_PORT=")
+
+
+def main() -> None:
+    lines = SETTINGS.read_text().splitlines()
+    ours = [
+        line
+        for line in lines
+        if line.startswith("STACKSERVE_") and not line.startswith(OF_THE_IMAGE)
+    ]
+    OF_CONTAINERS.write_text("".join(f"{line}\n" for line in ours))
+    if not WORKERS.exists():
+        wanted = os.environ["WORKERS"]
+        WORKERS.write_text(f"{workers(os.cpu_count() or 1) if wanted == 'auto' else wanted}\n")
+    subprocess.run(["systemctl", "enable", "--quiet", "--now", UNIT], check=True)
+    url = f"http://127.0.0.1:{os.environ['PORT']}/ready"
+    version = wait(url, int(os.environ["READY_TIMEOUT"]), [UNIT])
+    print(f"ready: model {version}", flush=True)
+    subprocess.run(["sync"], check=True)
+
+
+def workers(cores: int) -> int:
+    """The default of production_server: half the cores, at least 1, at most 4."""
+    return max(1, min(4, cores // 2))
+
+
+if __name__ == "__main__":
+    main()
