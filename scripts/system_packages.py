@@ -1,4 +1,4 @@
-"""Install the system packages that the tests use: a broker, a browser, a database, shells."""
+"""Install the system packages that the tests use: a broker, a browser, containers, shells."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import container_engine
 from environment import say
 
 # A file that the tests need, and the Debian package that contains it.
@@ -23,6 +24,8 @@ PACKAGES = {
     "/usr/bin/zsh": "zsh",
     "/usr/bin/fish": "fish",
     "/usr/lib/postgresql": "postgresql",
+    "/usr/bin/docker-registry": "docker-registry",
+    **container_engine.PACKAGES,
 }
 
 
