@@ -6,7 +6,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
-from openstack_client.deploy.transfer import NO_SUCH_VERB, VERB
+from openstack_client.deploy.transfer import NO_SUCH_VERB, VERB, as_root
 from openstack_client.errors import ContextualizationError, ServerError, SettingsError
 from openstack_client.watch.ssh import QUIET, SshTarget, failure
 
@@ -17,7 +17,7 @@ USER_ERROR = "Error: "
 
 def tokens(target: SshTarget, words: Sequence[str]) -> str:
     """What the verb prints. It holds a new token in clear, so it must not be logged."""
-    command = f"sudo -n {VERB} tokens {shlex.join(words)}"
+    command = as_root(f"exec {VERB} tokens {shlex.join(words)}")
     try:
         done = subprocess.run(
             target.command(command, options=QUIET),

@@ -33,17 +33,26 @@ LOG_LINES = 12
 REPORT_EVERY = 1.0
 NO_SUCH_VERB = "No such command"
 
-# Run a verb of the service as its account and with its settings.
-VERB = (
+
+def as_root(script: str) -> str:
+    """The command that runs a shell script on the server as root."""
+    return f"sudo -n sh -c {shlex.quote(script)}"
+
+
+# Run a verb of the service as its account and with its settings, by the role's own program if it
+# has one.
+_UNIT = (
     "systemd-run --quiet --pipe --wait --collect --uid=stackserve --gid=stackserve "
     "--property=EnvironmentFile=/etc/stackserve/server.env "
     "--property=WorkingDirectory=/opt/stackserve/app --property=UMask=0077 "
     "/opt/stackserve/venv/bin/python -m production_server"
 )
-BACKUP = f"sudo -n {VERB} backup -"
+VERB = f"$(command -v stackserve-service || echo {_UNIT})"
+BACKUP = as_root(f"exec {VERB} backup -")
 # Each line that it prints is a stage. An upload that ends too early does not pass the check, and
 # whatever happens after that, the services are started again.
 RESTORE_SCRIPT = f"""set -eu
+! command -v stackserve-restore >/dev/null || exec stackserve-restore
 umask 077
 file=$(mktemp /var/tmp/stackserve-restore-XXXXXX)
 units=
@@ -64,7 +73,7 @@ echo stopped
 {VERB} restore --yes "$file" >/dev/null
 echo restored
 """
-RESTORE = f"sudo -n sh -c {shlex.quote(RESTORE_SCRIPT)}"
+RESTORE = as_root(RESTORE_SCRIPT)
 
 
 def fetch(target: SshTarget, file: Path, progress: Progress) -> Archive:

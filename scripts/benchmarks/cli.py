@@ -1,4 +1,4 @@
-"""The commands `scripts/bench serving` and `scripts/bench jobs`."""
+"""The commands serving, access, containers and jobs of `scripts/bench`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from benchmarks.access import LOAD as ACCESS_LOAD
 from benchmarks.access import OPEN
 from benchmarks.access import measure as measure_access
 from benchmarks.chart import draw
+from benchmarks.containers import PROCESSES
+from benchmarks.containers import measure as measure_containers
 from benchmarks.jobs import measure as measure_jobs
 from benchmarks.load_generator import Load
 from benchmarks.reference import KERAS_FILE, ONNX_FILE, Reference
@@ -137,6 +139,27 @@ def access(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None
         click.echo(f"{case}: {speed:,.0f} requests/s with {ACCESS_LOAD.connections} connections")
         if case != OPEN:
             click.echo(f"  {speed / found[OPEN]:.2f} times as many as the open service")
+
+
+@main.command()
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
+)
+@click.option(
+    "--seconds", type=click.IntRange(1), default=4, show_default=True, help="Duration of a load."
+)
+@nice_option
+@cache_option
+def containers(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None:
+    """Requests per second in containers, compared with the same as processes. Needs root."""
+    load_generator.require_wrk()
+    model = prepare_model(cache)
+    for load, found in measure_containers(cache, model, rounds, seconds, niceness).items():
+        many = "connection" if load.connections == 1 else "connections"
+        for case, speed in found.items():
+            click.echo(f"{case}: {speed:,.0f} requests/s with {load.connections} {many}")
+            if case != PROCESSES:
+                click.echo(f"  {speed / found[PROCESSES]:.2f} times as many as {PROCESSES}")
 
 
 @main.command()

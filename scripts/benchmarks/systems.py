@@ -73,10 +73,11 @@ class System:
     """What clients send in the Authorization header."""
 
     scheme: str = "http"
+    host: str = "127.0.0.1"
 
     def url(self, port: int, rows: int) -> str:
         path = self.path if rows == 1 else self.path_many or self.path
-        return f"{self.scheme}://127.0.0.1:{port}{path}"
+        return f"{self.scheme}://{self.host}:{port}{path}"
 
     def request_body(self, rows: list[Row]) -> bytes:
         one = len(rows) == 1 and self.body_one
