@@ -56,12 +56,12 @@ class Composed:
         words = ("tokens", "create", "test", "--scope", "operate")
         return self.run("exec", "-T", "web", "python", "-m", "production_server", *words).strip()
 
-    def kill(self, container: str) -> None:
-        """End a container's program as the kernel would. `docker kill` would keep it down."""
+    def kill(self, container: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal a container's program from outside. After `docker kill` it would stay down."""
         pid = int(self.engine.inspect(container)["State"]["Pid"])
         # Docker's init has the service as its only child.
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(int(children[0]), signal.SIGKILL)
+        os.kill(int(children[0]), number)
 
     def wait_ready(self, timeout: float = START_SECONDS) -> None:
         until = time.monotonic() + timeout

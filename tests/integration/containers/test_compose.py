@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,32 @@ def test_a_thousand_rows_are_answered_as_by_keras(service: Composed) -> None:
     answers = [one["probability"] for one in answer.json()["predictions"]]
     expected = keras_predictions(registry, card, rows)[:, 0]
     np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_every_container_becomes_healthy(service: Composed) -> None:
+    states = {}
+    until = time.monotonic() + 60
+    while set(states.values()) != {"healthy"}:
+        assert time.monotonic() < until, states
+        time.sleep(1)
+        states = {
+            name: service.engine.inspect(service.containers(name)[0])["State"]["Health"]["Status"]
+            for name in SERVICES
+        }
+
+
+@pytest.mark.long
+def test_a_worker_that_hangs_is_not_healthy(service: Composed) -> None:
+    (container,) = service.containers("worker")
+    service.kill(container, signal.SIGSTOP)
+    until = time.monotonic() + 150
+    while service.engine.inspect(container)["State"]["Health"]["Status"] != "unhealthy":
+        assert time.monotonic() < until
+        time.sleep(2)
+    service.kill(container, signal.SIGCONT)
+    while service.engine.inspect(container)["State"]["Health"]["Status"] != "healthy":
+        assert time.monotonic() < until + 60
+        time.sleep(2)
 
 
 def test_scaling_to_three_workers_and_back_fails_no_request(service: Composed) -> None:
