@@ -73,11 +73,6 @@ class Terms:
     client: str = ""
     """The ID under which the provider knows the pages; without it, they have no login with it."""
 
-    @property
-    def login_scope(self) -> str:
-        """What the pages ask the provider for."""
-        return " ".join(["openid", *([] if self.claim != "scope" else [*map(str, Scope)])])
-
     def scopes_of(self, claims: Mapping[str, Any]) -> frozenset[Scope]:
         value = claims.get(self.claim)
         values = value.split() if isinstance(value, str) else value
@@ -120,6 +115,11 @@ class Keys:
             return checked_url(str(self._about[name]))
         except (LookupError, ValueError) as error:
             raise ProviderUnavailable(f"{self._issuer} names no {name}") from error
+
+    def have_scope(self, name: str) -> bool:
+        """Whether the provider says that one may ask it for this scope."""
+        found = self._about.get("scopes_supported")
+        return isinstance(found, list) and name in found
 
     def _knows(self, key_id: str | None) -> bool:
         return self._keys is not None and (key_id is None or key_id in self._ids)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from production_server.access.oidc import Identity, InvalidToken, Provider
+from production_server.access.policy import Scope
 
 
 @dataclass(frozen=True)
@@ -39,18 +40,26 @@ class Attempt:
 
 def login_url(provider: Provider, attempt: Attempt, callback: str) -> str:
     """Where the browser goes to sign in. Raises ProviderUnavailable."""
+    address = provider.keys.address("authorization_endpoint")
     asked = {
         "response_type": "code",
         "client_id": provider.terms.client,
         "redirect_uri": callback,
-        "scope": provider.terms.login_scope,
+        "scope": " ".join(["openid", *_scopes(provider)]),
         "state": attempt.state,
         "nonce": attempt.nonce,
         "code_challenge": attempt.challenge,
         "code_challenge_method": "S256",
     }
-    address = provider.keys.address("authorization_endpoint")
     return f"{address}{'&' if '?' in address else '?'}{urlencode(asked)}"
+
+
+def _scopes(provider: Provider) -> list[str]:
+    claim = provider.terms.claim
+    if claim == "scope":
+        return [scope.value for scope in Scope]
+    # Some give `groups` only if asked for it, and any may refuse a scope that it does not have.
+    return [claim] if provider.keys.have_scope(claim) else []
 
 
 def finish(provider: Provider, attempt: Attempt, callback: str, answer: dict[str, Any]) -> Identity:

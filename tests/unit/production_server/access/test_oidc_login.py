@@ -51,6 +51,25 @@ def test_the_way_there_and_back(issuer: IdentityProvider, provider: Provider) ->
     assert found.owner == provider.identify(issuer.token()).owner
 
 
+@pytest.mark.parametrize(
+    ("claim", "supported", "asked"),
+    [
+        ("scope", None, "openid predict jobs models operate"),
+        ("groups", ["openid", "groups"], "openid groups"),
+        ("groups", ["openid"], "openid"),
+        ("groups", None, "openid"),
+        ("groups", "groups", "openid"),
+    ],
+)
+def test_which_scopes_the_pages_ask_for(
+    issuer: IdentityProvider, claim: str, supported: object, asked: str
+) -> None:
+    issuer.document["scopes_supported"] = supported
+    provider = Provider(Terms(issuer.issuer, AUDIENCE, claim, client=CLIENT))
+    url = login_url(provider, Attempt.begin("/"), CALLBACK)
+    assert parse_qs(urlsplit(url).query)["scope"] == [asked]
+
+
 def test_the_challenge_is_that_of_the_standard() -> None:
     verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     challenge = Attempt("", "", verifier, "/").challenge
