@@ -1,18 +1,20 @@
-"""Signing in with a token, and with a certified identity provider."""
+"""Signing in with a token, and with identity providers."""
 
 from __future__ import annotations
 
 import csv
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from playwright.sync_api import expect
 
 from production_server.access.policy import Scope
 from production_server.access.tokens import Tokens
-from tests.support.certified_provider import PAGES, certified_provider
+from tests.support import canaille, certified_provider
 from tests.support.chromium import OpenTab
 from tests.support.rows import shipped
 from tests.support.service import Service
@@ -64,18 +66,27 @@ def test_a_person_signs_in_predicts_uploads_and_signs_out(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("of", "running"),
+    [(certified_provider, certified_provider.certified_provider), (canaille, canaille.canaille)],
+    ids=["certified", "canaille"],
+)
 def test_a_person_signs_in_with_an_identity_provider(
-    open_tab: OpenTab, needs: Callable[[object, str], None], tmp_path: Path
+    open_tab: OpenTab,
+    needs: Callable[[object, str], None],
+    tmp_path: Path,
+    of: ModuleType,
+    running: Callable[[Path, str], AbstractContextManager[str]],
 ) -> None:
-    needs(shutil.which("npm"), "npm is not installed: apt-get install npm")
+    needs(of is canaille or shutil.which("npm"), "npm is not installed: apt-get install npm")
     service = Service(tmp_path / "service")
     callback = f"{service.url}/sign-in/callback"
-    with certified_provider(tmp_path / "provider", callback) as issuer:
+    with running(tmp_path / "provider", callback) as issuer:
         service.environment |= {
             "STACKSERVE_ACCESS": "oidc",
             "STACKSERVE_OIDC_ISSUER": issuer,
-            "STACKSERVE_OIDC_AUDIENCE": "urn:stackserve",
-            "STACKSERVE_OIDC_CLIENT": PAGES,
+            "STACKSERVE_OIDC_AUDIENCE": of.AUDIENCE,
+            "STACKSERVE_OIDC_CLIENT": of.PAGES,
             "STACKSERVE_OIDC_CLAIM": "groups",
             "STACKSERVE_OIDC_SCOPES": "students=predict,students=jobs",
         }
@@ -83,10 +94,7 @@ def test_a_person_signs_in_with_an_identity_provider(
             tab = open_tab(service.url)
             page = tab.open()
             page.get_by_role("link", name="Sign in with your organization").click()
-            page.locator("input[name=login]").fill("ann")
-            page.locator("input[name=password]").fill("anything")
-            page.get_by_role("button", name="Sign-in").click()
-            page.get_by_role("button", name="Continue").click()
+            of.sign_in(page)
             page.wait_for_url(f"{service.url}/predictions")
             expect(page.get_by_role("button", name="Sign out")).to_be_visible()
             page.get_by_role("button", name="Predict", exact=True).click()

@@ -1,4 +1,4 @@
-"""Tokens of identity providers: of a small one that this suite runs, and of a certified one."""
+"""Tokens of identity providers: of a small one of this suite, a certified one, and Canaille."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import canaille
+from tests.support.certified_provider import AUDIENCE as RESOURCE
 from tests.support.certified_provider import PROGRAM, certified_provider
 from tests.support.identity_provider import AUDIENCE, IdentityProvider, identity_provider
 from tests.support.rows import shipped
 from tests.support.service import Service
 from tests.support.tables import csv_body, follow, submit, table
 
-RESOURCE = "urn:stackserve"
 
-
-def guarded(folder: Path, issuer: str, audience: str) -> Service:
+def guarded(folder: Path, issuer: str, audience: str, **others: str) -> Service:
     settings = {
         "STACKSERVE_ACCESS": "oidc",
         "STACKSERVE_OIDC_ISSUER": issuer,
         "STACKSERVE_OIDC_AUDIENCE": audience,
+        **others,
     }
     return Service(folder, settings=settings)
 
@@ -138,3 +139,35 @@ def test_a_token_of_a_certified_provider(certified: str, tmp_path: Path) -> None
             assert good.get("/metrics").status_code == 403
         with client(service, token("urn:other")) as other:
             assert other.post("/predict", json=default_row()).status_code == 401
+
+
+@pytest.mark.long
+def test_tokens_of_canaille(tmp_path: Path) -> None:
+    students = {
+        "STACKSERVE_OIDC_CLAIM": "groups",
+        "STACKSERVE_OIDC_SCOPES": "students=predict,students=jobs",
+    }
+    with (
+        canaille.canaille(tmp_path / "provider") as issuer,
+        guarded(tmp_path / "service", issuer, canaille.AUDIENCE, **students) as service,
+    ):
+        _, card = shipped()
+        good = canaille.token(issuer, canaille.PAGES)
+        with client(service, good) as ann:
+            assert ann.post("/predict", json=default_row()).status_code == 200
+            job = submit(ann, csv_body(card, table(card, 20)))["id"]
+            assert follow(ann, job)["state"] == "done"
+            refused = ann.get("/metrics")
+            assert refused.status_code == 403 and "'ann'" in refused.json()["detail"]
+        head, _, signature = good.split(".")
+        other = canaille.token(issuer, canaille.OTHER)
+        forged = ".".join([head, other.split(".")[1], signature])
+        for token, why in (
+            (other, "its claim 'aud' does not fit"),
+            (canaille.expired_token(issuer), "it has expired"),
+            (forged, "its signature does not fit"),
+        ):
+            with client(service, token) as forger:
+                answers = [forger.post("/predict", json=default_row()), forger.get("/jobs")]
+                assert [answer.status_code for answer in answers] == [401, 401]
+                assert why in answers[0].json()["detail"]

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+from playwright.sync_api import Page
 
 from production_server.local.rabbitmq import free_port
+from tests.support.provider_process import serving
 from tests.support.service import ROOT
 
 SOURCE = ROOT / "tests" / "data" / "identity_provider"
-START_SECONDS = 30
 # The client of the pages, and that of programs with its secret.
 PAGES = "pages"
 PROGRAM = ("course", "of-a-test")
+AUDIENCE = "urn:stackserve"
 
 
 @contextmanager
@@ -28,24 +28,15 @@ def certified_provider(folder: Path, callback: str = "http://127.0.0.1/") -> Ite
     install = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
     subprocess.run(install, cwd=folder, check=True, timeout=300)
     port = free_port()
-    process = subprocess.Popen(
-        ["node", "server.mjs", str(port), callback], cwd=folder, stderr=subprocess.DEVNULL
-    )
     # Another site than that of the service, which is on 127.0.0.1.
     issuer = f"http://localhost:{port}"
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not _answers(issuer):
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.1)
+    with serving(["node", "server.mjs", str(port), callback], folder, f"{issuer}/jwks"):
         yield issuer
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
-def _answers(issuer: str) -> bool:
-    try:
-        return httpx.get(f"{issuer}/jwks").is_success
-    except httpx.HTTPError:
-        return False
+def sign_in(page: Page) -> None:
+    """Sign in on its pages, in a browser that was sent there. They accept any password."""
+    page.locator("input[name=login]").fill("ann")
+    page.locator("input[name=password]").fill("anything")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
