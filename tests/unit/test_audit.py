@@ -67,7 +67,7 @@ def test_the_exit_code(
 
 
 def test_every_lock_file_is_asked_about(audit: ModuleType) -> None:
-    locks = {str(path.relative_to(ROOT)) for path in ROOT.glob("[!.]*/requirements.txt")}
+    locks = {str(path.relative_to(ROOT)) for path in ROOT.glob("[!.]*/requirements*.txt")}
     assert set(audit.LOCKS) == locks | {"requirements.txt"}
 
 
