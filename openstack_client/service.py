@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from openstack_client import oidc
 from openstack_client.roles import HTTPS_PORT, Ask, Watched, ours
 
 HTTP_PORT = ours("server").port or 0
@@ -12,6 +13,12 @@ def base_url(address: str, port: int = HTTP_PORT, *, tls: bool | None = None) ->
     host = f"[{address}]" if ":" in address else address
     scheme = "https" if (port == HTTPS_PORT if tls is None else tls) else "http"
     return f"{scheme}://{host}" + ("" if (scheme, port) == ("https", HTTPS_PORT) else f":{port}")
+
+
+def redirect_url(watched: Watched, address: str) -> str:
+    """Where an identity provider sends people back to."""
+    port = watched.port or HTTP_PORT
+    return base_url(address, port, tls=watched.tls) + oidc.CALLBACK
 
 
 def page_url(watched: Watched, address: str, port: int | None = None) -> str:

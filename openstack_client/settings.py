@@ -17,9 +17,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from openstack_client import lifetime
+from openstack_client import lifetime, oidc
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
+from openstack_client.plain import plain
 
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"
@@ -72,6 +73,7 @@ def _plain_line(value: str) -> str:
 Cidrs = Annotated[list[str], AfterValidator(_cidrs)]
 Url = Annotated[str, AfterValidator(_url)]
 Urls = list[Url]
+Plain = Annotated[str, AfterValidator(plain)]
 ExistingPath = Annotated[Path, AfterValidator(_file)]
 Line = Annotated[str, AfterValidator(_plain_line)]
 
@@ -138,10 +140,30 @@ class Settings(BaseModel):
         description="Jump host (USER@HOST) by which to reach the server, for ssh and HTTP. Uses "
         "your ssh configuration.",
     )
-    access: Literal["open", "token"] = Field(
+    access: Literal["open", "token", "oidc"] = Field(
         "open",
         description="Who may use the service. open: everybody predicts, and has jobs of their own. "
-        "token: only with a token, which `tokens create` creates.",
+        "token: only with a token, which `tokens create` creates. oidc: also with tokens of an "
+        "identity provider.",
+    )
+    oidc_issuer: Annotated[str, AfterValidator(oidc.issuer)] | None = Field(
+        None, description="With --access oidc: the identity provider's issuer, an https:// URL."
+    )
+    oidc_audience: Plain | None = Field(
+        None, description="With --access oidc: the audience that its tokens must name."
+    )
+    oidc_client: Plain | None = Field(
+        None,
+        description="The ID under which it knows the pages, as a public client. Default: people "
+        "cannot sign in with it.",
+    )
+    oidc_claim: Plain | None = Field(
+        None, description="The claim of its tokens that gives the scopes. Default: scope."
+    )
+    oidc_scopes: Annotated[str, AfterValidator(oidc.scope_map)] | None = Field(
+        None,
+        description="Which value of the claim gives which scope (VALUE=SCOPE, comma separated). "
+        "Default: values that are called like the scopes.",
     )
     tls: Literal["self"] | None = Field(
         None,
@@ -281,10 +303,17 @@ def merge(
             values[key] = _as_list(key, value)
             origins[key] = origin
     try:
-        return Settings.model_validate(values), origins
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         problems = [_problem(detail, values, origins) for detail in error.errors()]
         raise SettingsError("Some settings are not valid.", problems=problems) from error
+    problems = [
+        Problem(spelled(key, origins.get(key, "")), what, remedy)
+        for key, what, remedy in oidc.misfits(settings.access, values)
+    ]
+    if problems:
+        raise SettingsError("Some settings do not fit together.", problems=problems)
+    return settings, origins
 
 
 def spelled(key: str, origin: str) -> str:

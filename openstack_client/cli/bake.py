@@ -32,6 +32,11 @@ UNUSED = {
     "access",
     "tls",
     "rate_limit",
+    "oidc_issuer",
+    "oidc_audience",
+    "oidc_client",
+    "oidc_claim",
+    "oidc_scopes",
     "volume_size",
     "workers",
     "worker_vms",
@@ -57,7 +62,8 @@ def bake(
 
     Boots a builder server from the image that deploy would choose, installs RabbitMQ, Python,
     the dependencies and the code, deletes everything specific to that server, and takes a
-    snapshot. A server from this image downloads nothing and creates its own keys and passwords.
+    snapshot. A server from this image downloads nothing, or with --access oidc 5 MB, and creates
+    its own keys and passwords.
 
     With --role, it runs the steps of that role that are marked in_image instead.
     """

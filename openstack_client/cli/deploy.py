@@ -184,7 +184,9 @@ def _show_result(session: Session, result: Result) -> None:
         session.say(f"  Open:    {where}")
     if result.authority:
         session.say(f"  Trust:   {result.authority}   (curl --cacert)")
-    if session.settings.access == "token" and result.watched.ask is Ask.PREDICTION:
+    if result.redirect:
+        session.say(f"  Sign-in: register {result.redirect} with the identity provider")
+    if session.settings.access != "open" and result.watched.ask is Ask.PREDICTION:
         session.say(f"  Token:   {COMMAND} tokens create {result.name} TOKEN")
     if result.lifetime.sentence:
         session.say(result.lifetime.sentence, "" if result.lifetime.removes_itself else "yellow")

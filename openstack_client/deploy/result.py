@@ -32,6 +32,8 @@ class Result:
     code_on_disk: str = ""
     authority: Path | None = None
     """The file with its certificate authority, with TLS."""
+    redirect: str = ""
+    """What to register with the identity provider, if people sign in with one."""
     lifetime: TimeToLive = field(default_factory=TimeToLive)
 
     @property
@@ -54,6 +56,7 @@ class Result:
             "role": self.watched.role,
             "address": self.address,
             "url": self.url,
+            "redirect": self.redirect or None,
             "authority": str(self.authority) if self.authority else None,
             "server": self.server,
             "ready": self.ready,

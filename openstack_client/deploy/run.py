@@ -32,7 +32,7 @@ from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory
 from openstack_client.plan.model import Action, Plan, ServerPlan
 from openstack_client.roles import Ask
-from openstack_client.service import HTTP_PORT
+from openstack_client.service import HTTP_PORT, redirect_url
 from openstack_client.settings import Settings
 from openstack_client.watch.probe import Service
 from openstack_client.watch.progress import Progress
@@ -107,6 +107,8 @@ class Launch:
         result = Result(self.plan.name, address, server.id, False, target.shell_command, watched)
         assert front.parcel is not None, "a plan without problems has user data"
         result.code_on_disk = front.parcel.code_hash
+        if self.settings.oidc_client:
+            result.redirect = redirect_url(watched, address)
         with reach(address, self.settings.ssh_via, watched.port or HTTP_PORT) as way:
             self._watch(server, target, way, front.parcel.payload, result)
         remove_surplus(self.plan, target, self._deleter(), self.progress, drain=self.options.drain)

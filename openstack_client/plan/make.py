@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from openstack_client import userdata
+from openstack_client import oidc, userdata
 from openstack_client.cloud import access_rules, own_address, queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
@@ -30,7 +30,12 @@ from openstack_client.settings import Settings
 WHO = {
     "open": "everybody who reaches the service predicts, and has jobs of their own.",
     "token": "with a token only; create one with `tokens create`.",
+    "oidc": "with a token only, of the identity provider or created with `tokens create`.",
 }
+NO_TLS_FOR_TOKENS = (
+    "There is no TLS, so whoever is on the way can read everything, and use the tokens: add "
+    "--tls self."
+)
 NO_TLS = "There is no TLS, so whoever is on the way can read everything."
 WITH_TLS = "TLS keeps what is sent from everybody on the way."
 
@@ -110,9 +115,14 @@ def _of_service(settings: Settings, role: Role) -> tuple[tuple[str, str], ...]:
     """The service's settings, except for defaults."""
     if role.ready.ask is not Ask.PREDICTION:
         return ()
-    access = None if settings.access == "open" else settings.access
+    preset = None if settings.access == "open" else settings.access
     limit = None if settings.rate_limit is None else f"{settings.rate_limit:.12g}"
-    values = {"STACKSERVE_ACCESS": access, "STACKSERVE_RATE_LIMIT": limit}
+    provider = {
+        f"STACKSERVE_{name.upper()}": value
+        for name, value in settings
+        if name.startswith(oidc.PREFIX)
+    }
+    values = {"STACKSERVE_ACCESS": preset, **provider, "STACKSERVE_RATE_LIMIT": limit}
     return tuple((name, value) for name, value in values.items() if value is not None)
 
 
@@ -228,8 +238,14 @@ def make_plan(
         worker_parcel=parcel(settings, worker_role) if worker_role and has_workers else (),
     )
     if role.ready.ask is Ask.PREDICTION:
-        plan.access = f"{WHO[settings.access]} {WITH_TLS if role.https else NO_TLS}"
+        plan.access = access(settings, role)
     return plan, facts
+
+
+def access(settings: Settings, role: Role) -> str:
+    """Who may use the service, and who may listen, in words."""
+    without = NO_TLS if settings.access == "open" or role.tls is None else NO_TLS_FOR_TOKENS
+    return f"{WHO[settings.access]} {WITH_TLS if role.https else without}"
 
 
 def _route(

@@ -8,7 +8,7 @@ from openstack_client.cloud.resources import Rule
 from openstack_client.plan.model import GroupPlan, Opening, Plan, ServerPlan
 from openstack_client.roles import Ask, Who
 
-USERS = {"open": "anybody", "token": "holders of a token"}
+USERS = {"open": "anybody", "token": "holders of a token", "oidc": "holders of a token"}
 NO_TELLING = "whoever connects: the rule is not one of the role's"
 
 

@@ -19,20 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from openstack_client.plain import plain
 from openstack_client.roles import Role, ours
 from openstack_client.roles.model import PackageName
 
-# URLs and addresses end up in a settings file that a shell reads, and in YAML. So they must not
-# contain blanks, quotes, control characters or shell syntax.
-PLAIN = re.compile(r"[^\s'\"\\`$<>|;\x00-\x1f]+")
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 HOST_LABELS = re.compile(r"(?!-)[a-zA-Z0-9-]{1,63}(?<!-)(\.(?!-)[a-zA-Z0-9-]{1,63}(?<!-))*")
-
-
-def _plain(value: str) -> str:
-    if not PLAIN.fullmatch(value):
-        raise ValueError("must not be empty or contain blanks, quotes, $ or other shell characters")
-    return value
 
 
 def _without_password(value: str) -> str:
@@ -47,7 +39,7 @@ def _without_password(value: str) -> str:
 def _url(value: str) -> str:
     if not re.match(r"https?://[^/]", value):
         raise ValueError("must be a URL that starts with http:// or https://")
-    return _without_password(_plain(value))
+    return _without_password(plain(value))
 
 
 def _host(value: str) -> str:
@@ -74,8 +66,8 @@ def _public_key(value: str) -> str:
     return value
 
 
-Plain = Annotated[str, AfterValidator(_plain)]
-Setting = Annotated[str, AfterValidator(_plain), AfterValidator(_without_password)]
+Plain = Annotated[str, AfterValidator(plain)]
+Setting = Annotated[str, AfterValidator(plain), AfterValidator(_without_password)]
 SettingName = Annotated[str, Field(pattern=r"^STACKSERVE_[A-Z_]+$")]
 Url = Annotated[str, AfterValidator(_url)]
 Host = Annotated[str, AfterValidator(_host)]

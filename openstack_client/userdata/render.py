@@ -195,6 +195,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),
         "EXTRA_PACKAGES": " ".join((*context.extra_packages, *context.role.packages)),
+        "OIDC": "yes" if ("STACKSERVE_ACCESS", "oidc") in context.settings else None,
         "SWITCH_OFF": "yes" if context.role.ready.ask is Ask.OFF else None,
         "APT_MIRROR": context.apt_mirror,
         "APT_SECURITY_MIRROR": context.apt_security_mirror,

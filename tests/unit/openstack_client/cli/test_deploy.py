@@ -21,9 +21,10 @@ from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Server
 from openstack_client.deploy import run
 from openstack_client.errors import Interrupted, SettingsError
+from openstack_client.places import COMMAND
 from openstack_client.plan.inventory import metadata
 from openstack_client.plan.model import Action, Parcel, Plan, ServerPlan
-from openstack_client.settings import merge
+from openstack_client.settings import Settings, merge
 from openstack_client.watch.probe import Probe
 
 LOSS = "Replacing server 'x' deletes all jobs of deployment 'stackserve'."
@@ -31,9 +32,9 @@ SOURCE = Source("clouds.yaml", "clouds.yaml", cloud="lab")
 ME = Identity("demo", "u1", "demo", "p1")
 
 
-def session(as_json: bool = False) -> Session:
+def session(as_json: bool = False, **given: Any) -> Session:
     cloud: Any = SimpleNamespace(project_id="p1")
-    return Session(merge({}, {}, None)[0], {}, SOURCE, cloud, as_json, Console(width=1000))
+    return Session(merge(given, {}, None)[0], {}, SOURCE, cloud, as_json, Console(width=1000))
 
 
 @dataclass
@@ -45,7 +46,8 @@ class Deploys:
 
     def run(self, plan: Plan, *flags: str, alive: str = "") -> Result:
         def open_session(flags: dict[str, Any], source: Source) -> Session:
-            made = session(flags["as_json"])
+            given = {name: flags[name] for name in flags if name in Settings.model_fields}
+            made = session(flags["as_json"], **given)
             self.monkeypatch.setattr(made, "login", lambda: ME)
             self.monkeypatch.setattr(made, "plan", lambda identity, **_: (plan, None))
             return made
@@ -149,3 +151,26 @@ def test_old_code_in_json(deploys: Deploys) -> None:
     assert (result["event"], result["ready"], result["drift"]) == ("result", True, "differs")
     assert (result["code_deployed"], result["code_on_disk"]) == ("old", "new")
     assert (error["code"], error["exit_code"]) == ("old_code", 12)
+
+
+OIDC = ("--access", "oidc", "--oidc-issuer", "https://id.example.org", "--oidc-audience", "course")
+
+
+def test_people_of_an_identity_provider_need_a_redirect_address(deploys: Deploys) -> None:
+    address = "http://192.0.2.1:5100/sign-in/callback"
+    ended = deploys.run(a_plan(), *OIDC, "--oidc-client", "pages")
+    assert f"Sign-in: register {address} with the identity provider" in ended.stdout
+    assert f"Token:   {COMMAND} tokens create stackserve TOKEN" in ended.stdout
+    result = json.loads(
+        deploys.run(a_plan(), *OIDC, "--oidc-client", "pages", "--json").stdout.splitlines()[-1]
+    )
+    assert result["redirect"] == address
+    # Programs are sent nowhere.
+    assert "Sign-in:" not in deploys.run(a_plan(), *OIDC).stdout
+
+
+def test_a_setting_of_oidc_alone_creates_nothing(deploys: Deploys) -> None:
+    ended = deploys.run(a_plan(), "--oidc-audience", "course")
+    assert ended.exit_code == SettingsError.exit_code and deploys.runs == []
+    assert "--oidc-audience: only applies with --access oidc" in ended.stderr
+    assert "Add --access oidc, or remove it." in ended.stderr

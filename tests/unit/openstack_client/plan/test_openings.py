@@ -54,8 +54,15 @@ def test_by_default_ssh_is_open_to_this_machine_alone() -> None:
     assert any(line.startswith("ssh is open to 198.51.100.7/32: the address of") for line in lines)
 
 
-def test_with_tokens_the_service_is_for_their_holders() -> None:
-    plan = make(facts=HERE, access="token", allow_from="192.0.2.0/24,2001:db8::/32")
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"access": "token"},
+        {"access": "oidc", "oidc_issuer": "https://id.example.org", "oidc_audience": "course"},
+    ],
+)
+def test_with_tokens_the_service_is_for_their_holders(flags: dict[str, str]) -> None:
+    plan = make(facts=HERE, **flags, allow_from="192.0.2.0/24,2001:db8::/32")
     users = {row for row in listed(plan) if row[1] == 5100}
     assert users == {
         ("server", 5100, "tcp", "192.0.2.0/24", "holders of a token"),

@@ -132,6 +132,25 @@ def test_the_vm_waits_as_long_as_the_launcher(role: str, given: int | None, carr
             {"access": "token", "rate_limit": 0.5},
             ["STACKSERVE_ACCESS=token", "STACKSERVE_RATE_LIMIT=0.5"],
         ),
+        (
+            {
+                "access": "oidc",
+                "oidc_issuer": "https://id.example.org/realms/course",
+                "oidc_audience": "stackserve",
+                "oidc_client": "pages",
+                "oidc_claim": "groups",
+                "oidc_scopes": "staff=operate,staff=jobs",
+            },
+            [
+                "OIDC=yes",
+                "STACKSERVE_ACCESS=oidc",
+                "STACKSERVE_OIDC_AUDIENCE=stackserve",
+                "STACKSERVE_OIDC_CLAIM=groups",
+                "STACKSERVE_OIDC_CLIENT=pages",
+                "STACKSERVE_OIDC_ISSUER=https://id.example.org/realms/course",
+                "STACKSERVE_OIDC_SCOPES=staff=operate,staff=jobs",
+            ],
+        ),
     ],
 )
 def test_the_service_gets_the_settings_that_are_not_defaults(
@@ -140,7 +159,9 @@ def test_the_service_gets_the_settings_that_are_not_defaults(
     made = parcel(Settings(name="demo", **given), ours("server"))
     assert isinstance(made, Parcel)
     found = re.findall(
-        r"^ *(STACKSERVE_(?:ACCESS|RATE_LIMIT)=.*)$", gzip.decompress(made.data).decode(), re.M
+        r"^ *((?:OIDC|STACKSERVE_(?:ACCESS|RATE_LIMIT|OIDC_[A-Z]+))=.*)$",
+        gzip.decompress(made.data).decode(),
+        re.M,
     )
     assert found == carried
 

@@ -1,0 +1,33 @@
+"""What a plan says about who may use the service, and who may listen."""
+
+from __future__ import annotations
+
+import pytest
+
+from openstack_client.plan.make import access
+from openstack_client.roles import ours
+from openstack_client.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("preset", "who"),
+    [
+        ("open", "everybody who reaches the service predicts"),
+        ("token", "with a token only; create one with `tokens create`"),
+        ("oidc", "with a token only, of the identity provider or created with `tokens create`"),
+    ],
+)
+@pytest.mark.parametrize("tls", [False, True])
+def test_what_a_plan_says(preset: str, who: str, tls: bool) -> None:
+    settings = Settings.model_validate({"access": preset})
+    role = ours("server")
+    said = access(settings, role.with_tls() if tls else role)
+    assert said.startswith(who)
+    assert ("TLS keeps what is sent from everybody" in said) is tls
+    assert ("add --tls self" in said) is (preset != "open" and not tls)
+
+
+def test_a_role_without_tls_is_not_told_to_use_it() -> None:
+    settings = Settings.model_validate({"access": "oidc"})
+    role = ours("server").model_copy(update={"tls": None})
+    assert "There is no TLS" in access(settings, role) and "--tls" not in access(settings, role)
