@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import psutil
 import pytest
 
+from openstack_client.oidc import CALLBACK
 from production_server.proxy import certificates, nginx
+from tests.support.identity_provider import AUDIENCE, identity_provider
 from tests.support.rows import distinct_rows, keras_predictions, shipped
 from tests.support.service import ROOT, Service
 
@@ -261,3 +264,25 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path, service: Secure) -> None:
         assert any("nginx" in child.name() for child in children)
         assert short.stop() == 0
     assert not [child for child in children if child.is_running()]
+
+
+def test_a_provider_sends_people_back_over_tls(
+    needs: Callable[[object, str], None], tmp_path: Path
+) -> None:
+    """On a server, the address has no port, as `deploy` prints it."""
+    needs(Path(nginx.PROGRAM).exists(), "nginx is missing: apt-get install nginx-light")
+    with identity_provider() as provider:
+        settings = {
+            "STACKSERVE_ACCESS": "oidc",
+            "STACKSERVE_OIDC_ISSUER": provider.issuer,
+            "STACKSERVE_OIDC_AUDIENCE": AUDIENCE,
+            "STACKSERVE_OIDC_CLIENT": "pages",
+            "STACKSERVE_TRUSTED_HOSTS": "127.0.0.1,203.0.113.7",
+        }
+        with Secure(tmp_path, settings=settings) as guarded, guarded.client() as browser:
+            for host, base in ((None, guarded.url), ("203.0.113.7", "https://203.0.113.7")):
+                sent = browser.get("/sign-in/provider", headers={"Host": host} if host else {})
+                assert sent.status_code == 303, sent.text
+                asked = parse_qs(urlsplit(sent.headers["Location"]).query)
+                assert asked["redirect_uri"] == [f"{base}{CALLBACK}"]
+                assert "Secure" in sent.headers["Set-Cookie"]
