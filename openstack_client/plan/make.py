@@ -49,6 +49,12 @@ def deployed_role(settings: Settings) -> Role:
             f"--role {settings.role}: this role cannot be deployed by itself; {why}.",
             "Choose another role.",
         )
+    predicts = role.ready.ask is Ask.PREDICTION
+    if settings.access == "oidc" and predicts and "dependencies" not in role.steps:
+        raise SettingsError(
+            f"--access oidc: the role {role.name} does not install what that needs.",
+            "Use the role server, or add the step dependencies; see docs/roles.md.",
+        )
     return with_tls(role) if settings.tls else role
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from openstack_client.plan.make import access
+from openstack_client.errors import SettingsError
+from openstack_client.plan.make import access, deployed_role
 from openstack_client.roles import ours
 from openstack_client.settings import Settings
 
@@ -31,3 +32,13 @@ def test_a_role_without_tls_is_not_told_to_use_it() -> None:
     settings = Settings.model_validate({"access": "oidc"})
     role = ours("server").model_copy(update={"tls": None})
     assert "There is no TLS" in access(settings, role) and "--tls" not in access(settings, role)
+
+
+def test_a_role_that_lacks_the_packages_of_oidc_is_refused() -> None:
+    def settings(role: str, access: str) -> Settings:
+        return Settings.model_validate({"access": access, "role": role})
+
+    assert deployed_role(settings("server", "oidc")).name == "server"
+    assert deployed_role(settings("docker", "token")).name == "docker"
+    with pytest.raises(SettingsError, match="the role docker does not install what that needs"):
+        deployed_role(settings("docker", "oidc"))
