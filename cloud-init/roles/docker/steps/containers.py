@@ -12,7 +12,7 @@ from ready import wait
 SETTINGS = Path("/etc/stackserve/settings.env")
 OF_CONTAINERS = Path("/etc/stackserve/containers.env")
 WORKERS = Path("/etc/stackserve/workers")
-UNIT = "stackserve-containers.service"
+UNIT = "containers-stackserve.service"
 # The image has these for itself.
 OF_THE_IMAGE = ("STACKSERVE_HOME=", "STACKSERVE_HOST=", "STACKSERVE_PORT=")
 
