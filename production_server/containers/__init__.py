@@ -1,1 +1,1 @@
-"""What the service's containers need beside the service itself, for their build and their health."""
+"""What the containers need beside the service itself, for their build and their health."""
