@@ -19,8 +19,10 @@ CONNECTIONS = 500
 PROGRAM = "/usr/sbin/nginx"
 
 
-def configuration(settings: Settings, certificate: Certificate) -> str:
-    """nginx.conf for these settings."""
+def configuration(
+    settings: Settings, certificate: Certificate, named: Certificate | None = None
+) -> str:
+    """nginx.conf for these settings; `named` is for clients that ask for the domain by its name."""
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, autoescape=False
     )
@@ -31,6 +33,8 @@ def configuration(settings: Settings, certificate: Certificate) -> str:
         authority_path=AUTHORITY_PATH,
         certificate=certificate.certificate,
         key=certificate.key,
+        named=named,
+        domain=settings.tls_domain,
         processes=os.cpu_count() or 1,
         limits=HttpLimits(),
         connections=CONNECTIONS,

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 from production_server.errors import ServiceError, SettingsError
@@ -20,18 +19,21 @@ CONFIGURATION = "nginx.conf"
 
 def run_proxy(settings: Settings) -> None:
     """Serve TLS until a signal. Without ACME, this process is nginx from then on."""
-    prepare(settings)
+    certificate = prepare(settings)
     if settings.tls == ACME:
-        raise SystemExit(_run_with_acme(settings))
+        raise SystemExit(_run_with_acme(settings, certificate))
     os.execve(installed(), _command(settings), bare_environment())
 
 
-def _run_with_acme(settings: Settings) -> int:
-    """Run nginx as a child, and give it each new certificate. Returns its exit code."""
+def _run_with_acme(settings: Settings, own: Certificate) -> int:
+    """Run nginx as a child, and give it each new certificate. Returns its exit code.
+
+    Its own certificate stays: a new authority is announced when the proxy starts.
+    """
     child = subprocess.Popen(_command(settings), env=bare_environment())
 
     def reload() -> None:
-        prepare(settings)
+        _configure(settings, own)
         child.send_signal(signal.SIGHUP)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,8 +63,15 @@ def prepare(settings: Settings) -> Certificate:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "temporary").mkdir(exist_ok=True)
     certificate = certificate_of(settings)
-    (folder / CONFIGURATION).write_text(nginx.configuration(settings, certificate), "utf-8")
+    _configure(settings, certificate)
     return certificate
+
+
+def _configure(settings: Settings, certificate: Certificate) -> None:
+    """Write nginx's configuration, with the certificate that an authority has issued."""
+    named = acme.found(settings) if settings.tls == ACME else None
+    content = nginx.configuration(settings, certificate, named)
+    (settings.tls_folder / CONFIGURATION).write_text(content, "utf-8")
 
 
 def _command(settings: Settings) -> list[str]:
@@ -70,14 +79,14 @@ def _command(settings: Settings) -> list[str]:
 
 
 def certificate_of(settings: Settings) -> Certificate:
-    """The certificate that the settings ask for. Raises ServiceError if there is none."""
+    """The operator's certificate, or one of its own. Raises ServiceError if it cannot be used.
+
+    With ACME too: nginx needs one before the authority has issued another, and the launcher, which
+    knows the server by an address, recognizes it by its own.
+    """
     if settings.tls_files is not None:
         return certificates.given(*settings.tls_files)
-    own = certificates.own(settings.tls_folder, names(settings))
-    if settings.tls == ACME:
-        # nginx needs one before the authority asks it for the proof.
-        return acme.found(settings) or replace(own, authority=None)
-    return own
+    return certificates.own(settings.tls_folder, names(settings))
 
 
 def names(settings: Settings) -> set[str]:
