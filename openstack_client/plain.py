@@ -13,3 +13,9 @@ def plain(value: str) -> str:
     if not PLAIN.fullmatch(value):
         raise ValueError("must not be empty or contain blanks, quotes, $ or other shell characters")
     return value
+
+
+def plain_line(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise ValueError("must be one line")
+    return value

@@ -20,7 +20,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from openstack_client import lifetime, oidc
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
-from openstack_client.plain import plain
+from openstack_client.plain import plain, plain_line
+from openstack_client.tls import AcmeServer, HostName, TlsValue, relative_to
 
 PREFIX = "STACKSERVE_DEPLOY_"
 FILE_VARIABLE = PREFIX + "SETTINGS"
@@ -64,18 +65,12 @@ def _duration(value: str) -> str:
     return value.strip().lower()
 
 
-def _plain_line(value: str) -> str:
-    if any(ord(character) < 32 for character in value):
-        raise ValueError("must be one line")
-    return value
-
-
 Cidrs = Annotated[list[str], AfterValidator(_cidrs)]
 Url = Annotated[str, AfterValidator(_url)]
 Urls = list[Url]
 Plain = Annotated[str, AfterValidator(plain)]
 ExistingPath = Annotated[Path, AfterValidator(_file)]
-Line = Annotated[str, AfterValidator(_plain_line)]
+Line = Annotated[str, AfterValidator(plain_line)]
 
 
 class Settings(BaseModel):
@@ -165,10 +160,17 @@ class Settings(BaseModel):
         description="Which value of the claim gives which scope (VALUE=SCOPE, comma separated). "
         "Default: values that are called like the scopes.",
     )
-    tls: Literal["self"] | None = Field(
+    tls: TlsValue | None = Field(
         None,
-        description="self: https:// with a certificate that the server makes; the launcher knows "
-        "it from the console. Default: http://, which can be read on the way.",
+        description="https://. self: the server makes its certificate; the launcher knows it from "
+        "the console. acme: a public authority issues it. CERT,KEY: your own, two PEM files. "
+        "Default: http://, which can be read on the way.",
+    )
+    domain: HostName | None = Field(
+        None, description="With --tls acme: the server's name, for its certificate."
+    )
+    acme_server: AcmeServer | None = Field(
+        None, description="With --tls acme: the authority's directory. Default: Let's Encrypt."
     )
     rate_limit: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
         None,
@@ -272,6 +274,7 @@ def read_file(path: Path) -> dict[str, Any]:
     for key in ("model", "ca_bundle", "config_dir"):
         if isinstance(values.get(key), str) and values[key]:
             values[key] = str(path.parent / Path(values[key]).expanduser())
+    values |= {"tls": relative_to(path.parent, values["tls"])} if "tls" in values else {}
     role = path.parent / str(values.get("role", ""))
     if values.get("role") and (role / "role.toml").is_file():
         values["role"] = str(role)

@@ -31,6 +31,8 @@ UNUSED = {
     "name",
     "access",
     "tls",
+    "domain",
+    "acme_server",
     "rate_limit",
     "oidc_issuer",
     "oidc_audience",

@@ -25,6 +25,9 @@ from openstack_client.settings import Settings
 from openstack_client.watch import stages
 from openstack_client.watch.tunnel import check_jump_host
 
+# The settings that count on this machine too.
+HERE_TOO = {"workers", "tls", "domain", "acme_server"}
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @name_argument
@@ -39,7 +42,7 @@ from openstack_client.watch.tunnel import check_jump_host
 @click.option(
     "--tls-out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="With --tls self: save the certificate authority in this file too.",
+    help="With --tls self or acme: save the certificate authority in this file too.",
 )
 @click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
@@ -77,7 +80,8 @@ def deploy(
             )
             _report_unused(flags)
         workers, tls = flags.get("workers"), flags.get("tls")
-        serve_here.become(serve_here.command(host, port, services, workers, tls))
+        named = {name: flags.get(name) for name in ("domain", "acme_server")}
+        serve_here.become(serve_here.command(host, port, services, workers, tls), named)
     if host or port or services:
         raise SettingsError(
             "--host, --port and --services only apply to this machine, but OpenStack "
@@ -156,7 +160,7 @@ def _report_unused(flags: dict[str, Any]) -> None:
     given = [
         "--" + name.replace("_", "-")
         for name, value in flags.items()
-        if value and name in Settings.model_fields and name not in {"workers", "tls"}
+        if value and name in Settings.model_fields and name not in HERE_TOO
     ]
     if given:
         click.echo(f"Ignored on this machine: {', '.join(given)}.", err=True)
@@ -182,6 +186,10 @@ def _show_result(session: Session, result: Result) -> None:
     where = f"{COMMAND} open {result.name} --ssh-via {via}" if via else result.url
     if result.url:
         session.say(f"  Open:    {where}")
+    if result.tls and result.tls.certificate:
+        session.say(f"  TLS:     {result.tls.certificate}")
+    if result.tls and result.tls.problem:
+        session.say(result.tls.problem, "yellow")
     if result.authority:
         session.say(f"  Trust:   {result.authority}   (curl --cacert)")
     if result.redirect:

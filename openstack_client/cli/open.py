@@ -12,8 +12,10 @@ import click
 from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import CLIENT_SETTINGS, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, open_session
+from openstack_client.cloud.own_address import addresses_of
 from openstack_client.errors import SettingsError
 from openstack_client.plan.inventory import watched
+from openstack_client.plan.secured import Secured
 from openstack_client.roles import Watched
 from openstack_client.service import HTTP_PORT, page_url
 from openstack_client.watch.tunnel import forward_command, reach
@@ -37,7 +39,8 @@ def open_(no_browser: bool, **flags: Any) -> None:
     mine = session.inventory()
     server, via = session.the_server(mine), session.settings.ssh_via
     role, address = watched(server), mine.address_of(server)
-    url = page_url(role, address)
+    domain = Secured.from_metadata(server.metadata).domain
+    url = page_url(role, domain if address in addresses_of(domain) else address)
     if not url:
         raise SettingsError(
             f"Deployment {mine.name!r} has the role {role.role}, which has no page to open.",

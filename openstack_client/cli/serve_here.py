@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,17 +33,23 @@ def command(
     return arguments
 
 
-def become(arguments: list[str]) -> NoReturn:
+def become(arguments: list[str], tls: Mapping[str, str | None] | None = None) -> NoReturn:
     """Replace this process, so that Ctrl-C reaches the service directly."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(arguments[0], arguments, environment(dict(os.environ), CHECKOUT))
+    os.execve(arguments[0], arguments, environment(dict(os.environ), CHECKOUT, tls))
 
 
-def environment(inherited: dict[str, str], checkout: Path | None) -> dict[str, str]:
-    """Let Python find the service, and import nothing from the current folder."""
+def environment(
+    inherited: dict[str, str], checkout: Path | None, tls: Mapping[str, str | None] | None = None
+) -> dict[str, str]:
+    """Let Python find the service, and import nothing from the current folder.
+
+    `tls` are settings of the service that its command has no flags for.
+    """
     folders = [str(checkout)] if checkout else []
     if "PYTHONPATH" in inherited:
         folders.append(inherited["PYTHONPATH"])
     found = {"PYTHONPATH": os.pathsep.join(folders)} if folders else {}
-    return {**inherited, **found, "PYTHONSAFEPATH": "1"}
+    given = {f"STACKSERVE_TLS_{name.upper()}": of for name, of in (tls or {}).items() if of}
+    return {**inherited, **found, **given, "PYTHONSAFEPATH": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -18,16 +19,20 @@ from openstack_client.errors import CloudError, LauncherError, Unhealthy
 from openstack_client.places import IMPORT_FOLDER
 from openstack_client.plan import keypair
 from openstack_client.plan.inventory import watched
+from openstack_client.plan.secured import Secured
 from openstack_client.roles import Ask, Watched
 from openstack_client.service import HTTP_PORT
 from openstack_client.watch import console
-from openstack_client.watch.authority import trust_known
+from openstack_client.watch.authority import Recognition
 from openstack_client.watch.boot import read_console
 from openstack_client.watch.console import Mark
+from openstack_client.watch.probe import Service
 from openstack_client.watch.ready import ask
+from openstack_client.watch.shown import validity
 from openstack_client.watch.ssh import SshTarget
 from openstack_client.watch.status import Inspection, inspect_server, status_json
-from openstack_client.watch.tunnel import reach
+from openstack_client.watch.trust import Untrusted
+from openstack_client.watch.tunnel import Way, reach
 
 SHOWN = (
     ("role", "role"),
@@ -42,6 +47,7 @@ SHOWN = (
     ("version", "version"),
     ("prediction", "prediction"),
     ("answer", "answer"),
+    ("certificate", "certificate"),
     ("service", "service"),
     ("setup", "setup"),
     ("code_deployed", "deployed code"),
@@ -67,16 +73,17 @@ def status(no_ssh: bool, **flags: Any) -> None:
     role = watched(server)
     has_code = role.ask is Ask.PREDICTION
     on_disk = userdata.code_hash(userdata.read_code(IMPORT_FOLDER)) if has_code else ""
-    probe = alive = inside = setup = not_ready = listed = None
+    probe = alive = inside = setup = not_ready = listed = seen = None
     if server and server.status == "ACTIVE" and mine.address_of(server):
         marks = [] if has_code else _marks(session, server, role)
         address, via = mine.address_of(server), session.settings.ssh_via
         with reach(address, via, role.port or HTTP_PORT) as way:
             service = way.service()
             if role.tls:
-                file = keypair.authority(session.folder, mine.name)
-                trust_known(service, way, file, server)
+                _recognize(session, server, way, service)
             probe = ask(role, service, marks)
+            if probe.ok and role.tls:
+                seen = validity(way, Secured.from_metadata(server.metadata).domain)
             if probe.ok and has_code:
                 alive = service.get_json("/alive")
         if not probe.ok:
@@ -95,6 +102,7 @@ def status(no_ssh: bool, **flags: Any) -> None:
         inside=inside,
         on_disk=on_disk,
         not_ready=not_ready,
+        certificate=seen.sentence if seen else None,
         listed=listed,
     )
     if session.as_json:
@@ -111,6 +119,18 @@ def status(no_ssh: bool, **flags: Any) -> None:
             "waiting."
         )
         raise Unhealthy(f"Deployment {mine.name!r} is not ready: {why}.", str(remedy))
+
+
+def _recognize(session: Session, server: Server, way: Way, service: Service) -> None:
+    """Trust the server as its console asks for, or as it was noted before."""
+    text = ""
+    with suppress(CloudError):
+        text = read_console(session.cloud, server)
+    file = keypair.authority(session.folder, session.name)
+    try:
+        Recognition(session.cloud, server, way, service, file).update(text)
+    except Untrusted as error:
+        service.untrusted = str(error)
 
 
 def _work(worker: dict[str, Any]) -> dict[str, Any]:

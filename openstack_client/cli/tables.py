@@ -40,6 +40,8 @@ def plan_json(plan: Plan, source: str) -> dict[str, Any]:
         "problems": [problem.as_json() for problem in plan.problems],
         "warnings": plan.warnings,
         "access": plan.access or None,
+        "tls": plan.secured and plan.secured.flags,
+        "certificate": plan.certificate and plan.certificate.sentence,
         "openings": [opening.as_json() for opening in plan.openings],
         "ssh_from": plan.ssh and {"networks": list(plan.ssh.networks), "why": plan.ssh.why},
         "loss": plan.loss or None,
@@ -74,6 +76,9 @@ def show_plan(console: Console, plan: Plan) -> None:
     _show_openings(console, plan)
     if plan.access:
         console.print(f"Access: {plan.access}", markup=False, highlight=False)
+    if plan.certificate:
+        line = f"Certificate: {plan.certificate.sentence}."
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for warning in plan.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, highlight=False)
     if plan.loss:

@@ -22,3 +22,14 @@ def route_to(host: str) -> Route | None:
             return Route(probe.getsockname()[0], probe.getpeername()[0])
     except OSError:
         return None
+
+
+def addresses_of(name: str) -> list[str]:
+    """The addresses to which a name leads, as this machine sees it; none if it is not known."""
+    if not name:
+        return []
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(entry[4][0]) for entry in found})

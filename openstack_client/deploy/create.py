@@ -210,6 +210,7 @@ class Creator:
                     part=member.part,
                 ),
                 **self._expiry(member),
+                **self._certificate(member),
             },
         }
         if member.zone:
@@ -234,6 +235,12 @@ class Creator:
         """When the server expires: at the same time as the one it replaces, or the front end."""
         before = member.server or self.plan.front.server
         return expiry.metadata(self.settings, before, lifetime.now())
+
+    def _certificate(self, member: ServerPlan) -> Mapping[str, str]:
+        """How the front end gets its certificate, with TLS; its own is announced later."""
+        if not (member.is_front and self.plan.secured):
+            return {}
+        return self.plan.secured.as_metadata(self.plan.certificate)
 
     def _add_rule(self, group: str, rule: Rule) -> None:
         network = self.cloud.connection.network

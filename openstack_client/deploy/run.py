@@ -16,6 +16,7 @@ from typing import Any
 
 from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
+from openstack_client.cloud.own_address import addresses_of
 from openstack_client.cloud.resources import Port, Server
 from openstack_client.cloud.together import both, together
 from openstack_client.deploy.accounts import Accounts, Tickets
@@ -24,13 +25,14 @@ from openstack_client.deploy.delete import Deleter, find
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.joining import Crew, Joining
 from openstack_client.deploy.lease import Lease, TakenOver
-from openstack_client.deploy.result import Result
+from openstack_client.deploy.result import Result, certified
 from openstack_client.deploy.shrink import remove_surplus
 from openstack_client.deploy.time_to_live import settle
 from openstack_client.errors import Busy, LauncherError
 from openstack_client.plan import inventory, keypair
 from openstack_client.plan.inventory import CODE_KEY, Inventory
 from openstack_client.plan.model import Action, Plan, ServerPlan
+from openstack_client.plan.secured import name_note
 from openstack_client.roles import Ask
 from openstack_client.service import HTTP_PORT, redirect_url
 from openstack_client.settings import Settings
@@ -101,14 +103,16 @@ class Launch:
         server, address = self._active_server()
         self.stays = True
         self.progress.stage("addressed", "done", address)
-        front = self.plan.front
+        front, domain = self.plan.front, self.plan.secured and self.plan.secured.domain
+        if domain and (note := name_note(domain, addresses_of(domain), address)):
+            self.progress.note(note)
         target = self.ssh_target(address)
         watched = front.role.watched
         result = Result(self.plan.name, address, server.id, False, target.shell_command, watched)
         assert front.parcel is not None, "a plan without problems has user data"
         result.code_on_disk = front.parcel.code_hash
         if self.settings.oidc_client:
-            result.redirect = redirect_url(watched, address)
+            result.redirect = redirect_url(watched, domain or address)
         with reach(address, self.settings.ssh_via, watched.port or HTTP_PORT) as way:
             self._watch(server, target, way, front.parcel.payload, result)
         remove_surplus(self.plan, target, self._deleter(), self.progress, drain=self.options.drain)
@@ -135,6 +139,7 @@ class Launch:
                 watched=result.watched,
                 in_image=self.plan.front.image_has_code,
                 authority=keypair.authority(self.folder, self.plan.name),
+                given=self.plan.certificate,
             )
             if self.options.wait:
                 probe = watch.wait_until_ready(self.settings.timeout_ready)
@@ -147,8 +152,8 @@ class Launch:
                 result.ready = True
             else:
                 watch.wait_until_delivered(self.settings.timeout_ready)
-        if result.watched.tls and result.ready:
-            result.authority = watch.authority
+        if result.ready and self.plan.secured:
+            result.tls = certified(self.plan.secured, way, result.address, watch.authority)
         probed = result.ready and result.watched.ask is Ask.PREDICTION
         result.code_deployed = self._deployed_code(server, watch.service if probed else None)
 

@@ -12,20 +12,22 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from openstack_client import oidc, userdata
+from openstack_client import lifetime, oidc, tls, userdata
 from openstack_client.cloud import access_rules, own_address, queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts, Route
 from openstack_client.errors import PreflightError, Problem, SettingsError
 from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
-from openstack_client.plan import baked_images, inventory, keypair, ssh_from
+from openstack_client.plan import baked_images, inventory, keypair, secured, ssh_from
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Parcel, Plan
-from openstack_client.roles import Ask, Role, beside, find, is_ours, ours
+from openstack_client.plan.secured import Secured
+from openstack_client.roles import Ask, Role, TlsKind, beside, find, is_ours, ours
 from openstack_client.service import HTTP_PORT
 from openstack_client.settings import Settings
+from openstack_client.tls import Given
 
 WHO = {
     "open": "everybody who reaches the service predicts, and has jobs of their own.",
@@ -55,20 +57,24 @@ def deployed_role(settings: Settings) -> Role:
             f"--access oidc: the role {role.name} does not install what that needs.",
             "Use the role server, or add the step dependencies; see docs/roles.md.",
         )
-    return with_tls(role) if settings.tls else role
+    wants = secured.asked(settings)
+    return with_tls(role, wants) if wants else role
 
 
-def with_tls(role: Role) -> Role:
-    """The role as it is with --tls. Raises SettingsError if it has no TLS."""
-    if role.tls is None:
+def with_tls(role: Role, wants: Secured) -> Role:
+    """The role as it is with --tls. Raises SettingsError if it has no TLS of this kind."""
+    if role.tls is None or role.tls.more(wants.kind) is None:
+        table = "tls" if role.tls is None else f"tls.{wants.kind}"
         raise SettingsError(
-            f"--tls: the role {role.name} has no TLS.",
-            "Remove --tls, or add [tls] to its role.toml; see docs/roles.md.",
+            f"{wants.flags}: the role {role.name} has no {'TLS' if role.tls is None else table}.",
+            f"Remove --tls, or add [{table}] to its role.toml; see docs/roles.md.",
         )
-    return role.with_tls()
+    return role.with_tls(wants.kind)
 
 
-def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Problem]:
+def parcel(
+    settings: Settings, role: Role | None = None, certified: Secured | None = None
+) -> Parcel | list[Problem]:
     """The user data for these settings, or the problems with it."""
     role = role or ours("server")
     try:
@@ -78,6 +84,8 @@ def parcel(settings: Settings, role: Role | None = None) -> Parcel | list[Proble
             code=userdata.read_code(IMPORT_FOLDER) if role.code else (),
             model=_model(settings.model) if settings.model and role.code else None,
             port=role.port or HTTP_PORT,
+            domain=(certified and certified.domain) or None,
+            acme_server=(certified and certified.acme_server) or None,
             workers=settings.workers,
             settings=_of_service(settings, role),
             ready_timeout=settings.timeout_ready,
@@ -196,9 +204,13 @@ def make_plan(
     silent: Mapping[str, str] | None = None,
 ) -> tuple[Plan, Facts]:
     """Query the cloud while rendering and checking the user data, then decide."""
+    if scaling:
+        settings = settings.model_copy(update={"tls": None, "domain": None, "acme_server": None})
+    wants = secured.asked(settings) if role is None else None
+    certificate = _certificate(settings) if wants else None
     role = role or deployed_role(settings)
     with ThreadPool(1) as aside:
-        rendered = aside.apply_async(parcel, (settings, role))
+        rendered = aside.apply_async(parcel, (settings, role, wants))
         facts = queries.gather(cloud)
         carried = rendered.get()
     facts = dataclasses.replace(facts, silent=silent or {})
@@ -214,11 +226,13 @@ def make_plan(
         keypairs=facts.keypairs,
         server_groups=facts.server_groups or (),
     )
-    front = mine.front
-    if front and inventory.watched(front).tls and role.tls and not role.https and not recreate:
+    has = secured.kept(mine.front)
+    keeps = wants
+    if has and role.tls and not wants and not recreate:
         # It keeps what it was deployed with.
-        role = role.with_tls()
-        carried = parcel(settings, role)
+        keeps = has
+        role = with_tls(role, has)
+        carried = parcel(settings, role, has)
     facts = dataclasses.replace(facts, route=_route(cloud, settings, facts, mine, role))
     worker_role = beside(role, role.workers.role) if role.workers else None
     has_workers = mine.workers if settings.worker_vms is None else settings.worker_vms
@@ -243,6 +257,8 @@ def make_plan(
         worker_role=worker_role,
         worker_parcel=parcel(settings, worker_role) if worker_role and has_workers else (),
     )
+    plan.secured, plan.certificate = keeps, certificate
+    check_tls(plan, has, mine, scaling)
     if role.ready.ask is Ask.PREDICTION:
         plan.access = access(settings, role)
     return plan, facts
@@ -252,6 +268,32 @@ def access(settings: Settings, role: Role) -> str:
     """Who may use the service, and who may listen, in words."""
     without = NO_TLS if settings.access == "open" or role.tls is None else NO_TLS_FOR_TOKENS
     return f"{WHO[settings.access]} {WITH_TLS if role.https else without}"
+
+
+def _certificate(settings: Settings) -> Given | None:
+    """The certificate in the files of --tls. Raises SettingsError if it cannot be used."""
+    if not settings.tls or tls.kind(settings.tls) is not TlsKind.FILES:
+        return None
+    return tls.load(*tls.files(settings.tls), lifetime.now())
+
+
+def check_tls(plan: Plan, has: Secured | None, mine: Inventory, scaling: bool) -> None:
+    """Report what is wrong with the certificate, or with where its name leads."""
+    wants, front = plan.secured, plan.front
+    if wants is None:
+        return
+    problem = None
+    if front.keeps_server:
+        problem = secured.conflict(plan.name, has, wants)
+    elif wants.kind is TlsKind.FILES and not plan.certificate:
+        problem = secured.without_certificate(plan.name)
+    plan.problems += [problem] if problem else []
+    if wants.domain and not scaling:
+        address = front.address.address if front.address else ""
+        if not front.floating and mine.front and front.keeps_server:
+            address = mine.address_of(mine.front)
+        note = secured.name_note(wants.domain, own_address.addresses_of(wants.domain), address)
+        plan.warnings += [note] if note else []
 
 
 def _route(

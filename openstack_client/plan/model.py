@@ -24,8 +24,10 @@ from openstack_client.plan import baked_images, choices, inventory
 from openstack_client.plan.choices import Choice
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.keypair import KeyPlan
+from openstack_client.plan.secured import Secured
 from openstack_client.plan.ssh_from import SshFrom
 from openstack_client.roles import Role, ours
+from openstack_client.tls import Given
 
 Found = TypeVar("Found", Server, Group, Port, Address, ServerGroup)
 Chosen = TypeVar("Chosen")
@@ -180,6 +182,10 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     access: str = ""
     """Who may use the service, for people."""
+    secured: Secured | None = None
+    """How the front end gets its certificate, with TLS."""
+    certificate: Given | None = None
+    """The one that is delivered, if the launcher has it."""
     openings: list[Opening] = field(default_factory=list)
     """Everything that the security groups let in."""
     ssh: SshFrom | None = None

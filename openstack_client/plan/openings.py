@@ -36,8 +36,8 @@ def _source(rule: Rule, group: GroupPlan, names: Mapping[str, str]) -> str:
 
 def _who(rule: Rule, member: ServerPlan, plan: Plan, access: str | None) -> str:
     """Who gets further than a refusal there."""
-    whose = next((entry.who for entry in member.role.ports if entry.port == rule.port), None)
-    if rule.other or whose is None:
+    port = next((entry for entry in member.role.ports if entry.port == rule.port), None)
+    if rule.other or port is None:
         return NO_TELLING
     key = f"operators with the ssh key {plan.key.keypair}" if plan.key else "operators with its key"
     users = USERS[access] if access else "who could before"
@@ -46,4 +46,5 @@ def _who(rule: Rule, member: ServerPlan, plan: Plan, access: str | None) -> str:
         Who.OPERATORS: key,
         Who.WORKERS: "this deployment's worker VMs, each with its account",
         Who.FRONT: f"{key}, through the front end",
-    }[whose]
+        Who.EVERYBODY: "anybody",
+    }[port.who] + (f"; {port.why}" if port.why else "")

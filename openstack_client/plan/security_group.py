@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from openstack_client.cloud.resources import Rule
 from openstack_client.roles import Port, Who, ours
 
+# Servers listen on IPv4 alone.
+EVERYWHERE = "0.0.0.0/0"
+
 
 def wanted_rules(
     allow_from: Iterable[str],
@@ -15,13 +18,17 @@ def wanted_rules(
     ports: Iterable[Port] = ours("server").ports,
     groups: Mapping[Who, str] | None = None,
 ) -> list[Rule]:
-    """Open each port to users from `allow_from`, or to operators from `ssh_from`.
+    """Open each port to users from `allow_from`, to operators from `ssh_from`, or to everybody.
 
     `groups` are the security groups of the deployment's other servers, for the ports that only
     these may reach. The ports are in each role's role.toml. All are TCP: see deploy/create.py and
     cloud/queries.py.
     """
-    networks = {Who.USERS: list(allow_from), Who.OPERATORS: list(ssh_from)}
+    networks = {
+        Who.USERS: list(allow_from),
+        Who.OPERATORS: list(ssh_from),
+        Who.EVERYBODY: [EVERYWHERE],
+    }
     rules = [Rule(port.port, cidr) for port in ports for cidr in networks.get(port.who, [])]
     rules += [
         Rule(port.port, "", group=groups[port.who])

@@ -8,15 +8,28 @@ docs/roles.md explains how to write one.
 """
 
 from openstack_client.roles.builder import builder
-from openstack_client.roles.model import HTTPS_PORT, Ask, Port, Role, Step, Watched, Who, Workers
+from openstack_client.roles.model import (
+    HTTPS_PORT,
+    PROXY,
+    Ask,
+    Port,
+    Role,
+    Step,
+    TlsKind,
+    Watched,
+    Who,
+    Workers,
+)
 from openstack_client.roles.read import beside, find, is_ours, names, ours, read
 
 __all__ = [
     "HTTPS_PORT",
+    "PROXY",
     "Ask",
     "Port",
     "Role",
     "Step",
+    "TlsKind",
     "Watched",
     "Who",
     "Workers",

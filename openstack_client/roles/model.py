@@ -49,6 +49,20 @@ class Who(StrEnum):
     FRONT = "front"
     """The server that these workers work for, and nothing else."""
 
+    EVERYBODY = "everybody"
+    """All addresses, whatever --allow-from says."""
+
+
+class TlsKind(StrEnum):
+    """Where the certificate of a server with --tls comes from."""
+
+    SELF = "self"
+    """The server makes it."""
+    ACME = "acme"
+    """A public authority issues it for a name."""
+    FILES = "files"
+    """The launcher delivers it with its key."""
+
 
 class Ask(StrEnum):
     """How the launcher learns that a server is ready."""
@@ -75,6 +89,11 @@ class Port(Frozen):
 
     port: PortNumber
     who: Who
+    why: str = ""
+    """What it is for, if that is not obvious; the plan shows it."""
+
+
+StepLimit = Annotated[int, Field(ge=1)] | Literal["launcher", "ready"]
 
 
 class Step(Frozen):
@@ -85,7 +104,7 @@ class Step(Frozen):
     after: tuple[StageName, ...] = ()
     after_on_old_python: tuple[StageName, ...] = ()
     """More steps to wait for, where python3 is older than 3.11."""
-    limit: Annotated[int, Field(ge=1)] | Literal["launcher", "ready"] = 1800
+    limit: StepLimit = 1800
     """Seconds until it counts as failed, more if --timeout-ready is longer than its default.
     "launcher": a week, because it waits for the launcher. "ready": --timeout-ready and a minute,
     because it ends by itself."""
@@ -104,15 +123,33 @@ class Ready(Frozen):
     path: str = Field("/", pattern=r"^/[^\s]*$")
 
 
+class TlsMore(Frozen):
+    """What one kind of certificate needs besides."""
+
+    packages: tuple[PackageName, ...] = ()
+    ports: tuple[Port, ...] = ()
+    limit: StepLimit = 1800
+    """That of the step."""
+
+
 class Tls(Frozen):
     """What a server of the role needs for --tls."""
 
     port: Literal[443]
     packages: tuple[PackageName, ...] = ()
     program: str = Field(min_length=1)
-    """The step that starts TLS and shows the fingerprint of its authority on the console."""
+    """The step that starts TLS."""
     after: tuple[StageName, ...] = ()
     unit: UnitName
+    """It shows the fingerprint of its authority on the console."""
+    acme: TlsMore | None = None
+    """Whether --tls acme applies to it too."""
+    files: TlsMore | None = None
+    """Whether --tls CERT,KEY applies to it too."""
+
+    def more(self, kind: TlsKind) -> TlsMore | None:
+        """What this kind needs; None if the role does not have it."""
+        return {TlsKind.SELF: TlsMore(), TlsKind.ACME: self.acme, TlsKind.FILES: self.files}[kind]
 
 
 class Workers(Frozen):
@@ -192,18 +229,23 @@ class Role(Frozen):
     """Whether --tls applies to it."""
     https: PortNumber | None = None
     """The port for https://, if it serves TLS; set by `with_tls`."""
+    certificate: TlsKind | None = None
+    """Its kind, if it serves TLS; set by `with_tls`."""
 
-    def with_tls(self) -> Self:
-        """The role as it is with --tls."""
+    def with_tls(self, kind: TlsKind = TlsKind.SELF) -> Self:
+        """The role as it is with --tls of this kind, which it must have."""
         assert self.tls is not None
+        more = self.tls.more(kind)
+        assert more is not None
         *others, last = self.steps.items()
-        proxy = Step(program=self.tls.program, after=self.tls.after)
+        proxy = Step(program=self.tls.program, after=self.tls.after, limit=more.limit)
         ready = last[1].model_copy(update={"after": (*last[1].after, PROXY)})
         return self.model_copy(
             update={
                 "https": self.tls.port,
-                "packages": (*self.packages, *self.tls.packages),
-                "ports": (*self.ports, Port(port=self.tls.port, who=Who.USERS)),
+                "certificate": kind,
+                "packages": (*self.packages, *self.tls.packages, *more.packages),
+                "ports": (*self.ports, Port(port=self.tls.port, who=Who.USERS), *more.ports),
                 "steps": {**dict(others), PROXY: proxy, last[0]: ready},
                 "units": {**self.units, PROXY: self.tls.unit},
                 "ready": self.ready.model_copy(update={"port": self.tls.port}),

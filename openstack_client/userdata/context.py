@@ -102,6 +102,10 @@ class UserDataContext(Frozen):
     port: int = Field(default=5100, ge=1, le=65535)
     workers: int | None = Field(default=None, ge=1, le=64)
     """Number of worker processes; None to choose by the VM's cores."""
+    domain: Host | None = None
+    """Its name, for which a public authority issues a certificate."""
+    acme_server: Url | None = None
+    """That authority's directory; None for the service's default."""
     settings: tuple[tuple[SettingName, Setting], ...] = ()
     """Additional STACKSERVE_* settings of the service. No secrets: they stay readable at the
     metadata address."""

@@ -14,7 +14,7 @@ import jinja2
 
 from openstack_client.errors import PreflightError
 from openstack_client.places import QUICK_START, TEMPLATES
-from openstack_client.roles import Ask, Role
+from openstack_client.roles import PROXY, Ask, Role, TlsKind
 from openstack_client.roles.read import TEMPLATE, is_ours, source
 from openstack_client.userdata.checks import AnyConfig, CloudConfig, check_cloud_config, check_size
 from openstack_client.userdata.context import CarriedFile, UserData, UserDataContext
@@ -22,6 +22,13 @@ from openstack_client.userdata.payload import carried, code_hash, pack
 
 # Files that templates use from another folder, by the name used in the template.
 FROM_ELSEWHERE = {"rabbitmq/quick-start.erl": QUICK_START}
+# Where stackserve-deliver puts a certificate with its key.
+DELIVERED = "/etc/stackserve/certificate.pem"
+TLS_SETTING = {
+    TlsKind.SELF: "self",
+    TlsKind.ACME: "acme",
+    TlsKind.FILES: f"{DELIVERED},{DELIVERED}",
+}
 # In seconds. After a short --timeout-ready, users run the command again to keep waiting, so the
 # VM must not have given up by then.
 MIN_READY_TIMEOUT = 600
@@ -159,11 +166,13 @@ def service_settings(context: UserDataContext) -> dict[str, str]:
         ours |= {
             "STACKSERVE_HOST": "127.0.0.1",
             "STACKSERVE_PORT": str(web_port(context)),
-            "STACKSERVE_TLS": "self",
+            "STACKSERVE_TLS": TLS_SETTING[context.role.certificate or TlsKind.SELF],
             "STACKSERVE_TLS_PORT": str(context.role.https),
             "STACKSERVE_TLS_REDIRECT_PORT": str(context.port),
             "STACKSERVE_TLS_HOME": "/var/lib/proxy-stackserve",
         }
+    for name, value in (("DOMAIN", context.domain), ("ACME_SERVER", context.acme_server)):
+        ours |= {f"STACKSERVE_TLS_{name}": value} if value else {}
     return dict(sorted((ours | dict(context.settings)).items()))
 
 
@@ -191,6 +200,8 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "PORT": context.port,
         "WEB_PORT": web_port(context),
         "HTTPS_PORT": context.role.https,
+        "TLS": context.role.certificate,
+        "TLS_UNIT": context.role.units.get(PROXY) if context.role.certificate else None,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),

@@ -84,6 +84,12 @@ def is_ready(found: Iterable[Mark], last: str = STAGES[-1]) -> bool:
     return any(mark.stage == last and mark.state == "done" for mark in since_boot(found))
 
 
+def waits_for(found: Iterable[Mark], stage: str) -> bool:
+    """Whether a stage has begun since the last boot, and nothing more."""
+    states = [mark.state for mark in since_boot(found) if mark.stage == stage]
+    return states == ["begin"]
+
+
 def waiting_for(found: Iterable[Mark], known: Iterable[str] = STAGES) -> str:
     """The stages that are not done, as text."""
     last = since_boot(found)

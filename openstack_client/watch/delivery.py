@@ -190,6 +190,16 @@ class Delivery:
         return f"{self.server[:1].upper()}{self.server[1:]}"
 
 
+def by_hand(target: SshTarget) -> str:
+    """What to do if the console does not show the host key."""
+    return (
+        "Get its host key in a way that you trust, such as the dashboard's console "
+        "(`cat /etc/ssh/ssh_host_ed25519_key.pub`). Write it into "
+        f"{target.known_hosts} as one line: {target.address}, a space, and the key. "
+        "Then run the command again."
+    )
+
+
 @dataclass
 class CodeDelivery:
     """Delivers the code that a server's user data names, as soon as its host key is known."""
@@ -244,7 +254,7 @@ class CodeDelivery:
         if self.done or not self._awaited:
             return ""
         if not self._knows_host:
-            return self._by_hand
+            return by_hand(self.delivery.target)
         return self.delivery.error.remedy if self.delivery.error else ""
 
     @property
@@ -271,7 +281,7 @@ class CodeDelivery:
         raise ServerError(
             f"This cloud shows no console log, so the host key of {self.delivery.server} is not "
             "known, and its code is not sent.",
-            self._by_hand,
+            by_hand(self.delivery.target),
         )
 
     def _waits_for_long(self) -> bool:
@@ -279,13 +289,3 @@ class CodeDelivery:
         if self._awaited and self.waits_since is None:
             self.waits_since = now
         return self.waits_since is not None and now - self.waits_since > GRACE
-
-    @property
-    def _by_hand(self) -> str:
-        target = self.delivery.target
-        return (
-            "Get its host key in a way that you trust, such as the dashboard's console "
-            "(`cat /etc/ssh/ssh_host_ed25519_key.pub`). Write it into "
-            f"{target.known_hosts} as one line: {target.address}, a space, and the key. "
-            "Then run the command again."
-        )

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from openstack_client.service import HTTP_PORT, base_url
-from openstack_client.watch.trust import ByAuthority
+from openstack_client.watch.trust import ByAuthority, ByCertificate
 
 CONNECT_TIMEOUT = 2.0
 READ_TIMEOUT = 15.0
@@ -50,6 +50,12 @@ class Service:
     def trust(self, authority: Path) -> None:
         """Accept the certificates of this authority, and no other."""
         self.session.verify = str(authority)
+        self.untrusted = ""
+
+    def pin(self, fingerprint: str) -> None:
+        """Accept the certificate with this fingerprint, and no other."""
+        self.session.verify = False
+        self.session.mount("https://", ByCertificate(fingerprint))
         self.untrusted = ""
 
     def probe(self) -> Probe:
@@ -173,6 +179,8 @@ def reason(error: requests.RequestException) -> str:
         return "does not answer (a firewall, or the server is still booting)"
     if isinstance(error, requests.Timeout):
         return f"took over {READ_TIMEOUT:.0f} s to answer"
+    if "Fingerprints did not match" in text:
+        return "shows another certificate than the one that was delivered to it"
     if isinstance(error, requests.exceptions.SSLError):
         return "shows a certificate that its authority did not sign"
     return _no_connection(text) or f"does not answer ({type(error).__name__})"

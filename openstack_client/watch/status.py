@@ -140,6 +140,7 @@ def status_json(
     on_disk: str,
     setup: str | None = None,
     not_ready: Mapping[str, Any] | None = None,
+    certificate: str | None = None,
     listed: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """A deployment's status as a JSON value; the text output is made from it."""
@@ -166,6 +167,7 @@ def status_json(
         "answer": probe.summary if probe and not predicts else None,
         "model": probe.model if probe and probe.ok else None,
         "version": probe.version if probe and probe.ok else None,
+        "certificate": certificate,
         "service": (not_ready or {}).get("detail"),
         "setup": setup,
         "units": units,

@@ -1,4 +1,4 @@
-"""Trust a server's own certificate authority, because its console announced it.
+"""Trust a server's own certificate authority, because its console announced it; or one certificate.
 
 The console comes from Nova, over the cloud's own TLS. The authority signed a single certificate and
 its key is gone, so whoever shows a certificate of this authority is the server.
@@ -29,6 +29,20 @@ class ByAuthority(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> Any:
         return super().init_poolmanager(*arguments, **options, assert_hostname=False)
+
+
+class ByCertificate(HTTPAdapter):
+    """Accepts one certificate alone, whoever signed it and for whatever names."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> Any:
+        pin = self._fingerprint
+        return super().init_poolmanager(
+            *arguments, **options, assert_hostname=False, assert_fingerprint=pin
+        )
 
 
 def learn(file: Path, address: str, port: int, fingerprint: str) -> Path:

@@ -12,16 +12,20 @@ from openstack_client.cloud import queries
 from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.resources import Server
 from openstack_client.errors import CloudError, ServerError, TimedOut
-from openstack_client.roles import Ask, Watched, ours
+from openstack_client.plan.secured import Secured
+from openstack_client.roles import PROXY, Ask, TlsKind, Watched, ours
 from openstack_client.service import HTTP_PORT
+from openstack_client.tls import Given
 from openstack_client.watch import boot, console
-from openstack_client.watch.authority import remember, trust_announced
+from openstack_client.watch.authority import Recognition
 from openstack_client.watch.boot import BootConsole
+from openstack_client.watch.certificate import CertificateDelivery
 from openstack_client.watch.delivery import CodeDelivery
 from openstack_client.watch.probe import Probe
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ready import ask
 from openstack_client.watch.ssh import SshTarget
+from openstack_client.watch.trust import Untrusted
 from openstack_client.watch.tunnel import Way
 
 POLL = 1.0
@@ -168,6 +172,8 @@ class ReadyWatch:
     """Whether the code should be on the server's image."""
     authority: Path | None = None
     """Where to save the server's certificate authority, with TLS."""
+    given: Given | None = None
+    """The certificate to deliver, with --tls CERT,KEY."""
 
     def __post_init__(self) -> None:
         way, target = self.way, self.target
@@ -178,6 +184,14 @@ class ReadyWatch:
         self.console.stages = self.watched.stages
         self.delivery = CodeDelivery.to(
             target, "the server", self.payload, self.console, in_image=self.in_image
+        )
+        self.certificate = (
+            CertificateDelivery.to(target, self.given, self.console) if self.given else None
+        )
+        self.recognition = (
+            Recognition(self.cloud, self.server, way, self.service, self.authority)
+            if self.watched.tls and self.authority
+            else None
         )
         asks = self.watched.ask in {Ask.PREDICTION, Ask.PAGE}
         missing = f"{way.name} does not answer"
@@ -205,28 +219,45 @@ class ReadyWatch:
         return self._is_delivered() and self._answers()
 
     def _is_delivered(self) -> bool:
+        if self.certificate and not self.certificate.attempt():
+            # Both are sent at the same time.
+            self.delivery.attempt()
+            return False
         # One that has been running for long needs no code, and its console may have forgotten that.
         forgotten = not self.delivery.done and not self.console.marks
         return (forgotten and self._answers()) or self.delivery.attempt()
 
     def _answers(self) -> bool:
         self.way.keep()
-        if self.service.untrusted and self.authority:
-            self._trust(self.authority)
+        if self.recognition and not self.probe.ok:
+            self._recognize(self.recognition)
         self.probe = ask(self.watched, self.service, self.console.marks)
         return self.probe.ok
 
-    def _trust(self, file: Path) -> None:
-        announced = console.authority(self.console.text)
-        trust_announced(self.service, self.way, file, self.server, announced)
-        if announced and not self.service.untrusted:
-            remember(self.cloud, self.server, announced)
+    def _recognize(self, recognition: Recognition) -> None:
+        if self.given:
+            recognition.pin(self.given.fingerprint)
+            return
+        try:
+            recognition.update(self.console.text)
+        except Untrusted as error:
+            raise ServerError(
+                f"{self.way.name} {error}.",
+                "Somebody may intercept the connection. If not, replace the server: "
+                "deploy --recreate.",
+            ) from error
+
+    @property
+    def _has_files(self) -> bool:
+        return Secured.from_metadata(self.server.metadata).kind is TlsKind.FILES
 
     def _until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         try:
             self._follow_until(reached, not_reached, timeout)
         finally:
             self.delivery.close()
+            if self.certificate:
+                self.certificate.close()
 
     def _follow_until(self, reached: Callable[[], bool], not_reached: str, timeout: float) -> None:
         until = time.monotonic() + timeout
@@ -263,9 +294,16 @@ class ReadyWatch:
             console.waiting_for(marks, known) if self.console.works else "no console log available"
         )
         missing = f"; its code: {self.delivery.missing}" if self.delivery.missing else ""
-        remedy = self.delivery.remedy or (
-            f"Run the command again to keep waiting, or log in: {self.target.shell_command}"
+        if self.certificate and self.certificate.missing:
+            missing += f"; its certificate: {self.certificate.missing}"
+        certificate = self.certificate.remedy if self.certificate else ""
+        remedy = (
+            self.delivery.remedy
+            or certificate
+            or (f"Run the command again to keep waiting, or log in: {self.target.shell_command}")
         )
+        if console.waits_for(marks, PROXY) and not self.given and self._has_files:
+            remedy = f"It waits for its certificate: add --tls CERT,KEY. {remedy}"
         port = self.watched.port or HTTP_PORT
         if console.is_ready(marks, known[-1]):
             remedy = (

@@ -18,6 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from openstack_client.watch.probe import Service
+from openstack_client.watch.shown import validity
+from openstack_client.watch.trust import fingerprint_of, learn
+from openstack_client.watch.tunnel import Way
 from production_server.local.rabbitmq import free_port
 from production_server.proxy import certificates
 from tests.support.service import ROOT
@@ -106,6 +110,18 @@ class Proxy:
             assert shown is not None
             return int(str(shown["serialNumber"]), 16)
 
+    @property
+    def way(self) -> Way:
+        return Way("127.0.0.1", self.port)
+
+    def is_known_by_its_own(self) -> bool:
+        """Whether the launcher trusts it as it does with --tls self. There is no web tier."""
+        service = Service("127.0.0.1", self.port, tls=True)
+        own = self.folder / "authority.pem"
+        announced = fingerprint_of(own.read_text())
+        service.trust(learn(self.folder / "learned.pem", "127.0.0.1", self.port, announced))
+        return "answers HTTP 503" in service.page("/ready").summary
+
     def wait_for_a_new_one(self, root: str, before: int | None = None) -> int:
         until = time.monotonic() + 60
         while time.monotonic() < until:
@@ -139,10 +155,11 @@ def proxy(folder: Path, authority: Authority, **changes: str) -> Iterator[Proxy]
 
 
 def test_the_authority_issues_a_certificate_and_a_new_one_while_it_serves(
-    authority: Authority, tmp_path: Path
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with proxy(tmp_path, authority) as served:
         first = served.wait_for_a_new_one(authority.root())
+        says_what_clients_see(served, authority.root(), monkeypatch, tmp_path)
         key = served.folder / "acme" / "certs" / DOMAIN / "privkey.pem"
         assert key.resolve().stat().st_mode & 0o077 == 0
         # As if it were nearly over.
@@ -161,6 +178,25 @@ def test_the_authority_issues_a_certificate_and_a_new_one_while_it_serves(
     assert again.log.read_text().count("new certificate for") == asked
 
 
+def says_what_clients_see(
+    served: Proxy, root: str, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """By the name, that of the authority; by an address, that of its own, which the launcher knows.
+
+    So a launcher need not know when the authority issues it.
+    """
+    seen = validity(served.way, DOMAIN)
+    assert seen is not None and seen.issued
+    assert f"for {DOMAIN}, of Pebble" in seen.sentence
+    assert ", which this machine does not know; valid until 20" in seen.sentence
+    (folder / "root.pem").write_text(root)
+    with monkeypatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(folder / "root.pem"))
+        accepted = validity(served.way, DOMAIN)
+    assert accepted is not None and "does not know" not in accepted.sentence
+    assert served.is_known_by_its_own()
+
+
 def test_a_refusal_is_explained_and_the_proxy_goes_on(authority: Authority, tmp_path: Path) -> None:
     closed = {"STACKSERVE_TLS_CHALLENGE_PORT": str(free_port())}
     with proxy(tmp_path, authority, **closed) as served:
@@ -172,6 +208,10 @@ def test_a_refusal_is_explained_and_the_proxy_goes_on(authority: Authority, tmp_
         assert served.process.poll() is None
         with pytest.raises(ssl.SSLCertVerificationError):
             served.serial(authority.root())
+        seen = validity(served.way, DOMAIN)
+        assert seen is not None and not seen.issued
+        assert seen.sentence == f"not issued for {DOMAIN} yet"
+        assert served.is_known_by_its_own()
 
 
 def test_acme_without_a_domain_is_explained(tmp_path: Path) -> None:

@@ -50,8 +50,9 @@ sys.path.insert(0, {str(TEMPLATES / "files" / "steps")!r})
 shutil.chown = lambda *_: None
 path = {str(TEMPLATES / "files" / "bin" / "stackserve-deliver")!r}
 program = importlib.machinery.SourceFileLoader("deliver", path).load_module()
-for name in ("SETTINGS", "ARCHIVE", "UNPACKED", "DONE"):
+for name in ("SETTINGS", "ARCHIVE", "UNPACKED", "DONE", "CERTIFICATE"):
     setattr(program, name, Path(os.environ["MACHINE"], name.lower()))
+program.MEMORY = Path(os.environ["MACHINE"])
 program.main()
 """
 
@@ -120,6 +121,9 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / "deliver.py").write_text(PROGRAM)
     (programs / "sudo").write_text(SUDO)
     (programs / "sudo").chmod(0o755)
+    for name in ("groupadd", "systemctl"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>"$MACHINE/ran"\n')
+        (programs / name).chmod(0o755)
     key = make_key(folder / "user" / "id")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import stat
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from production_server.proxy.certificates import own
 from tests.unit.cloud_init.steps import load
 from tests.unit.cloud_init.test_join import TICKET
 
@@ -27,8 +29,9 @@ class Machine:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.program = load("bin/stackserve-deliver")
         self.folder, self.monkeypatch = folder, monkeypatch
-        for name in ("SETTINGS", "ARCHIVE", "UNPACKED", "DONE"):
+        for name in ("SETTINGS", "ARCHIVE", "UNPACKED", "DONE", "CERTIFICATE"):
             monkeypatch.setattr(self.program, name, folder / name.lower())
+        monkeypatch.setattr(self.program, "MEMORY", folder)
         monkeypatch.setattr("join.TICKET", folder / "ticket")
         monkeypatch.setattr(shutil, "chown", lambda *_: None)
         settings = f"ROLE=server\nPAYLOAD_SHA256={SHA}\nPAYLOAD_SIZE={len(CODE)}\n"
@@ -158,3 +161,60 @@ def test_only_worker_vms_take_tickets(machine: Machine, monkeypatch: pytest.Monk
 def test_its_arguments_are_checked(machine: Machine) -> None:
     with pytest.raises(SystemExit, match="usage"):
         machine.deliver("secrets", CODE)
+
+
+@pytest.fixture
+def ran(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that the delivery of a certificate runs."""
+    ran: list[list[str]] = []
+    fake = SimpleNamespace(run=lambda command, check: ran.append(command))
+    monkeypatch.setattr(machine.program, "subprocess", fake)
+    (machine.folder / "settings").write_text("TLS=files\nTLS_UNIT=proxy-x\n")
+    return ran
+
+
+def test_a_certificate_is_for_the_proxy_alone(
+    machine: Machine,
+    ran: list[list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    owners: list[object] = []
+    monkeypatch.setattr(shutil, "chown", lambda _, *owner: owners.append(owner))
+    (tmp_path / "made").mkdir()
+    made = own(tmp_path / "made", ["192.0.2.1"])
+    pem = made.certificate.read_bytes() + made.key.read_bytes()
+    for said in ("taken\n", "there\n"):
+        machine.deliver("certificate", pem)
+        assert capsys.readouterr().out == said
+    file = machine.folder / "certificate"
+    assert file.read_bytes() == pem
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert owners == [("root", "stackserve-tls")]
+    assert ["systemctl", "try-reload-or-restart", "proxy-x"] in ran
+
+
+@pytest.mark.parametrize("what", ["certificate", "key", "other", "locked"])
+def test_what_is_no_certificate_with_its_key_is_refused(
+    machine: Machine, ran: list[list[str]], tmp_path: Path, what: str
+) -> None:
+    for name in ("made", "second"):
+        (tmp_path / name).mkdir()
+    made, second = own(tmp_path / "made", ["a.x"]), own(tmp_path / "second", ["a.x"])
+    command = ["openssl", "pkey", "-in", str(made.key), "-aes256", "-passout", "pass:x"]
+    locked = subprocess.run(command, capture_output=True, check=True).stdout
+    parts = {
+        "certificate": made.certificate.read_bytes(),
+        "key": made.key.read_bytes(),
+        "other": made.certificate.read_bytes() + second.key.read_bytes(),
+        "locked": made.certificate.read_bytes() + locked,
+    }
+    with pytest.raises(SystemExit, match="this is no certificate with its key"):
+        machine.deliver("certificate", parts[what])
+    assert not (machine.folder / "certificate").exists() and ran == []
+
+
+def test_other_machines_take_no_certificate(machine: Machine) -> None:
+    with pytest.raises(SystemExit, match="not created with --tls CERT,KEY"):
+        machine.deliver("certificate", b"")

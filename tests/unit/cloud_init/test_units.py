@@ -25,6 +25,7 @@ SERVICES = [
     "stackserve-worker@1.service",
     "contextualize.service",
     "installing-stackserve.service",
+    "proxy-stackserve.service",
 ]
 # Programs that this machine lacks, and settings that only newer versions of systemd know.
 EXPECTED = re.compile(r"is not executable: No such file|RestartSteps|RestartMaxDelaySec|Unit epmd")

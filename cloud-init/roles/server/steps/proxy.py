@@ -1,15 +1,13 @@
 #!/usr/bin/env python3
-"""Start the TLS proxy, and announce the authority of its certificate on the console.
+"""Start the TLS proxy, once it has what it needs: addresses, and perhaps a certificate.
 
-The launcher trusts what the console says, and refuses a server with another authority.
+At each start, announce.py shows the authority of its own certificate on the console.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -21,26 +19,37 @@ from private import write
 
 UNIT = "proxy-stackserve.service"
 SETTINGS = Path("/etc/stackserve/proxy.env")
-AUTHORITY = Path("/var/lib/proxy-stackserve/authority.pem")
+# From stackserve-deliver, which has checked it.
+CERTIFICATE = Path("/etc/stackserve/certificate.pem")
 METADATA = "http://169.254.169.254/latest/meta-data/public-ipv4"
-CONSOLE = Path("/dev/console")
 # Seconds. The launcher attaches the floating IP while the server boots.
 ADDRESS_WITHIN = 15
 LISTENS_WITHIN = 120
+# A launcher that was interrupted may come back days later; contextualize.py waits for a week.
+DELIVERED_WITHIN = 6 * 24 * 3600
 PAUSE = 0.3
 
 
 def main() -> None:
+    if os.environ["TLS"] == "files":
+        wait_for_certificate()
     names = public_address()
     print(f"the address that others use: {names or 'unknown'}", flush=True)
     write(SETTINGS, f"STACKSERVE_TLS_NAMES={names}\n" if names else "", "root", mode=0o644)
     subprocess.run(["systemctl", "enable", "--quiet", "--no-reload", UNIT], check=True)
     subprocess.run(["systemctl", "restart", UNIT], check=True)
     wait_until_it_listens(int(os.environ["HTTPS_PORT"]))
-    if AUTHORITY.exists():
-        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(AUTHORITY.read_text())).hexdigest()
-        with CONSOLE.open("w", encoding="ascii") as console:
-            console.write(f"\nSTACKSERVE-AUTHORITY sha256={digest}\n")
+
+
+def wait_for_certificate() -> None:
+    """Wait until stackserve-deliver puts it in place."""
+    until = time.monotonic() + DELIVERED_WITHIN
+    if not CERTIFICATE.exists():
+        print("waiting for the launcher to deliver the certificate over ssh", flush=True)
+    while not CERTIFICATE.exists():
+        if time.monotonic() > until:
+            sys.exit("error: no certificate was delivered; run `deploy --tls CERT,KEY` again")
+        time.sleep(PAUSE)
 
 
 def public_address() -> str:

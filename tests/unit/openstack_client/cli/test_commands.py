@@ -135,12 +135,13 @@ def test_without_credentials_deploy_serves_here(
 ) -> None:
     became: list[list[str]] = []
 
-    def become(arguments: list[str]) -> None:
+    def become(arguments: list[str], tls: dict[str, str | None]) -> None:
         became.append(arguments)
+        assert tls == {"domain": "a.example", "acme_server": None}
         raise SystemExit(0)
 
     monkeypatch.setattr(serve_here, "become", become)
-    flags = ["--port", "5999", "--flavor", "big", "--workers", "2"]
+    flags = ["--port", "5999", "--flavor", "big", "--workers", "2", "--domain", "a.example"]
     ended = CliRunner().invoke(main, ["deploy", *flags, *(["--local"] if here else [])])
     assert became == [serve_here.command(None, 5999, False, 2)]
     assert ("No OpenStack credentials" in ended.stderr) is not here

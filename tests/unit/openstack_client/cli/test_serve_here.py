@@ -26,6 +26,12 @@ def test_a_wheel_leaves_the_python_path_alone() -> None:
     assert environment(inherited, ROOT)["PYTHONPATH"] == f"{ROOT}:/extra"
 
 
+def test_the_name_for_a_certificate_reaches_the_service() -> None:
+    given = {"domain": "clinic.example.org", "acme_server": None}
+    found = environment({}, None, given)
+    assert found == {"STACKSERVE_TLS_DOMAIN": "clinic.example.org", "PYTHONSAFEPATH": "1"}
+
+
 def test_a_folder_of_the_same_name_is_not_imported(tmp_path: Path) -> None:
     (tmp_path / "production_server.py").write_text("raise SystemExit('imported from here')")
     shown = subprocess.run(

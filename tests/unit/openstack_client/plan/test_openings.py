@@ -14,7 +14,7 @@ from openstack_client.cloud.resources import Group, Route, Rule
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Plan
-from openstack_client.roles import beside, ours
+from openstack_client.roles import TlsKind, beside, ours
 from openstack_client.settings import merge
 from tests.unit.openstack_client.plan.test_decide import (
     FACTS,
@@ -68,6 +68,26 @@ def test_with_tokens_the_service_is_for_their_holders(flags: dict[str, str]) -> 
         ("server", 5100, "tcp", "192.0.2.0/24", "holders of a token"),
         ("server", 5100, "tcp", "2001:db8::/32", "holders of a token"),
     }
+
+
+def test_the_authority_of_a_certificate_comes_from_anywhere() -> None:
+    """Even if users come from one network alone; and the plan says why."""
+    plan = decide(
+        merge({"allow_from": "192.0.2.0/24"}, {}, None)[0],
+        HERE,
+        Inventory("stackserve"),
+        identity=ME,
+        key=KEY,
+        parcel=PARCEL,
+        role=ours("server").with_tls(TlsKind.ACME),
+    )
+    why = "the authority of the certificate asks there whether the name leads to this server"
+    assert {row for row in listed(plan) if row[1] in (80, 443)} == {
+        ("server", 80, "tcp", "0.0.0.0/0", f"anybody; {why}"),
+        ("server", 443, "tcp", "192.0.2.0/24", "anybody"),
+    }
+    assert f"Open: tcp 80, from 0.0.0.0/0: anybody; {why}." in shown(plan)
+    assert Rule(80, "0.0.0.0/0") in plan.front.group.add_rules
 
 
 def test_the_openings_are_the_rules_that_are_made() -> None:

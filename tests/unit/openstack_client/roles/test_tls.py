@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from openstack_client.errors import SettingsError
-from openstack_client.plan.make import deployed_role
-from openstack_client.roles import Watched, Who, ours
+from openstack_client.plan.make import deployed_role, with_tls
+from openstack_client.plan.secured import Secured
+from openstack_client.roles import TlsKind, Watched, Who, ours
 from openstack_client.service import base_url, page_url
 from openstack_client.settings import Settings
 from openstack_client.watch import console
@@ -51,6 +52,25 @@ def test_a_role_without_tls_is_refused() -> None:
         deployed_role(Settings(role="hello", tls="self"))
 
 
+def test_each_kind_of_certificate_adds_what_it_needs() -> None:
+    acme, files = (ours("server").with_tls(kind) for kind in (TlsKind.ACME, TlsKind.FILES))
+    assert set(acme.packages) - set(SECURE.packages) == {"dehydrated"}
+    (challenge,) = set(acme.ports) - set(SECURE.ports)
+    assert (challenge.port, challenge.who) == (80, Who.EVERYBODY)
+    assert (files.packages, files.ports) == (SECURE.packages, SECURE.ports)
+    # A launcher that was interrupted may come back with the certificate days later.
+    limits = [role.steps["proxy"].limit for role in (SECURE, acme, files)]
+    assert limits == [1800, 1800, "launcher"]
+    assert [role.certificate for role in (ours("server"), acme, files)] == [None, "acme", "files"]
+
+
+def test_a_role_without_this_kind_is_refused() -> None:
+    assert SECURE.tls is not None
+    plain = SECURE.model_copy(update={"tls": SECURE.tls.model_copy(update={"files": None})})
+    with pytest.raises(SettingsError, match=r"--tls CERT,KEY: the role server has no tls\.files"):
+        with_tls(plain, Secured(TlsKind.FILES))
+
+
 def test_the_last_fingerprint_on_the_console_counts() -> None:
     first, second = "a" * 64, "b" * 64
     text = (
@@ -59,3 +79,10 @@ def test_the_last_fingerprint_on_the_console_counts() -> None:
     assert console.authority(text) == second
     assert console.authority("STACKSERVE-AUTHORITY sha256=" + "a" * 63) == ""
     assert console.authority("") == ""
+
+
+def test_a_step_that_waits_has_begun_and_nothing_more() -> None:
+    marks = [console.Mark("proxy", "begin"), console.Mark("ready", "begin")]
+    assert console.waits_for(marks, "proxy")
+    assert not console.waits_for([*marks, console.Mark("proxy", "done")], "proxy")
+    assert not console.waits_for(marks, "code")

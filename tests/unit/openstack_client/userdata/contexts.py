@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from openstack_client.roles import ours
+from openstack_client.roles import TlsKind, ours
 from openstack_client.userdata import CarriedFile, UserDataContext
 from openstack_client.userdata.render import cloud_config
 
@@ -28,8 +28,8 @@ def context(**values: Any) -> UserDataContext:
 
 def golden_context(case: Path) -> UserDataContext:
     values = json.loads(case.read_text())
-    if values.pop("tls", False):
-        values["role"] = ours(values["role"]).with_tls()
+    if kind := values.pop("tls", None):
+        values["role"] = ours(values["role"]).with_tls(TlsKind(kind))
     return context(**values)
 
 

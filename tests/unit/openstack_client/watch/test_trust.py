@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -129,6 +130,34 @@ def test_what_is_no_authority_is_refused(server: Server, tmp_path: Path, shown: 
 def test_a_server_that_is_not_there_is_no_attack(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="refused"):
         learn(tmp_path / "one.pem", "127.0.0.1", free_port(), "0" * 64)
+
+
+def test_one_certificate_alone_is_accepted_whoever_signed_it(server: Server) -> None:
+    service = Service("127.0.0.1", server.port, tls=True)
+    service.pin(certificate_of(server))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert service.get_json("/alive") == {"code_hash": "x"}
+
+
+def test_any_other_certificate_is_refused_even_of_the_same_authority(
+    server: Server, tmp_path: Path
+) -> None:
+    service = Service("127.0.0.1", server.port, tls=True)
+    for fingerprint in (server.fingerprint, "0" * 64):
+        service.pin(fingerprint)
+        assert service.get_json("/alive") is None
+        assert service.page("/alive").summary.endswith(
+            "shows another certificate than the one that was delivered to it"
+        )
+
+
+def certificate_of(server: Server) -> str:
+    """The fingerprint of the server's own certificate, which is the first in its file."""
+    return fingerprint_of(server.certificate.certificate.read_text().split(END)[0] + END)
+
+
+END = "-----END CERTIFICATE-----\n"
 
 
 def test_without_tls_nothing_has_to_be_trusted() -> None:
