@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from openstack_client import lifetime, oidc
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
-from openstack_client.plain import plain, plain_line
+from openstack_client.plain import image_tag, jump_host, plain, plain_line
 from openstack_client.tls import AcmeServer, HostName, TlsValue, relative_to
 
 PREFIX = "STACKSERVE_DEPLOY_"
@@ -28,8 +28,6 @@ FILE_VARIABLE = PREFIX + "SETTINGS"
 FILE_NAME = "deployment.toml"
 # Nova waits up to 300 s for a port, so a shorter timeout gives up on servers that would build.
 MIN_BUILD_TIMEOUT = 360
-# It becomes an argument of ssh, so it must not look like an option.
-JUMP_HOST = re.compile(r"([A-Za-z0-9_][\w.-]*@)?([A-Za-z0-9][\w.-]*|\[[0-9a-fA-F:]+\])(:\d{1,5})?")
 LISTS = {"allow_from", "ssh_from", "pip_extra_index"}
 
 
@@ -52,12 +50,6 @@ def _file(value: Path) -> Path:
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     return path
-
-
-def _jump_host(value: str) -> str:
-    if not JUMP_HOST.fullmatch(value):
-        raise ValueError("must be HOST, USER@HOST or USER@HOST:PORT")
-    return value
 
 
 def _duration(value: str) -> str:
@@ -130,7 +122,7 @@ class Settings(BaseModel):
         description="Networks (CIDR) allowed to connect by ssh. Default: this machine, or "
         "--allow-from if its address cannot be known.",
     )
-    ssh_via: Annotated[str, AfterValidator(_jump_host)] | None = Field(
+    ssh_via: Annotated[str, AfterValidator(jump_host)] | None = Field(
         None,
         description="Jump host (USER@HOST) by which to reach the server, for ssh and HTTP. Uses "
         "your ssh configuration.",
@@ -181,6 +173,11 @@ class Settings(BaseModel):
         None,
         description="Model to serve: a version folder of the registry, or its .tar. Default: the "
         "shipped model.",
+    )
+    image_tag: Annotated[str, AfterValidator(image_tag)] | None = Field(
+        None,
+        description="For a role that runs containers: the image to pull, as `image push` pushed it "
+        "with --broker. Default: the server builds its images.",
     )
     ttl: Annotated[str, AfterValidator(_duration)] | None = Field(
         None,

@@ -33,6 +33,7 @@ UNUSED = {
     "tls",
     "domain",
     "acme_server",
+    "image_tag",
     "rate_limit",
     "oidc_issuer",
     "oidc_audience",

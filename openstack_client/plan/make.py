@@ -57,6 +57,16 @@ def deployed_role(settings: Settings) -> Role:
             f"--access oidc: the role {role.name} does not install what that needs.",
             "Use the role server, or add the step dependencies; see docs/roles.md.",
         )
+    if settings.image_tag and not role.containers:
+        raise SettingsError(
+            f"--image-tag: the role {role.name} runs no containers.",
+            "Add --role docker, or remove --image-tag.",
+        )
+    if settings.image_tag and settings.model:
+        raise SettingsError(
+            "--image-tag and --model cannot be combined: the image has its model.",
+            "Remove one of them, or build an image with that model: `image build --model`.",
+        )
     wants = secured.asked(settings)
     return with_tls(role, wants) if wants else role
 
@@ -87,6 +97,7 @@ def parcel(
             domain=(certified and certified.domain) or None,
             acme_server=(certified and certified.acme_server) or None,
             workers=settings.workers,
+            image_tag=settings.image_tag,
             settings=_of_service(settings, role),
             ready_timeout=settings.timeout_ready,
             apt_mirror=settings.apt_mirror,

@@ -212,6 +212,8 @@ class Role(Frozen):
     """Whether the launcher delivers the code and a model to it, over ssh."""
     baked_image: bool = False
     """Whether it may start from an image of `bake`, and `bake` may make one for it."""
+    containers: bool = False
+    """Whether it runs containers, so that --image-tag can name their image."""
     requires: tuple[Literal["broker"], ...] = ()
     """Values that the launcher must be given for it."""
     data: str = "everything that was stored on it"

@@ -100,6 +100,8 @@ class UserDataContext(Frozen):
     """The model, from `read_model`; None for the shipped one."""
 
     port: int = Field(default=5100, ge=1, le=65535)
+    image_tag: Plain | None = None
+    """The image of its containers, to pull; None to build it there."""
     workers: int | None = Field(default=None, ge=1, le=64)
     """Number of worker processes; None to choose by the VM's cores."""
     domain: Host | None = None

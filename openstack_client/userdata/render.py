@@ -202,6 +202,7 @@ def step_settings(context: UserDataContext, payload: bytes) -> dict[str, str]:
         "HTTPS_PORT": context.role.https,
         "TLS": context.role.certificate,
         "TLS_UNIT": context.role.units.get(PROXY) if context.role.certificate else None,
+        "IMAGE_TAG": context.image_tag,
         "WORKERS": context.workers or "auto",
         "SWAP_MB": "auto" if context.swap_mb is None else context.swap_mb,
         "READY_TIMEOUT": max(MIN_READY_TIMEOUT, context.ready_timeout),

@@ -15,15 +15,14 @@ WORKERS = Path("/etc/stackserve/workers")
 UNIT = "containers-stackserve.service"
 # The image has these for itself.
 OF_THE_IMAGE = ("STACKSERVE_HOME=", "STACKSERVE_HOST=", "STACKSERVE_PORT=")
+# An image that was pulled knows from which code it was built.
+OF_A_PULLED_IMAGE = (*OF_THE_IMAGE, "STACKSERVE_CODE_HASH=")
 
 
 def main() -> None:
+    theirs = OF_A_PULLED_IMAGE if os.environ.get("IMAGE_TAG") else OF_THE_IMAGE
     lines = SETTINGS.read_text().splitlines()
-    ours = [
-        line
-        for line in lines
-        if line.startswith("STACKSERVE_") and not line.startswith(OF_THE_IMAGE)
-    ]
+    ours = [one for one in lines if one.startswith("STACKSERVE_") and not one.startswith(theirs)]
     OF_CONTAINERS.write_text("".join(f"{line}\n" for line in ours))
     if not WORKERS.exists():
         wanted = os.environ["WORKERS"]

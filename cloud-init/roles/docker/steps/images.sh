@@ -1,14 +1,29 @@
 #!/bin/sh
-# Build the images from the delivered code, on a base from this distribution's packages.
+# Pull the images, or build them from the delivered code, on a base of this distribution's packages.
 set -eu
 [ ! -e /etc/stackserve/images-built ] || exit 0
 here=$(dirname "$0")
 app=/opt/stackserve/app
 # shellcheck disable=SC1091 # on the server
 . /etc/os-release
+systemctl enable --quiet --now docker.service
+
+if [ -n "${IMAGE_TAG:-}" ]; then
+    # RabbitMQ's image is NAME-broker:TAG; a colon before the last slash begins a port.
+    case ${IMAGE_TAG##*/} in
+        *:*) broker="${IMAGE_TAG%:*}-broker:${IMAGE_TAG##*:}" ;;
+        *) broker="$IMAGE_TAG-broker" ;;
+    esac
+    docker pull --quiet "$IMAGE_TAG"
+    docker pull --quiet "$broker"
+    docker tag "$IMAGE_TAG" stackserve
+    docker tag "$broker" stackserve-broker
+    touch /etc/stackserve/images-built.new
+    exit 0
+fi
+
 work=$(mktemp -d /var/tmp/stackserve-images-XXXXXX)
 trap 'rm -rf "$work"' EXIT
-systemctl enable --quiet --now docker.service
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "error: the images need Python 3.11 or newer, which this distribution does not have"
@@ -19,11 +34,13 @@ case $ID in
     *) mirror=http://deb.debian.org/debian sections="main" ;;
 esac
 [ -z "${APT_MIRROR:-}" ] || mirror=$APT_MIRROR
-echo "making the base from $VERSION_CODENAME"
-mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates "$VERSION_CODENAME" \
-    "$work/base.tar" "deb $mirror $VERSION_CODENAME $sections"
-docker import "$work/base.tar" stackserve-base
-rm "$work/base.tar"
+if ! docker image inspect stackserve-base > /dev/null 2>&1; then
+    echo "making the base from $VERSION_CODENAME"
+    mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates "$VERSION_CODENAME" \
+        "$work/base.tar" "deb $mirror $VERSION_CODENAME $sections"
+    docker import "$work/base.tar" stackserve-base
+    rm "$work/base.tar"
+fi
 
 install -d "$work/context/cloud-init/files/steps"
 cp -r "$app/production_server" "$work/context/"
