@@ -34,7 +34,7 @@ def jump_host(value: str) -> str:
     return value
 
 
-def image_tag(value: str) -> str:
+def container_image(value: str) -> str:
     if not IMAGE_TAG.fullmatch(value):
         raise ValueError("must be NAME, NAME:TAG or REGISTRY/NAME:TAG, and no digest")
     return value

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from openstack_client import lifetime, oidc
 from openstack_client.errors import Problem, SettingsError
 from openstack_client.names import nearest
-from openstack_client.plain import image_tag, jump_host, plain, plain_line
+from openstack_client.plain import container_image, jump_host, plain, plain_line
 from openstack_client.tls import AcmeServer, HostName, TlsValue, relative_to
 
 PREFIX = "STACKSERVE_DEPLOY_"
@@ -174,7 +174,7 @@ class Settings(BaseModel):
         description="Model to serve: a version folder of the registry, or its .tar. Default: the "
         "shipped model.",
     )
-    image_tag: Annotated[str, AfterValidator(image_tag)] | None = Field(
+    image_tag: Annotated[str, AfterValidator(container_image)] | None = Field(
         None,
         description="For a role that runs containers: the image to pull, as `image push` pushed it "
         "with --broker. Default: the server builds its images.",

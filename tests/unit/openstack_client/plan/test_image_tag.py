@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from openstack_client.errors import SettingsError
 from openstack_client.places import TEMPLATES
