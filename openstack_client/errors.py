@@ -129,5 +129,9 @@ class OldCode(LauncherError, exit_code=12, code="old_code"):
     """The deployment works, but its code differs from the code on this machine."""
 
 
+class ImageError(LauncherError, exit_code=13, code="image"):
+    """Docker is missing or does not answer, or it could not build or push an image."""
+
+
 class Interrupted(LauncherError, exit_code=130, code="interrupted"):
     """Ctrl-C, SIGTERM, or a question answered with no."""

@@ -58,6 +58,10 @@ VERBS = {
         "openstack_client.cli.bake:bake",
         "Create an image, called NAME, that later deploys use automatically.",
     ),
+    "image": (
+        "openstack_client.cli.image:image",
+        "Build and push images of the service, for containers.",
+    ),
     "tokens": (
         "openstack_client.cli.tokens:tokens",
         "Create, list and revoke tokens for the service of a deployment.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tarfile
-import tempfile
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from multiprocessing.pool import ThreadPool
@@ -18,7 +16,7 @@ from openstack_client.cloud.client import Cloud
 from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts, Route
 from openstack_client.errors import PreflightError, Problem, SettingsError
-from openstack_client.places import IMPORT_FOLDER, SERVER_COMMAND
+from openstack_client.places import IMPORT_FOLDER
 from openstack_client.plan import baked_images, inventory, keypair, secured, ssh_from
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
@@ -92,7 +90,7 @@ def parcel(
             role=role,
             name=settings.name,
             code=userdata.read_code(IMPORT_FOLDER) if role.code else (),
-            model=_model(settings.model) if settings.model and role.code else None,
+            model=userdata.read_model(settings.model) if settings.model and role.code else None,
             port=role.port or HTTP_PORT,
             domain=(certified and certified.domain) or None,
             acme_server=(certified and certified.acme_server) or None,
@@ -183,23 +181,6 @@ def _recipe(
         userdata.template_files() | own,
         role.name,
     )
-
-
-def _model(path: Path) -> tuple[userdata.CarriedFile, ...]:
-    """The model's files, from a version folder or its .tar."""
-    if path.is_dir():
-        return userdata.read_model(path)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-        except tarfile.TarError as error:
-            raise PreflightError(
-                f"{path} is neither a model folder nor a model archive ({error}).",
-                f"Create an archive with `{SERVER_COMMAND} models export`.",
-            ) from error
-        cards = sorted(Path(folder).rglob("card.json"))
-        return userdata.read_model(cards[0].parent if cards else Path(folder))
 
 
 def make_plan(

@@ -12,6 +12,7 @@ import hashlib
 import io
 import lzma
 import tarfile
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,8 +52,24 @@ def _is_excluded(path: Path) -> bool:
     return hidden or unused or "__pycache__" in path.parts
 
 
-def read_model(folder: Path) -> tuple[CarriedFile, ...]:
-    """Read the model and card from a version folder of the registry."""
+def read_model(path: Path) -> tuple[CarriedFile, ...]:
+    """Read the model and card from a version folder of the registry, or from its .tar."""
+    if path.is_dir():
+        return _read_folder(path)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except tarfile.TarError as error:
+            raise PreflightError(
+                f"{path} is neither a model folder nor a model archive ({error}).",
+                f"Create an archive with `{SERVER_COMMAND} models export`.",
+            ) from error
+        cards = sorted(Path(folder).rglob("card.json"))
+        return _read_folder(cards[0].parent if cards else Path(folder))
+
+
+def _read_folder(folder: Path) -> tuple[CarriedFile, ...]:
     missing = [name for name in MODEL_FILES if not (folder / name).is_file()]
     if missing:
         raise PreflightError(
@@ -85,8 +102,15 @@ def lock_file(files: Iterable[CarriedFile]) -> str:
 
 def carried(context: UserDataContext) -> tuple[CarriedFile, ...]:
     """The files for this VM, sorted, with the chosen model instead of the shipped one."""
-    files = [file for file in context.code if not context.model or not _is_under(file, SHIPPED)]
-    for file in context.model or ():
+    return with_model(context.code, context.model)
+
+
+def with_model(
+    code: Iterable[CarriedFile], model: tuple[CarriedFile, ...] | None
+) -> tuple[CarriedFile, ...]:
+    """The code, sorted, with this model, if any, instead of the shipped ones."""
+    files = [file for file in code if not model or not _is_under(file, SHIPPED)]
+    for file in model or ():
         files.append(CarriedFile(path=f"{SHIPPED}/{file.path}", content=file.content))
     return tuple(sorted(files, key=lambda file: file.path))
 

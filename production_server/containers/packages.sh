@@ -6,7 +6,11 @@ set -eu
 secrets=/run/secrets
 venv=/opt/stackserve/venv
 lock=pylock.toml
-[ ! -e $secrets/authorities ] || export SSL_CERT_FILE=$secrets/authorities
+if [ -e $secrets/authorities ]; then
+    # Both, as the index may be reached without that proxy.
+    export SSL_CERT_FILE=/tmp/authorities.pem
+    cat /etc/ssl/certs/ca-certificates.crt $secrets/authorities >$SSL_CERT_FILE
+fi
 if [ -e $secrets/index ]; then
     UV_DEFAULT_INDEX=$(cat $secrets/index)
     export UV_DEFAULT_INDEX
@@ -18,4 +22,4 @@ python3 fetch_uv.py ./uv
 ./uv venv --quiet --no-config --python "$(command -v python3)" $venv
 ./uv pip install --no-config --python $venv/bin/python \
     --require-hashes --no-deps --only-binary :all: --requirements $lock
-rm ./uv
+rm -f ./uv /tmp/authorities.pem

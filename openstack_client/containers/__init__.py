@@ -1,0 +1,1 @@
+"""Images of the service for containers: built and pushed with the user's own Docker."""
