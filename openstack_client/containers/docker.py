@@ -13,7 +13,7 @@ from openstack_client.errors import ImageError
 
 # From this version on, BuildKit is a plugin of the client.
 PLUGIN_SINCE = 23
-STOP_SECONDS = 30
+STOP_SECONDS = 3
 
 
 class Docker:
@@ -69,8 +69,13 @@ class Docker:
             try:
                 return process.wait()
             except KeyboardInterrupt:
+                # The engine ends a build whose client is gone; older clients wait for its step.
                 process.terminate()
-                process.wait(STOP_SECONDS)
+                try:
+                    process.wait(STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
                 raise
 
     def _run(self, *arguments: str, feed: str = "") -> tuple[int, str, str]:

@@ -22,4 +22,5 @@ python3 fetch_uv.py ./uv
 ./uv venv --quiet --no-config --python "$(command -v python3)" $venv
 ./uv pip install --no-config --python $venv/bin/python \
     --require-hashes --no-deps --only-binary :all: --requirements $lock
-rm -f ./uv /tmp/authorities.pem
+# Everybody could write to the lock.
+rm -f ./uv /tmp/authorities.pem $venv/.lock

@@ -27,16 +27,19 @@ PACKAGED = ("openstack_client", "production_server", "cloud-init")
 START_SECONDS = 120
 STOP_SECONDS = 30
 
-# Writes the files that a server gets; run once from the wheel and once from the checkout.
+# Writes what a server or an image gets; run once from the wheel and once from the checkout.
 RENDER = """
 import sys
 from pathlib import Path
+from openstack_client.containers.context import choose, gather, pack
 from openstack_client.places import IMPORT_FOLDER
 from openstack_client.roles import names, ours
 from openstack_client.userdata import UserDataContext, read_code, render, template_files
 
 folder = Path(sys.argv[1])
 code = read_code(IMPORT_FOLDER)
+image = gather(code, choose(None, Path("none"), code))
+(folder / "image.tar").write_bytes(pack(image.files))
 for role in map(ours, names()):
     rendered = render(UserDataContext(role=role, name="demo", code=code))
     (folder / f"{role.name}.data").write_bytes(rendered.data)
@@ -239,7 +242,7 @@ def test_installed_service_predicts_and_stops_on_ctrl_c(
     assert set(installed.packages.iterdir()) == before
 
 
-def test_servers_get_the_same_files_as_from_a_checkout(
+def test_servers_and_images_get_the_same_files_as_from_a_checkout(
     installed: Installed, tmp_path: Path
 ) -> None:
     made = {}

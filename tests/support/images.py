@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from container_engine import Engine, missing_package
+from container_engine import AUTHORITIES, BASE, DOCKER, Engine, missing_package
 
 from tests.support.service import ROOT
 
@@ -17,8 +19,8 @@ from tests.support.service import ROOT
 NUMBERS = range(10, 50)
 NAMESPACES = Path("/run/netns")
 IMAGE = "stackserve:test"
-BROKER = "stackserve:test-broker"
-SERVICE_TARGET, BROKER_TARGET = "", "broker"
+BROKER = "stackserve-broker:test"
+BUILD_SECONDS = 1200
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,36 @@ class Images:
     engine: Engine
     image: str = IMAGE
     broker: str = BROKER
+
+    def launcher(
+        self, *words: str, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`stackserve image ...`, with this engine."""
+        return subprocess.run(
+            [sys.executable, "-m", "openstack_client", "image", *words],
+            cwd=ROOT,
+            env=self.environment | dict(more or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+
+    def build(self, tag: str, *words: str) -> str:
+        """Build with the launcher; return what it prints."""
+        done = self.launcher("build", tag, "--base", BASE, *words)
+        assert done.returncode == 0, done.stderr[-6000:]
+        return done.stdout
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if name[:11] != "STACKSERVE_"},
+            **self.engine.environment,
+            "PATH": f"{Path(DOCKER).parent}:{os.environ['PATH']}",
+            # The package index may be behind a proxy that reads along.
+            "STACKSERVE_DEPLOY_CA_BUNDLE": str(AUTHORITIES),
+        }
 
 
 def missing() -> str:
@@ -50,6 +82,6 @@ def built() -> Iterator[Images]:
     folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/var/tmp"))
     with Engine(folder, number=free_number()) as engine:
         engine.import_base()
-        engine.build(ROOT, SERVICE_TARGET, IMAGE)
-        engine.build(ROOT, BROKER_TARGET, BROKER)
-        yield Images(engine)
+        images = Images(engine)
+        images.build(IMAGE, "--broker")
+        yield images
