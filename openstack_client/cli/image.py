@@ -48,6 +48,9 @@ def _json_flag(function: Function) -> Function:
 @click.option("--base", metavar="IMAGE", help="Debian with Python 3.11 to 3.13 to build from.")
 @click.option("--broker", is_flag=True, help="Build the image of RabbitMQ too, as NAME-broker.")
 @click.option(
+    "--extra", type=click.Choice(["oidc"]), help="Add what tokens of an identity provider need."
+)
+@click.option(
     "--sbom",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save the list of what is in the image (CycloneDX) in this file.",
@@ -65,6 +68,7 @@ def build(
     word: str | None,
     base: str | None,
     broker: bool,
+    extra: str | None,
     sbom: Path | None,
     no_cache: bool,
     path: Path | None,
@@ -83,7 +87,7 @@ def build(
     content = context.gather(code, context.choose(named, models_folder(env), code))
     docker = Docker(env)
     docker.check_buildkit()
-    recipe = building.Recipe(base, chosen.pip_index, chosen.ca_bundle, not no_cache)
+    recipe = building.Recipe(base, chosen.pip_index, chosen.ca_bundle, not no_cache, extra)
     names = building.build(docker, recipe, content, tag, broker=broker)
     if sbom:
         building.copy_sbom(docker, tag, sbom)

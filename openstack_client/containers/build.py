@@ -27,6 +27,8 @@ class Recipe:
     pip_index: str | None = None
     ca_bundle: Path | None = None
     cache: bool = True
+    extra: str | None = None
+    """More packages of the service: the name of their lock."""
 
     def command(self, tag: str, context: Context, target: str = "") -> list[str]:
         """The arguments of `docker`. Secrets are none of them."""
@@ -34,6 +36,7 @@ class Recipe:
         command = ["build", f"--file={DOCKERFILE}", f"--tag={tag}"]
         command += [f"--target={target}"] if target else [f"--build-arg=CODE_HASH={context.code}"]
         command += [f"--build-arg=BASE={self.base}"] if self.base else []
+        command += [f"--build-arg=EXTRAS={self.extra}"] if self.extra and not target else []
         command += [f"--label={name}={value}" for name, value in labels.items()]
         if self.ca_bundle:
             command.append("--secret=" + _fields("id=authorities", f"src={self.ca_bundle}"))

@@ -50,7 +50,7 @@ def deployed_role(settings: Settings) -> Role:
             "Choose another role.",
         )
     predicts = role.ready.ask is Ask.PREDICTION
-    if settings.access == "oidc" and predicts and "dependencies" not in role.steps:
+    if settings.access == "oidc" and predicts and not _can_check_tokens(role):
         raise SettingsError(
             f"--access oidc: the role {role.name} does not install what that needs.",
             "Use the role server, or add the step dependencies; see docs/roles.md.",
@@ -67,6 +67,11 @@ def deployed_role(settings: Settings) -> Role:
         )
     wants = secured.asked(settings)
     return with_tls(role, wants) if wants else role
+
+
+def _can_check_tokens(role: Role) -> bool:
+    """Whether it gets the packages for tokens of an identity provider, on it or in its images."""
+    return role.containers or "dependencies" in role.steps
 
 
 def with_tls(role: Role, wants: Secured) -> Role:

@@ -56,6 +56,7 @@ for name in http_proxy https_proxy no_proxy; do
     # Docker keeps these three out of the image.
     set -- "$@" --build-arg "$name"
 done
+[ -z "${OIDC:-}" ] || set -- "$@" --build-arg EXTRAS=oidc
 export DOCKER_BUILDKIT=1
 echo "building the image of the service"
 docker build "$@" --tag stackserve "$work/context"

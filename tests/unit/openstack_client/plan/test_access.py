@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from openstack_client.errors import SettingsError
@@ -34,11 +37,16 @@ def test_a_role_without_tls_is_not_told_to_use_it() -> None:
     assert "There is no TLS" in access(settings, role) and "--tls" not in access(settings, role)
 
 
-def test_a_role_that_lacks_the_packages_of_oidc_is_refused() -> None:
+def test_a_role_that_lacks_the_packages_of_oidc_is_refused(tmp_path: Path) -> None:
     def settings(role: str, access: str) -> Settings:
         return Settings.model_validate({"access": access, "role": role})
 
     assert deployed_role(settings("server", "oidc")).name == "server"
-    assert deployed_role(settings("docker", "token")).name == "docker"
-    with pytest.raises(SettingsError, match="the role docker does not install what that needs"):
-        deployed_role(settings("docker", "oidc"))
+    assert deployed_role(settings("docker", "oidc")).name == "docker"
+    own = tmp_path / "own"
+    shutil.copytree(ours("docker").folder, own)
+    text = (own / "role.toml").read_text()
+    (own / "role.toml").write_text(text.replace("containers = true\n", ""))
+    assert deployed_role(settings(str(own), "token")).name == "own"
+    with pytest.raises(SettingsError, match="the role own does not install what that needs"):
+        deployed_role(settings(str(own), "oidc"))
