@@ -226,8 +226,8 @@ class Settings(BaseSettings):
     )
     serve_shipped: bool = Field(
         False,
-        description="Serve the model that came with the code, also if another one was active: in a "
-        "container, the model is part of the image.",
+        description="Serve the model that came with the code, also if another one was active, once "
+        "a worker has loaded it: in a container, the model is part of the image.",
     )
     code_hash: str = Field(
         "development", description="Hash of the deployed code, reported by /alive."

@@ -21,7 +21,7 @@ from production_server.settings import Settings
 def serve_services(settings: Settings, console: Console) -> None:
     """Serve until a signal stops it. Without a broker URL, start a RabbitMQ node first."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    Registry(settings.registry_path).seed(serve=settings.serve_shipped)
+    Registry(settings.registry_path).seed()
     if not settings.embedded:
         _supervise(settings, console)
         return

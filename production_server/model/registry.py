@@ -196,14 +196,8 @@ class Registry:
                 folder.rename(scratch / version)
                 sync(self.path)  # or a crash could leave half of the version
 
-    def seed(self, shipped: Path = SHIPPED, *, serve: bool = False) -> None:
-        """Add the shipped versions to an empty registry, and activate one if none is active.
-
-        With `serve`, activate the newest shipped version whatever the registry has, but only once:
-        afterwards another one may be activated.
-        """
-        if serve:
-            self._serve_newest(shipped)
+    def seed(self, shipped: Path = SHIPPED) -> None:
+        """Add the shipped versions to an empty registry, and activate one if none is active."""
         if self.versions() and self._active_or_none():
             return
         with self._writing():
@@ -216,14 +210,23 @@ class Registry:
             if held and not self._active_or_none():
                 self._write_active(held[-1])
 
-    def _serve_newest(self, shipped: Path) -> None:
+    def serve_shipped(self, load: Callable[[str], object], shipped: Path = SHIPPED) -> None:
+        """Activate the newest shipped version, whatever the registry has, once it has been loaded.
+
+        So one that does not load never becomes active. This happens only once: afterwards another
+        one may be activated. Several processes may share the registry, and start together.
+        """
         source = Registry(shipped)
         newest = source.versions()[-1]
-        served, digest = self.path / _SERVED, source.digest(newest)
-        if served.exists() and served.read_text(encoding="ascii") == digest:
+        served, digest = self.path / _SERVED, source.digest(newest).encode()
+        if served.exists() and served.read_bytes() == digest:
             return
-        self.add_folder(shipped / newest, activate=True)
-        write_whole(served, digest.encode())
+        version = self.add_folder(shipped / newest).version
+        load(version)
+        with self._writing():
+            if not served.exists() or served.read_bytes() != digest:
+                self._write_active(version)
+                write_whole(served, digest)
 
     def _active_or_none(self) -> str | None:
         try:

@@ -31,7 +31,7 @@ def run_web(settings: Settings) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     settings.home.mkdir(parents=True, exist_ok=True)
     # Once here, because the processes would race to do it.
-    Registry(settings.registry_path).seed(serve=settings.serve_shipped)
+    Registry(settings.registry_path).seed()
     signing_of(settings.access_folder)
     if settings.metrics_folder is not None:
         shutil.rmtree(settings.metrics_folder, ignore_errors=True)

@@ -28,7 +28,7 @@ class Services:
         self.started = time.time()
         self.access = access_of(settings)
         self.registry = Registry(settings.registry_path)
-        self.registry.seed(serve=settings.serve_shipped)
+        self.registry.seed()
         # Whatever gets lost here is asked again, and a confirm may not come during an alarm.
         app = create_app(settings, confirm_publish=False)
         self.metrics = Metrics(settings.metrics_folder)

@@ -96,8 +96,10 @@ def make_cache(settings: Settings) -> ModelCache:
     """Load and warm the active model, before the process takes its first task."""
     global _cache  # noqa: PLW0603 - Celery's remote commands are module-level by design
     registry = Registry(settings.registry_path)
-    registry.seed(serve=settings.serve_shipped)
+    registry.seed()
     _cache = ModelCache(registry)
+    if settings.serve_shipped:
+        registry.serve_shipped(_cache.get)
     _cache.watch()
     return _cache
 

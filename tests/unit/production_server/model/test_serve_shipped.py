@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from production_server.errors import RegistryError
 from production_server.model.registry import Registry
 from tests.unit.production_server.model.test_registry import CARD
+
+
+def loads(_version: str) -> None:
+    """A worker loads the version, and nothing is wrong with it."""
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def image_with(folder: Path, contents: bytes) -> Path:
 def test_an_empty_registry_serves_the_model_of_the_image(
     tmp_path: Path, registry: Registry
 ) -> None:
-    registry.seed(image_with(tmp_path / "one", b"one"), serve=True)
+    registry.serve_shipped(loads, image_with(tmp_path / "one", b"one"))
     assert (registry.versions(), registry.active()) == (["toy-1"], "toy-1")
 
 
@@ -34,8 +39,8 @@ def test_another_image_brings_its_model_and_leaves_the_old_one(
     tmp_path: Path, registry: Registry
 ) -> None:
     one, other = image_with(tmp_path / "one", b"one"), image_with(tmp_path / "other", b"other")
-    registry.seed(one, serve=True)
-    registry.seed(other, serve=True)
+    registry.serve_shipped(loads, one)
+    registry.serve_shipped(loads, other)
     # Both call it toy-1, so it gets the next number.
     assert (registry.versions(), registry.active()) == (["toy-1", "toy-2"], "toy-2")
 
@@ -43,16 +48,16 @@ def test_another_image_brings_its_model_and_leaves_the_old_one(
 def test_the_image_before_takes_its_model_back(tmp_path: Path, registry: Registry) -> None:
     one, other = image_with(tmp_path / "one", b"one"), image_with(tmp_path / "other", b"other")
     for image in (one, other, one):
-        registry.seed(image, serve=True)
+        registry.serve_shipped(loads, image)
     assert (registry.versions(), registry.active()) == (["toy-1", "toy-2"], "toy-1")
 
 
 def test_a_restart_keeps_what_was_activated_since(tmp_path: Path, registry: Registry) -> None:
     image = image_with(tmp_path / "one", b"one")
-    registry.seed(image, serve=True)
+    registry.serve_shipped(loads, image)
     (tmp_path / "own.keras").write_bytes(b"own")
     own = registry.add(CARD, tmp_path / "own.keras", activate=True)
-    registry.seed(image, serve=True)
+    registry.serve_shipped(loads, image)
     assert registry.active() == own.version
 
 
@@ -60,3 +65,27 @@ def test_without_it_a_registry_is_left_alone(tmp_path: Path, registry: Registry)
     registry.seed(image_with(tmp_path / "one", b"one"))
     registry.seed(image_with(tmp_path / "other", b"other"))
     assert registry.versions() == ["toy-1"]
+
+
+def test_a_model_is_loaded_before_it_is_served(tmp_path: Path, registry: Registry) -> None:
+    registry.serve_shipped(loads, image_with(tmp_path / "one", b"one"))
+    loaded: list[tuple[str, str]] = []
+    registry.serve_shipped(
+        lambda version: loaded.append((version, registry.active())),
+        image_with(tmp_path / "other", b"other"),
+    )
+    assert loaded == [("toy-2", "toy-1")]
+
+
+def test_a_model_that_does_not_load_is_not_served(tmp_path: Path, registry: Registry) -> None:
+    registry.serve_shipped(loads, image_with(tmp_path / "one", b"one"))
+    broken = image_with(tmp_path / "broken", b"no model")
+
+    def load(_version: str) -> None:
+        raise RegistryError("it does not load")
+
+    # The container starts again and again.
+    for _ in range(2):
+        with pytest.raises(RegistryError, match="does not load"):
+            registry.serve_shipped(load, broken)
+        assert registry.active() == "toy-1"
