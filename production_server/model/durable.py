@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+import secrets
 from pathlib import Path
 
 
@@ -24,10 +24,9 @@ def write_sealed(path: Path, data: bytes) -> None:
 
 def write_whole(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file with these permissions. It appears complete or not at all."""
-    # Of one thread only; that of the first thread is the process's.
-    fresh = path.with_name(f".fresh-{threading.get_native_id()}")
+    # Random, since containers that share a folder number their processes alike.
+    fresh = path.with_name(f".fresh-{secrets.token_hex(8)}")
     try:
-        fresh.unlink(missing_ok=True)
         fresh.touch(mode)
         with fresh.open("wb") as file:
             file.write(data)

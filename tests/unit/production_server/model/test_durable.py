@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from production_server.model.card import Card, Feature
-from production_server.model.durable import read_sealed, write_sealed
+from production_server.model.durable import read_sealed, write_sealed, write_whole
 from production_server.model.registry import Registry
 
 CARD = Card(
@@ -56,7 +56,7 @@ def flushed(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def test_a_sealed_file_is_flushed_before_it_appears(tmp_path: Path, flushed: Disk) -> None:
     write_sealed(tmp_path / "code", b"machine code")
-    fresh = tmp_path / f".fresh-{os.getpid()}"
+    fresh = next(path for kind, path in flushed.events if kind == "move")
     flushed.check(fresh, tmp_path / "code", {fresh})
     assert read_sealed(tmp_path / "code") == b"machine code"
 
@@ -83,3 +83,21 @@ def test_versions_and_the_active_one_are_flushed(tmp_path: Path, flushed: Disk) 
     version = {folder, folder / "model.keras", folder / "card.json"}
     flushed.check(folder, registry.path / "toy-1", version)
     flushed.check(active, registry.path / "active", {active})
+
+
+def test_containers_may_write_the_same_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their processes and threads have the same numbers, so these cannot name files."""
+    path, replace, began = tmp_path / "shared", Path.replace, []
+
+    def replace_late(fresh: Path, target: Path) -> Path:
+        if not began:
+            began.append(fresh)
+            write_whole(path, b"from the other container")
+        return replace(fresh, target)
+
+    monkeypatch.setattr(Path, "replace", replace_late)
+    write_whole(path, b"from this one")
+    assert path.read_bytes() == b"from this one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["shared"]
