@@ -27,7 +27,8 @@ def main() -> None:
     if not WORKERS.exists():
         wanted = os.environ["WORKERS"]
         WORKERS.write_text(f"{workers(os.cpu_count() or 1) if wanted == 'auto' else wanted}\n")
-    subprocess.run(["systemctl", "enable", "--quiet", "--now", UNIT], check=True)
+    subprocess.run(["systemctl", "enable", "--quiet", UNIT], check=True)
+    subprocess.run(["systemctl", "start", "--no-block", UNIT], check=True)
     url = f"http://127.0.0.1:{os.environ['PORT']}/ready"
     version = wait(url, int(os.environ["READY_TIMEOUT"]), [UNIT])
     print(f"ready: model {version}", flush=True)
