@@ -77,3 +77,12 @@ def test_memory_and_swap_are_limited(service: str, etc: Path) -> None:
 @pytest.mark.parametrize("service", ["ssh", "systemd-logind"])
 def test_a_boot_that_hangs_can_be_examined(service: str, etc: Path) -> None:
     assert not list(etc.glob(f"{service}*"))
+
+
+def test_what_announces_an_authority_may_open_the_console(etc: Path) -> None:
+    """PrivateDevices closes it to every program of a unit, also to one that runs as root."""
+    texts = [(etc / "proxy-stackserve.service").read_text()]
+    texts += [drop_in.read_text() for drop_in in (etc / "proxy-stackserve.service.d").iterdir()]
+    assert "announce.py" in texts[0]
+    assert "PrivateDevices=yes" in "".join(texts)
+    assert "DeviceAllow=/dev/console w" in texts[0]
