@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 
 LOG_BYTES = 8 << 20
 BUSY_SECONDS = 30  # transactions are short, so a longer wait means that the disk hangs
+RETRY_SECONDS = 0.02
 
 
 def open_engine(url: str) -> Engine:
@@ -95,13 +98,31 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
     # Takes effect only before the file's first page is written; see shrinking.py.
     cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_wal(cursor)
     # A large deletion would leave a log of its size.
     cursor.execute(f"PRAGMA journal_size_limit={LOG_BYTES}")
     # Accepted jobs must survive even a power cut.
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Let readers and a writer work at the same time. Only the first connection has to change it.
+
+    If several processes do so at once, SQLite refuses some of them, and does not wait as it does
+    for a transaction.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

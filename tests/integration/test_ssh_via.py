@@ -174,5 +174,6 @@ def _session(flags: dict[str, Any]) -> Session:
     found = SimpleNamespace(name="web", address_of=lambda server: "127.0.0.1")
     session.login = lambda: None  # type: ignore[method-assign,assignment,return-value]
     session.inventory = lambda: found  # type: ignore[method-assign,assignment,return-value]
-    session.the_server = lambda mine: None  # type: ignore[method-assign,assignment,return-value]
+    server: Any = SimpleNamespace(metadata={})
+    session.the_server = lambda mine: server  # type: ignore[method-assign]
     return session
