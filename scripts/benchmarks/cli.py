@@ -159,7 +159,7 @@ def containers(rounds: int, seconds: int, niceness: int | None, cache: Path) -> 
         for case, speed in found.items():
             click.echo(f"{case}: {speed:,.0f} requests/s with {load.connections} {many}")
             if case != PROCESSES:
-                click.echo(f"  {speed / found[PROCESSES]:.2f} times as many as {PROCESSES}")
+                click.echo(f"  {speed / found[PROCESSES]:.2f} times the speed {PROCESSES}")
 
 
 @main.command()
