@@ -6,9 +6,10 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
-from openstack_client.deploy.transfer import NO_SUCH_VERB, VERB, as_root
-from openstack_client.errors import ContextualizationError, ServerError, SettingsError
-from openstack_client.watch.ssh import QUIET, SshTarget, failure
+from openstack_client.deploy.on_server import ask
+from openstack_client.deploy.transfer import NO_SUCH_VERB, VERB
+from openstack_client.errors import ContextualizationError, SettingsError
+from openstack_client.watch.ssh import SshTarget, failure
 
 # Importing the libraries takes ten seconds on an emulated processor.
 TIMEOUT = 120.0
@@ -17,35 +18,17 @@ USER_ERROR = "Error: "
 
 def tokens(target: SshTarget, words: Sequence[str]) -> str:
     """What the verb prints. It holds a new token in clear, so it must not be logged."""
-    command = as_root(f"exec {VERB} tokens {shlex.join(words)}")
-    try:
-        done = subprocess.run(
-            target.command(command, options=QUIET),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        why = "took too long" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-        raise ServerError(
-            f"`tokens {words[0]}` on {target.address} failed: {why}.",
-            "Try `ssh`, which uses the same key and host key.",
-        ) from error
+    script = f"exec {VERB} tokens {shlex.join(words)}"
+    done = ask(target, script, f"`tokens {words[0]}`", TIMEOUT)
     if done.returncode:
-        raise _failed(target, words[0], done)
+        raise _failed(words[0], done)
     return done.stdout.decode()
 
 
 def _failed(
-    target: SshTarget, verb: str, done: subprocess.CompletedProcess[bytes]
-) -> ServerError | SettingsError | ContextualizationError:
+    verb: str, done: subprocess.CompletedProcess[bytes]
+) -> SettingsError | ContextualizationError:
     printed = done.stderr.decode("utf-8", "replace")
-    if done.returncode == 255:
-        return ServerError(
-            f"The ssh connection to {target.address} failed: {failure(done.stderr)}.",
-            "Try `ssh`, which uses the same key and host key.",
-        )
     if NO_SUCH_VERB in printed:
         return ContextualizationError(
             "The server's code does not know tokens.", "Deploy it again with --recreate."

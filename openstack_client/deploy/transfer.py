@@ -6,7 +6,6 @@ The programs that run on the server are those of `production_server/cli/backup.p
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import IO
 from openstack_client.deploy import archive
 from openstack_client.deploy.archive import Archive, Damaged
 from openstack_client.deploy.interrupts import Interrupts
+from openstack_client.deploy.on_server import as_root
 from openstack_client.errors import ContextualizationError, ServerError, SettingsError
 from openstack_client.watch.progress import Progress
 from openstack_client.watch.ssh import SshTarget
@@ -32,12 +32,6 @@ BLOCK = 1 << 20
 LOG_LINES = 12
 REPORT_EVERY = 1.0
 NO_SUCH_VERB = "No such command"
-
-
-def as_root(script: str) -> str:
-    """The command that runs a shell script on the server as root."""
-    return f"sudo -n sh -c {shlex.quote(script)}"
-
 
 # Run a verb of the service as its account and with its settings, by the role's own program if it
 # has one.
