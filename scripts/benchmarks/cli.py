@@ -35,6 +35,12 @@ cache_option = click.option(
 json_option = click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the results to this file."
 )
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
+)
+seconds_option = click.option(
+    "--seconds", type=click.IntRange(1), default=4, show_default=True, help="Duration of a load."
+)
 nice_option = click.option(
     "--nice",
     "niceness",
@@ -123,12 +129,8 @@ def serving(
 
 
 @main.command()
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
-)
-@click.option(
-    "--seconds", type=click.IntRange(1), default=4, show_default=True, help="Duration of a load."
-)
+@rounds_option
+@seconds_option
 @nice_option
 @cache_option
 def access(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None:
@@ -142,12 +144,8 @@ def access(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None
 
 
 @main.command()
-@click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
-)
-@click.option(
-    "--seconds", type=click.IntRange(1), default=4, show_default=True, help="Duration of a load."
-)
+@rounds_option
+@seconds_option
 @nice_option
 @cache_option
 def containers(rounds: int, seconds: int, niceness: int | None, cache: Path) -> None:
