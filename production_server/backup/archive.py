@@ -24,6 +24,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from production_server.errors import BackupError
+from production_server.model.activations import State
 from production_server.model.card import CARD_FILE, MODEL_FILE, is_version
 
 FORMAT = 1
@@ -63,6 +64,8 @@ class Manifest(BaseModel):
     """The number of rows of each table."""
     models: list[str]
     active: str | None
+    # Archives of older releases have none.
+    rollout: State = State()
     files: dict[str, File]
 
     @property

@@ -18,10 +18,11 @@ from typing import IO
 from production_server.backup import archive, database
 from production_server.backup.archive import DATABASE, MODELS, Manifest, Report
 from production_server.backup.scratch import alone, scratch, uninterrupted
+from production_server.model.activations import ACTIVE_FILE, State, write_state
 from production_server.model.card import MODEL_FILE
 from production_server.model.durable import sync
 from production_server.model.machine_code import FOLDER as COMPILED
-from production_server.model.registry import ACTIVE_FILE, Registry, sha256_of
+from production_server.model.registry import Registry, sha256_of
 from production_server.settings import Settings
 
 SCRATCH = ".restore-"
@@ -66,6 +67,8 @@ def unpack(stream: IO[bytes], folder: Path, report: Report) -> Manifest:
     if manifest.active is not None:
         (models / ACTIVE_FILE).write_text(manifest.active + "\n", encoding="utf-8")
         sync(models / ACTIVE_FILE)
+    if manifest.rollout != State():
+        write_state(models, manifest.rollout)
     for path in (*models.iterdir(), models, folder):
         if path.is_dir():
             sync(path)

@@ -14,6 +14,7 @@ from production_server.backup.restore import finish_interrupted
 from production_server.backup.scratch import alone, scratch
 from production_server.errors import RegistryError
 from production_server.jobs.tables import SCHEMA
+from production_server.model.activations import read_state
 from production_server.model.card import CARD_FILE, MODEL_FILE
 from production_server.model.registry import Registry, sha256_of
 from production_server.settings import Settings
@@ -43,6 +44,7 @@ def collect(settings: Settings, folder: Path, report: Report) -> Manifest:
         for version in models:
             _copy_version(registry, version, folder / MODELS / version)
         active = _active(registry)
+        rollout = read_state(registry.path)
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
@@ -55,6 +57,7 @@ def collect(settings: Settings, folder: Path, report: Report) -> Manifest:
         rows=database.counts(folder / DATABASE),
         models=models,
         active=active,
+        rollout=rollout,
         files={
             name: File(bytes=(folder / name).stat().st_size, sha256=sha256_of(folder / name))
             for name in names

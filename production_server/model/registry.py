@@ -1,7 +1,7 @@
 """The model registry: a folder with one subfolder per version, and the name of the active one.
 
     <registry>/<version>/model.keras, card.json      appears complete, by a rename
-    <registry>/active                                the name of a version, replaced atomically
+    <registry>/active, rollout.json                  see activations.py
 
 Readers need no lock. Writers, in any process, take turns with a lock file.
 """
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from production_server.errors import RegistryError
+from production_server.model.activations import ACTIVE_FILE, read_state, write_active
 from production_server.model.card import (
     CARD_FILE,
     MODEL_FILE,
@@ -32,7 +33,6 @@ from production_server.model.durable import sync, write_whole
 from production_server.places import COMMAND
 
 SHIPPED = Path(__file__).resolve().parent.parent / "shipped"
-ACTIVE_FILE = "active"
 # Contains the digest of the shipped version that `serve_shipped` activated last.
 _SERVED = ".served"
 _LOCK = ".lock"
@@ -184,13 +184,20 @@ class Registry:
                 sync(self.path)
 
     def delete(self, version: str) -> None:
-        """Delete a version. The active one cannot be deleted."""
+        """Delete a version, but neither the active one nor one on trial."""
         with self._writing():
             folder = self._folder(version)
-            if self._active_or_none() == version:
+            active = self._active_or_none()
+            if active == version:
                 raise RegistryError(
                     f"cannot delete {version}, because it is active",
                     f"Activate another version first: {COMMAND} models activate VERSION",
+                )
+            trial = read_state(self.path).on_trial(active)
+            if trial is not None and trial.version == version:
+                raise RegistryError(
+                    f"cannot delete {version}, because it is on trial as a {trial.mode}",
+                    f"End that first: {COMMAND} models rollback",
                 )
             with self._scratch() as scratch:
                 folder.rename(scratch / version)
@@ -259,12 +266,7 @@ class Registry:
         return kept
 
     def _write_active(self, version: str) -> None:
-        with self._scratch() as scratch:
-            fresh = scratch / ACTIVE_FILE
-            fresh.write_text(version + "\n", encoding="utf-8")
-            sync(fresh)
-            fresh.replace(self.path / ACTIVE_FILE)
-        sync(self.path)
+        write_active(self.path, version, self._active_or_none(), None)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:

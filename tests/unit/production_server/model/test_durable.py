@@ -78,7 +78,8 @@ def test_versions_and_the_active_one_are_flushed(tmp_path: Path, flushed: Disk) 
     model.write_bytes(b"a model")
     registry = Registry(tmp_path / "registry")
     registry.add(CARD, model, activate=True)
-    moved = {path.name: path for kind, path in flushed.events if kind == "move"}
+    moves = zip(flushed.events, flushed.events[1:], strict=False)
+    moved = {new.name: old for (_, old), (kind, new) in moves if kind == "appear"}
     folder, active = moved["toy-1"], moved["active"]
     version = {folder, folder / "model.keras", folder / "card.json"}
     flushed.check(folder, registry.path / "toy-1", version)
