@@ -23,6 +23,14 @@ class ModelError(StackserveError):
     """A model cannot be read, does not match its card or is not good enough."""
 
 
+class GateError(ModelError):
+    """A new version is refused before it can go live. `code` identifies the cause."""
+
+    def __init__(self, code: str, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.code = code
+
+
 class DataError(StackserveError):
     """Rows cannot be read or do not match the features of the model."""
 

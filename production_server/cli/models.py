@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from production_server.cli.activation import follow
+from production_server.cli.receive import receive
 from production_server.cli.registries import (
     chosen,
     json_option,
@@ -28,6 +29,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.group()
 def models() -> None:
     """List, activate, delete, import and export models."""
+
+
+models.add_command(receive)
 
 
 @models.command("list")

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from production_server.errors import CardError
-from production_server.model.metrics import Metrics, Part
+from production_server.model.metrics import Metrics, Part, Sanity
 from production_server.model.outputs import KINDS, Kind, Output
 
 NAME_PATTERN = r"^[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*$"
@@ -99,6 +99,9 @@ class Card(Part):
     backend: str = ""
     created: str = ""
     notes: str = ""
+    sanity: Sanity | None = Field(
+        None, description="rows with their outputs, to check that the model answers the same"
+    )
 
     @field_validator("features")
     @classmethod
@@ -176,5 +179,6 @@ def read_card(path: Path) -> Card:
 
 def card_text(card: Card) -> str:
     """card.json: one line per key, with long lists of numbers on one line."""
-    text = card.model_dump_json(indent=1)
+    # Releases that do not know the key can then still read the card.
+    text = card.model_dump_json(indent=1, exclude=None if card.sanity else {"sanity"})
     return re.sub(r"\[[-+\d.eE,\s]+\]", lambda found: re.sub(r"\s+", "", found[0]), text) + "\n"

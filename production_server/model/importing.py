@@ -13,6 +13,7 @@ from production_server.model import cohort, kerasfiles, legacy
 from production_server.model.card import CARD_FILE, MODEL_FILE, read_card
 from production_server.model.predictor import Predictor
 from production_server.model.registry import refuse_changed
+from production_server.model.sanity import sanity_of
 from production_server.model.training import provenance
 
 if TYPE_CHECKING:
@@ -68,12 +69,21 @@ def add_model(
     activate: bool = False,
 ) -> Card:
     """Check a model against its card, save it, check the saved file and register a version."""
+    card = prepare(model, card, scratch=scratch, table=table)
+    return registry.add(card, scratch / MODEL_FILE, activate=activate)
+
+
+def prepare(model: keras.Model, card: Card, *, scratch: Path, table: Table | None = None) -> Card:
+    """Check a model against its card, save it to `scratch` and check the saved file.
+
+    Return the complete card. The registry adds version and hash.
+    """
     model = kerasfiles.one_input(model)
     predictor = Predictor.of(model, card)
     rows = probe(card)
     answers = predictor.predict(rows)
     refuse_misfit(card, answers)
-    path = scratch / "model.keras"
+    path = scratch / MODEL_FILE
     kerasfiles.save(model, path)
     again = Predictor.of(kerasfiles.load(path), card).predict(rows)
     off = float(np.abs(again - answers).max())
@@ -86,7 +96,7 @@ def add_model(
         card = card.model_copy(update=provenance())
     if table is not None:
         card = card.model_copy(update=described(card, predictor, table))
-    return registry.add(card, path, activate=activate)
+    return card.model_copy(update={"sanity": sanity_of(predictor, rows)})
 
 
 def check_folder(folder: Path) -> None:

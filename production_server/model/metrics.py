@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_SANITY_ROWS = 100
 
 
 class Part(BaseModel):
@@ -62,3 +64,16 @@ class Metrics(Part):
     roc: list[RocPoint] = Field([])
     held_out: HeldOut | None = None
     cross_validation: CrossValidation | None = None
+
+
+class Sanity(Part):
+    """Synthetic rows, and what the model answered for them when it was made."""
+
+    rows: list[list[float]] = Field(min_length=1, max_length=MOST_SANITY_ROWS)
+    outputs: list[list[float]]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Sanity:
+        if len(self.rows) != len(self.outputs):
+            raise ValueError("as many outputs as rows are needed")
+        return self

@@ -181,7 +181,7 @@ def document(
         "version": card.version,
         "synthetic": True,
         "disclaimer": f"A demonstration, not a medical device. {DISCLAIMER}",
-        "card": card.model_dump(mode="json", exclude={"metrics", "cohort"}),
+        "card": card.model_dump(mode="json", exclude={"metrics", "cohort", "sanity"}),
         "metrics": card.metrics.model_dump(mode="json") if card.metrics else None,
         "cohort": [
             {
