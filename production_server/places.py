@@ -13,3 +13,21 @@ CHECKOUT = IMPORT_FOLDER if (IMPORT_FOLDER / "scripts" / "run").is_file() else N
 INSTALLED = CHECKOUT is None and (IMPORT_FOLDER / "openstack_client").is_dir()
 # How to call this command line, for messages.
 COMMAND = "stackserve server" if INSTALLED else "python3 -m production_server"
+# On a server, releases live side by side in this folder, and the link `app` beside it leads to one.
+RELEASES = "releases"
+LIVE = "app"
+
+
+def live_folder() -> Path:
+    """IMPORT_FOLDER of the release that is live; it may be another one than this process runs."""
+    if IMPORT_FOLDER.parent.name != RELEASES:
+        return IMPORT_FOLDER
+    return (IMPORT_FOLDER.parent.parent / LIVE).resolve()
+
+
+def updated_code() -> str | None:
+    """The hash of this code if an update brought it; otherwise the settings have it."""
+    try:
+        return (IMPORT_FOLDER / "code-hash").read_text().strip()
+    except OSError:
+        return None

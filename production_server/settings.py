@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from production_server.access.policy import Preset
 from production_server.errors import SettingsError
-from production_server.places import CHECKOUT
+from production_server.places import CHECKOUT, updated_code
 
 
 def _absolute(path: Path) -> Path:
@@ -229,8 +229,10 @@ class Settings(BaseSettings):
         description="Serve the model that came with the code, also if another one was active, once "
         "a worker has loaded it: in a container, the model is part of the image.",
     )
-    code_hash: str = Field(
-        "development", description="Hash of the deployed code, reported by /alive."
+    code_hash: Annotated[str, AfterValidator(lambda given: updated_code() or given)] = Field(
+        "development",
+        validate_default=True,
+        description="Hash of the deployed code, reported by /alive.",
     )
 
     @cached_property

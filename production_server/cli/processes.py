@@ -16,12 +16,21 @@ def _prepare() -> Settings:
 
 
 @click.command()
-def web() -> None:
+@click.option("--listeners", hidden=True)
+@click.option("--ready", type=int, hidden=True)
+def web(listeners: str | None, ready: int | None) -> None:
     """Run the web tier, with STACKSERVE_WEB_PROCESSES processes."""
     settings = _prepare()
     from production_server.web.run import run_web
+    from production_server.web.succession import Inheritance
 
-    run_web(settings)
+    # A successor gets them from the process before it.
+    inherited = (
+        Inheritance([int(one) for one in listeners.split(",")], ready)
+        if listeners is not None and ready is not None
+        else None
+    )
+    run_web(settings, inherited)
 
 
 @click.command()

@@ -66,6 +66,8 @@ class Connection(Protocol):
 
     def leave(self) -> None: ...
 
+    def finish(self) -> None: ...
+
 
 class Guard:
     """The connections of one process."""
@@ -81,6 +83,8 @@ class Guard:
         self.limits = limits
         # Whether all connections come from our own proxy.
         self.behind_proxy = behind_proxy
+        # Whether each connection ends with its next answer.
+        self.draining = False
         self.now = 0.0
         self.on_refusal = on_refusal
         self.ids = RequestIds()
@@ -100,6 +104,12 @@ class Guard:
 
     def exit(self, connection: Connection) -> None:
         self._connections.discard(connection)
+
+    def drain(self) -> None:
+        """Let each connection end with the answer that it waits for, or else with its next one."""
+        self.draining = True
+        for connection in self._connections:
+            connection.finish()
 
     def _make_room(self, new: Connection) -> bool:
         """Close the idle connections that sent no request, then those idle for longest."""

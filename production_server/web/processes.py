@@ -1,12 +1,14 @@
 """The processes of the web tier: forked from one parent, and restarted when they end.
 
-The parent imports everything first, so the forked processes share that memory.
+The parent imports everything first, so the forked processes share that memory. To run newer code,
+it starts a successor, which forks its own; see succession.py.
 """
 
 from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import socket
 import time
@@ -15,13 +17,17 @@ from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 
 from production_server.errors import ServiceError
+from production_server.web.succession import DRAIN, READY, RELOAD, Readiness, Succession
 
-WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
+WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, RELOAD, READY}
 STOP_SECONDS = 15
+# A process that drains ends by itself before that.
+DRAIN_SECONDS = 60
 # The shortest time between two starts of the same process.
 RESTART_SECONDS = 1.0
 
-Serve = Callable[[socket.socket], None]
+# Serves on a listener, and calls back when it does.
+Serve = Callable[[socket.socket, Callable[[], None]], None]
 OnDeath = Callable[[int], None]
 
 
@@ -67,11 +73,20 @@ class Child:
 class Processes:
     """One process per listener, each running `serve`, until SIGTERM or SIGINT."""
 
-    def __init__(self, sockets: list[socket.socket], serve: Serve, on_death: OnDeath) -> None:
+    def __init__(
+        self,
+        sockets: list[socket.socket],
+        serve: Serve,
+        on_death: OnDeath,
+        succession: Succession,
+    ) -> None:
         """`on_death` gets the ID of each process that ended by itself, before it is replaced."""
         self._serve = serve
         self._on_death = on_death
         self._sockets = sockets
+        self._succession = succession
+        self._ready = Readiness.created()
+        self._serving = 0
         self._children: list[Child] = []
 
     def run(self) -> None:
@@ -80,9 +95,20 @@ class Processes:
         gc.collect()
         gc.freeze()  # garbage collection in a child would copy the memory they share
         self._children = [self._start(listener) for listener in self._sockets]
-        while signal.sigwait(WATCHED) == signal.SIGCHLD:
-            self._children = [self._restarted(child) for child in self._children]
-        self._stop()
+        while (received := signal.sigwait(WATCHED)) not in (signal.SIGTERM, signal.SIGINT):
+            if received == RELOAD:
+                self._succession.begin(self._sockets)
+            elif received == READY:
+                self._count_ready()
+            if self._succession.completed():
+                self._end(DRAIN, DRAIN_SECONDS)
+                for child in self._children:
+                    self._forget(child)
+                return
+            if received == signal.SIGCHLD:
+                self._children = [self._restarted(child) for child in self._children]
+        self._succession.stop()
+        self._end(signal.SIGTERM, STOP_SECONDS)
 
     def _start(self, listener: socket.socket) -> Child:
         process = multiprocessing.get_context("fork").Process(target=self._run, args=(listener,))
@@ -91,22 +117,32 @@ class Processes:
 
     def _run(self, listener: socket.socket) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
-        self._serve(listener)
+        self._serve(listener, self._ready.tell)
+
+    def _count_ready(self) -> None:
+        before = self._serving
+        self._serving += self._ready.count()
+        if before < len(self._sockets) <= self._serving:
+            self._succession.take_over()
 
     def _restarted(self, child: Child) -> Child:
         if child.process.exitcode is None:
             return child
-        if child.process.pid is not None:
-            self._on_death(child.process.pid)
+        self._forget(child)
         time.sleep(max(0.0, child.started + RESTART_SECONDS - time.monotonic()))
         return self._start(child.listener)
 
-    def _stop(self) -> None:
+    def _end(self, number: signal.Signals, seconds: float) -> None:
         for child in self._children:
-            child.process.terminate()
-        give_up = time.monotonic() + STOP_SECONDS
+            if child.process.pid is not None and child.process.exitcode is None:
+                os.kill(child.process.pid, number)
+        give_up = time.monotonic() + seconds
         for child in self._children:
             child.process.join(max(0.1, give_up - time.monotonic()))
             if child.process.exitcode is None:
                 child.process.kill()
                 child.process.join()
+
+    def _forget(self, child: Child) -> None:
+        if child.process.pid is not None:
+            self._on_death(child.process.pid)

@@ -112,6 +112,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.guard.behind_proxy:
             self._learn_client()
         super().on_headers_complete()
+        if self.guard.draining:
+            self.cycle.keep_alive = False
         # Uvicorn sends these with whatever the answer will be.
         self.cycle.default_headers = [
             *self.server_state.default_headers,
@@ -152,6 +154,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def leave(self) -> None:
         self.transport.close()
+
+    def finish(self) -> None:
+        """End with the answer under way, if its head can still say so, or else with the next."""
+        if not self.idle and not self.cycle.response_started:
+            self.cycle.keep_alive = False
 
     def check(self, now: float) -> None:
         """Disconnect a client that is too slow."""

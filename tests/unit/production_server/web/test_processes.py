@@ -16,21 +16,25 @@ import pytest
 
 from production_server.errors import ServiceError
 from production_server.web.processes import listeners
+from production_server.web.succession import RELOAD
 
 ROOT = Path(__file__).parents[4]
 # Each process answers a connection with its number.
 PROGRAM = """
 import os, sys
 from production_server.web import processes
+from production_server.web.succession import Succession
 processes.RESTART_SECONDS = 0.0
-def serve(listener):
+def serve(listener, serving):
     listener.listen()
+    serving()
     while True:
         connection, _ = listener.accept()
         connection.sendall(str(os.getpid()).encode())
         connection.close()
 listeners = processes.listeners("127.0.0.1", int(sys.argv[1]), 2)
-processes.Processes(listeners, serve, lambda pid: print(pid, flush=True)).run()
+tell = lambda pid: print(pid, flush=True)
+processes.Processes(listeners, serve, tell, Succession(["-c", "raise SystemExit(3)"])).run()
 """
 
 
@@ -94,6 +98,15 @@ def test_a_process_that_died_is_replaced(parent: tuple[psutil.Popen, int]) -> No
     assert len(now & first) == 1
     assert answering(port, 2) == now
     assert process.stdout.readline() == f"{killed}\n"
+
+
+def test_newer_code_that_does_not_start_changes_nothing(parent: tuple[psutil.Popen, int]) -> None:
+    process, port = parent
+    before = answering(port, 2)
+    for _ in range(3):
+        process.send_signal(RELOAD)
+        time.sleep(0.3)
+    assert answering(port, 2) == before == pids(process, 2)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
