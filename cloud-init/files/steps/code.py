@@ -13,8 +13,8 @@ import tarfile
 import time
 from pathlib import Path
 
+# A link to the release that is live.
 APP = Path("/opt/stackserve/app")
-BYTECODE = "/var/cache/stackserve/bytecode"
 PAGE = "installing-stackserve.service"
 UNITS = Path("/etc/systemd/system")
 PAUSE = 0.5  # seconds
@@ -55,17 +55,23 @@ def file_number() -> int:
 
 
 def unpack(payload: bytes, name: str) -> None:
-    """Unpack into a new folder, then rename it. contextualize.py puts its stamp in place."""
-    new = APP.with_name("app.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(mode=0o755)
+    """Unpack into a new folder among the releases, then let APP lead to it.
+
+    contextualize.py puts its stamp in place.
+    """
+    release = APP.with_name("releases") / name[:16]
+    # Of an attempt that was cut off.
+    shutil.rmtree(release, ignore_errors=True)
+    release.mkdir(mode=0o755, parents=True)
     with tarfile.open(fileobj=io.BytesIO(payload), mode="r:xz") as archive:
-        archive.extractall(new)
-    (new / "payload.sha256.new").write_text(name)
-    shutil.rmtree(APP, ignore_errors=True)
-    # Python compares bytecode with its source by date and size, and all dates here are the same.
-    shutil.rmtree(f"{BYTECODE}{APP}", ignore_errors=True)
-    new.rename(APP)
+        archive.extractall(release)
+    (release / "payload.sha256.new").write_text(name)
+    if APP.is_dir() and not APP.is_symlink():
+        shutil.rmtree(APP)  # of an image that an older release baked
+    link = APP.with_name("app.new")
+    link.unlink(missing_ok=True)
+    link.symlink_to(release)
+    link.replace(APP)
 
 
 if __name__ == "__main__":

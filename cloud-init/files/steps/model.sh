@@ -11,11 +11,13 @@ if [ "$(cat "$warmed" 2>/dev/null)" != "$PAYLOAD_SHA256" ]; then
     models=/var/lib/stackserve/models
     [ ! -d "$models" ] || find "$models" -mindepth 1 -maxdepth 1 ! -name .compiled -exec rm -rf {} +
     # On an ordinary image the services wait longest for this, so it gets the processor first.
+    # Bytecode is kept by path, and the services run from the folder that the link leads to.
+    app=$(realpath -m /opt/stackserve/app)
     systemd-run --quiet --wait --pipe --collect --uid=stackserve --gid=stackserve \
         --property=StartupCPUWeight=1000 \
         --property=EnvironmentFile=/etc/stackserve/settings.env \
-        --property=Environment=PYTHONPATH=/opt/stackserve/app \
-        --property=WorkingDirectory=/opt/stackserve/app \
+        --property=Environment=PYTHONPATH="$app" \
+        --property=WorkingDirectory="$app" \
         /opt/stackserve/venv/bin/python "$here/warm.py" "$ROLE"
     # contextualize.py puts it in place.
     echo "$PAYLOAD_SHA256" > "$warmed.new"
