@@ -55,6 +55,10 @@ class ServiceError(StackserveError):
     """A process or system package that the service needs is missing or has failed."""
 
 
+class UpdateError(StackserveError):
+    """A server cannot change its code. It runs what it ran before, unless the message says more."""
+
+
 class StoreError(StackserveError):
     """The database of jobs cannot be opened, read or written."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 # The checkout, site-packages, or the app folder of a server. `python -m production_server` works
@@ -31,3 +32,14 @@ def updated_code() -> str | None:
         return (IMPORT_FOLDER / "code-hash").read_text().strip()
     except OSError:
         return None
+
+
+def own_python() -> str | None:
+    """The Python with the packages of this release, if this process runs another one."""
+    link = IMPORT_FOLDER / "venv"
+    if not link.is_symlink():
+        return None
+    venv = link.resolve()
+    if venv == Path(sys.prefix).resolve() or not (venv / "pyvenv.cfg").exists():
+        return None
+    return str(venv / "bin" / "python")

@@ -26,6 +26,7 @@ VERBS = {
     "recorder": ("processes", "Run the recorder of job results."),
     "proxy": ("processes", "Run the TLS proxy."),
     "wait-ready": ("wait_ready", "Wait for a prediction to come back through the queue."),
+    "rehearse": ("rehearse", "Prove that this code starts and predicts, before an update."),
     "run-task": ("run_task", "Send one task through the queue and show its result."),
 }
 USER_ERROR = 1

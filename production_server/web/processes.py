@@ -23,6 +23,7 @@ WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, RELOAD, READY}
 STOP_SECONDS = 15
 # A process that drains ends by itself before that.
 DRAIN_SECONDS = 60
+LOOK_SECONDS = 1.0
 # The shortest time between two starts of the same process.
 RESTART_SECONDS = 1.0
 
@@ -94,8 +95,15 @@ class Processes:
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         gc.collect()
         gc.freeze()  # garbage collection in a child would copy the memory they share
-        self._children = [self._start(listener) for listener in self._sockets]
-        while (received := signal.sigwait(WATCHED)) not in (signal.SIGTERM, signal.SIGINT):
+        try:
+            self._children = [self._start(listener) for listener in self._sockets]
+            self._follow_signals()
+        except BaseException:
+            self._end(signal.SIGKILL, STOP_SECONDS)
+            raise
+
+    def _follow_signals(self) -> None:
+        while (received := self._next_signal()) not in (signal.SIGTERM, signal.SIGINT):
             if received == RELOAD:
                 self._succession.begin(self._sockets)
             elif received == READY:
@@ -109,6 +117,13 @@ class Processes:
                 self._children = [self._restarted(child) for child in self._children]
         self._succession.stop()
         self._end(signal.SIGTERM, STOP_SECONDS)
+
+    def _next_signal(self) -> int | None:
+        """The next signal; None after a while, if a successor must not take for ever."""
+        if not self._succession.pending:
+            return signal.sigwait(WATCHED)
+        info = signal.sigtimedwait(WATCHED, LOOK_SECONDS)
+        return info.si_signo if info else None
 
     def _start(self, listener: socket.socket) -> Child:
         process = multiprocessing.get_context("fork").Process(target=self._run, args=(listener,))

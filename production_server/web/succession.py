@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,9 +31,8 @@ READY = signal.SIGUSR1
 # To a process that serves.
 DRAIN = signal.SIGUSR1
 
-# What systemctl shows as the unit's status.
-CHANGING = "starting newer code"
-KEPT = "newer code did not start; see the journal"
+# Seconds until its processes must serve, also on an emulated processor.
+START_SECONDS = 150.0
 
 
 @dataclass
@@ -77,12 +77,17 @@ class Succession:
         self._inherited = inherited
         self._successor: subprocess.Popen[bytes] | None = None
         self._ready: Readiness | None = None
+        self._until = 0.0
+
+    @property
+    def pending(self) -> bool:
+        """Whether a successor is starting."""
+        return self._successor is not None
 
     def begin(self, listeners: Sequence[socket.socket]) -> None:
         """Start a successor, unless one is starting."""
         if self._successor is not None:
             return
-        notify(f"STATUS={CHANGING}")
         self._ready = Readiness.created()
         inheritance = Inheritance([one.fileno() for one in listeners], self._ready.writer)
         try:
@@ -93,10 +98,10 @@ class Succession:
                 preexec_fn=_unblock,  # noqa: PLW1509 - this process has one thread
             )
         except OSError as error:
-            log.error("cannot start newer code: %s", error)
-            self._forget(KEPT)
+            self._forget(f"newer code did not start: {error}")
         else:
-            log.info("starting newer code as process %d", self._successor.pid)
+            self._until = time.monotonic() + START_SECONDS
+            notify(f"STATUS=starting newer code as process {self._successor.pid}")
 
     def completed(self) -> bool:
         """Whether the successor serves, and this process has to end."""
@@ -106,9 +111,12 @@ class Succession:
             log.info("process %d has taken over", self._successor.pid)
             notify(f"MAINPID={self._successor.pid}\nSTATUS=")
             return True
+        if self._successor.poll() is None and time.monotonic() > self._until:
+            self._successor.kill()  # its processes end when it is gone
+            self._successor.wait()
         if self._successor.poll() is not None:
-            log.error("newer code did not start: it ended with %d", self._successor.returncode)
-            self._forget(KEPT)
+            pid, code = self._successor.pid, self._successor.returncode
+            self._forget(f"newer code did not start: process {pid} ended with {code}")
         return False
 
     def take_over(self) -> None:
@@ -128,6 +136,7 @@ class Succession:
         if self._ready is not None:
             self._ready.close()
         self._successor = self._ready = None
+        log.error("%s", status)
         notify(f"STATUS={status}")
 
 

@@ -3,8 +3,9 @@
 # With OIDC=yes, those of a second lock too, also on a prepared image, which has the first ones only.
 set -eu
 here=$(dirname "$0")
-code=/opt/stackserve/app/production_server
-venv=/opt/stackserve/venv
+# An update brings its own two.
+code=${CODE:-/opt/stackserve/app/production_server}
+venv=${VENV:-/opt/stackserve/venv}
 uv=/opt/stackserve/bin/uv
 there=$(cat "$venv/stackserve-lock" 2>/dev/null || true)
 usual=$(sha256sum < "$code/requirements.txt")

@@ -12,7 +12,8 @@ rm -f /usr/local/share/ca-certificates/stackserve-*.crt
 # A package may have rebuilt the bundle, with links to them.
 [ ! -L /etc/ssl/certs/stackserve-1.pem ] || update-ca-certificates
 systemctl disable --quiet contextualize.service
-rm -f /etc/systemd/system/contextualize.service /usr/local/sbin/stackserve-deliver
+rm -f /etc/systemd/system/contextualize.service /usr/local/sbin/stackserve-deliver \
+    /usr/local/sbin/stackserve-update
 rm -rf /etc/stackserve/* /opt/stackserve/contextualize /opt/stackserve/cache
 if grep -q '^/swap.stackserve ' /proc/swaps; then
     swapoff /swap.stackserve
