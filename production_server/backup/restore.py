@@ -1,9 +1,10 @@
 """Replace the jobs and models of a stopped service by those of an archive: all or nothing.
 
 The archive is unpacked and checked in a folder beside the registry. Then the rows are replaced in
-one transaction, and the registry by a rename just before the transaction commits. The commit also
-writes a number into the database. The present registry is kept under a name with that number
-until then, so that after a crash the number decides whether to finish the restore or to undo it.
+one transaction, and the registry by a rename just before the transaction commits, or in place if it
+is a volume. The commit also writes a number into the database. The present registry is kept under a
+name with that number until then, so that after a crash the number decides whether to finish the
+restore or to undo it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from production_server.backup import archive, database
+from production_server.backup import archive, database, in_place
 from production_server.backup.archive import DATABASE, MODELS, Manifest, Report
 from production_server.backup.scratch import alone, scratch, uninterrupted
 from production_server.model.activations import ACTIVE_FILE, State, write_state
@@ -80,9 +81,11 @@ def finish_interrupted(settings: Settings) -> None:
     registry = settings.registry_path.resolve()
     if not any(_set_aside(registry)):
         return
+    if any(in_place.kept_in(registry)) and not settings.store_exists:
+        return  # a worker's container: only those with the database can tell
     with alone(settings.home, wait=True):
         for aside in list(_set_aside(registry)):
-            number = int(aside.name.rpartition("-")[2])
+            number = in_place.number_of(aside)
             if database.marker(database.file_of(settings)) != number:
                 _undo(registry, aside)
             else:
@@ -93,6 +96,7 @@ def _set_aside(registry: Path) -> Iterator[Path]:
     name = re.compile(rf"{re.escape(registry.name)}\.before-\d+")
     if registry.parent.is_dir():
         yield from (path for path in registry.parent.iterdir() if name.fullmatch(path.name))
+    yield from in_place.kept_in(registry)
 
 
 def _lost(store: Path, registry: Path, folder: Path, manifest: Manifest) -> str:
@@ -117,21 +121,35 @@ def _replace(store: Path, registry: Path, folder: Path) -> None:
         # Its files name the hash of their model, so the workers need not compile it again.
         shutil.copytree(registry / COMPILED, folder / MODELS / COMPILED)
     number = secrets.randbelow(LARGEST_NUMBER) + 1
-    aside = registry.with_name(f"{registry.name}.before-{number}")
     with database.replacement(store, folder / DATABASE, number) as commit, uninterrupted():
         try:
-            registry.rename(aside)
-            (folder / MODELS).rename(registry)
+            _exchange(registry, folder / MODELS, number)
             _sync_registry(registry)
             commit()
         except BaseException:
-            if aside.exists():
+            for aside in list(_set_aside(registry)):
                 _undo(registry, aside)
             raise
-        shutil.rmtree(aside)
+        for aside in list(_set_aside(registry)):
+            shutil.rmtree(aside)
+
+
+def _exchange(registry: Path, fresh: Path, number: int) -> None:
+    aside = registry.with_name(f"{registry.name}.before-{number}")
+    try:
+        registry.rename(aside)
+    except OSError as error:
+        if error.errno not in in_place.CANNOT_RENAME:
+            raise
+        in_place.exchange(registry, fresh, number)
+    else:
+        fresh.rename(registry)
 
 
 def _undo(registry: Path, aside: Path) -> None:
+    if aside.parent == registry:
+        in_place.undo(registry, aside)
+        return
     if registry.exists():
         shutil.rmtree(registry)
     aside.rename(registry)
