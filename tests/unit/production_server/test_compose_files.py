@@ -13,6 +13,7 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[3] / "production_server"
 FILES = [FOLDER / "docker-compose.yml", FOLDER / "stack.yml"]
 SCHEMA = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "docker-compose.yml").read_text())
 STACK: dict[str, Any] = yaml.safe_load((FOLDER / "stack.yml").read_text())
 
 
@@ -46,3 +47,13 @@ def test_services_of_the_stack_have_few_rights(name: str) -> None:
     own = "rabbitmq.conf" if name == "rabbitmq" else "stackserve_broker_url"
     assert [secret["source"] for secret in service["secrets"]] == [own]
     assert all(secret["mode"] == 0o400 for secret in service["secrets"])
+
+
+def test_one_container_fills_the_volumes_before_the_others_start() -> None:
+    """Several at once would get in each other's way."""
+    services = COMPOSE["services"]
+    first = {mount.split(":")[0] for mount in services["secrets"]["volumes"]}
+    same_image = [services[name] for name in ("web", "recorder", "worker")]
+    assert {mount.split(":")[0] for one in same_image for mount in one["volumes"]} <= first
+    assert services["rabbitmq"]["depends_on"]["secrets"]
+    assert all("rabbitmq" in one["depends_on"] for one in same_image)
