@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,15 +64,19 @@ class Composed:
         os.kill(int(children[0]), number)
 
     def wait_ready(self, timeout: float = START_SECONDS) -> None:
-        until = time.monotonic() + timeout
-        while True:
-            try:
-                if httpx.get(f"{self.url}/ready", timeout=10).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            assert time.monotonic() < until, self.run("logs", "--tail=30")
-            time.sleep(0.3)
+        eventually_ready(self.url, lambda: self.run("logs", "--tail=30"), timeout)
+
+
+def eventually_ready(url: str, logs: Callable[[], str], timeout: float = START_SECONDS) -> None:
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            if httpx.get(f"{url}/ready", timeout=10).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < until, logs()
+        time.sleep(0.3)
 
 
 @contextmanager
