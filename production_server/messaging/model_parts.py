@@ -11,6 +11,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from production_server.model.rollout import Candidate
+
 # Neither side holds more of a model in memory.
 PART_BYTES = 1 << 20
 # The header of an answer that is an error.
@@ -32,11 +34,20 @@ class Question(BaseModel):
     part: int = Field(0, ge=0)
 
 
+class Trial(BaseModel):
+    """A version on trial beside the active one, and what identifies its contents."""
+
+    candidate: Candidate
+    digest: Sha256
+
+
 class Active(BaseModel):
     """The version that the server wants to be served, and what identifies its contents."""
 
     version: str
     digest: Sha256
+    # Older servers do not send it, and older workers do not read it.
+    trial: Trial | None = None
 
 
 class ModelFile(BaseModel):

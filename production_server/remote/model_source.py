@@ -24,6 +24,7 @@ from production_server.messaging.model_parts import (
     Answer,
     Files,
     Question,
+    Trial,
 )
 from production_server.messaging.names import (
     ACCOUNT_PREFIX,
@@ -32,6 +33,7 @@ from production_server.messaging.names import (
     model_queue,
     worker_node,
 )
+from production_server.model import rollout
 from production_server.model.card import CARD_FILE, MODEL_FILE
 from production_server.model.registry import Registry
 from production_server.remote.access import NAME, REQUESTS
@@ -47,14 +49,18 @@ def answer(registry: Registry, question: Question) -> Answer:
     """Answer from the registry."""
     try:
         if question.ask == "active":
-            version = registry.active()
-            active = Active(version=version, digest=registry.digest(version))
-            return Answer(active.model_dump_json().encode())
+            return Answer(active_of(registry).model_dump_json(exclude_none=True).encode())
         if question.ask == "files":
             return Answer(files_of(registry, question.version).model_dump_json().encode())
         return Answer(read_part(registry, question))
     except (StackserveError, OSError) as error:
         return Answer(refused=str(error))
+
+
+def active_of(registry: Registry) -> Active:
+    version, candidate = registry.active(), rollout.candidate(registry)
+    trial = candidate and Trial(candidate=candidate, digest=registry.digest(candidate.version))
+    return Active(version=version, digest=registry.digest(version), trial=trial)
 
 
 def files_of(registry: Registry, version: str) -> Files:

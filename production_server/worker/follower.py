@@ -17,6 +17,7 @@ from typing import Protocol
 
 from production_server.errors import RegistryError, StackserveError
 from production_server.messaging.model_parts import Active
+from production_server.model import rollout
 from production_server.model.registry import Registry
 from production_server.worker.front_end import Refused
 from production_server.worker.model_cache import ModelCache, VersionMissing
@@ -160,7 +161,10 @@ class Follower:
             self.missing |= dict.fromkeys(self._lacking, str(error)[:REASON_LENGTH])
             self._joined = True
             return False
+        trial = active.trial
         wanted = dict.fromkeys(self._lacking) | {active.version: active.digest}
+        if trial is not None:
+            wanted[trial.candidate.version] = trial.digest
         self._forget_all_but(wanted)
         results = [self._get(version, digest) for version, digest in wanted.items()]
         if active.version not in self.missing:
@@ -168,9 +172,19 @@ class Follower:
             if self._registry.active() != active.version:
                 self._registry.activate(active.version)
                 self._delete_old()
+            self._follow_trial(trial.candidate if trial is not None else None)
             if heard == self._heard:
                 self._seen_to = True
         return all(results)
+
+    def _follow_trial(self, trial: rollout.Candidate | None) -> None:
+        """Keep the version on trial in memory and on the disk, as the server does."""
+        if trial is not None and trial.version in self.missing:
+            trial = None
+        if trial is None and rollout.candidate(self._registry) is not None:
+            rollout.withdraw(self._registry)
+        elif trial is not None and rollout.candidate(self._registry) != trial:
+            rollout.start(self._registry, trial)
 
     def _delete_old(self) -> None:
         """Keep the disk from filling up. A task can still get an old version again."""

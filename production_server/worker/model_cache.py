@@ -8,10 +8,11 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from production_server.errors import StackserveError
+from production_server.model import rollout
 from production_server.model.registry import Registry
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The active version, the one before it (for jobs and requests that started with it), and one more.
+# The active version, one on trial, and one more: that of jobs and requests that started earlier.
 KEPT = 3
 WATCH_SECONDS = 0.5
 # The pause before the next attempt to load a version doubles up to this.
@@ -39,13 +40,19 @@ class VersionMissing(StackserveError):
 
 
 class ModelCache:
-    """Loaded predictors by version. A thread loads each newly active version ahead of requests."""
+    """Loaded predictors by version. A thread loads each version ahead of requests.
+
+    These are the active version and the one on trial.
+    """
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._loaded: OrderedDict[str, Predictor] = OrderedDict()
         self._loading = threading.Lock()
         self._stopping = threading.Event()
+        # Versions that could not be loaded: how often, and when to try again.
+        self._retries: dict[str, tuple[int, float]] = {}
+        self._unreadable = 0
         # How often a new version could not be loaded, for /alive.
         self.failures = 0
         # On a worker VM: gets a version that the registry lacks. It waits for it if it may, and
@@ -73,6 +80,7 @@ class ModelCache:
     def watch(self) -> None:
         """Load the active version, then watch for the next ones in a thread."""
         self.get(self._registry.active())
+        self._load_missing(set(self._in_use()) - set(self._loaded))
         threading.Thread(target=self._watch_loop, name="model-watch", daemon=True).start()
 
     def stop(self) -> None:
@@ -88,24 +96,50 @@ class ModelCache:
                 release_memory()
                 self._loaded[version] = predictor
                 log.info("loaded model %s", version)
-                while len(self._loaded) > KEPT:
-                    self._loaded.popitem(last=False)
+                self._forget_old(version)
             return self._loaded[version]
 
+    def _forget_old(self, version: str) -> None:
+        keep = {version, *self._in_use()}
+        for old in [one for one in self._loaded if one not in keep]:
+            if len(self._loaded) > KEPT:
+                del self._loaded[old]
+
+    def _in_use(self) -> list[str]:
+        """The versions that requests may get at any time."""
+        trial = rollout.candidate(self._registry)
+        return [self._registry.active(), *([trial.version] if trial else [])]
+
     def _watch_loop(self) -> None:
-        pause, failed, again = WATCH_SECONDS, "", 0.0
         while not self._stopping.wait(WATCH_SECONDS):
-            active = ""
             try:
-                active = self._registry.active()
-                if active in self._loaded or (active == failed and time.monotonic() < again):
-                    continue
-                self._load(active)
-                pause, failed = WATCH_SECONDS, ""
+                now = time.monotonic()
+                due = [one for one in self._in_use() if self._retries.get(one, (0, 0.0))[1] <= now]
+                self._load_missing(due)
+                self._unreadable = 0
             except Exception as error:  # if this thread ended, no new version would be loaded
                 log.exception("cannot load the active model: %s", getattr(error, "remedy", ""))
                 self.failures += 1
-                pause = min(LONGEST_PAUSE, 2 * pause)
-                failed, again = active, time.monotonic() + pause
-                if not active:
-                    self._stopping.wait(pause)
+                self._unreadable += 1
+                self._stopping.wait(_pause(self._unreadable))
+
+    def _load_missing(self, versions: Iterable[str]) -> None:
+        """Load these versions if they are not loaded. One that fails does not hold up the others.
+
+        It is tried again after a pause that doubles.
+        """
+        for version in versions:
+            if version in self._loaded:
+                continue
+            try:
+                self._load(version)
+                self._retries.pop(version, None)
+            except Exception as error:  # a model can raise anything
+                log.exception("cannot load model %s: %s", version, getattr(error, "remedy", ""))
+                self.failures += 1
+                times = self._retries.get(version, (0, 0.0))[0] + 1
+                self._retries[version] = times, time.monotonic() + _pause(times)
+
+
+def _pause(failures: int) -> float:
+    return float(min(LONGEST_PAUSE, WATCH_SECONDS * 2 ** min(failures, 20)))

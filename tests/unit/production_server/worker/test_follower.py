@@ -13,10 +13,11 @@ import pytest
 from production_server.errors import ModelError, QueueError, RegistryError
 from production_server.messaging.model_parts import Active
 from production_server.model.registry import Registry
+from production_server.remote.model_source import active_of
 from production_server.worker import follower as following
 from production_server.worker.follower import Follower
 from production_server.worker.front_end import Refused
-from production_server.worker.model_cache import KEPT, ModelCache, VersionMissing
+from production_server.worker.model_cache import ModelCache, VersionMissing
 
 OLD, NEW = "diabetes-1", "diabetes-2"
 
@@ -33,8 +34,7 @@ class Server:
     def active(self) -> Active:
         if self.away:
             raise QueueError("no answer")
-        version = self.registry.active()
-        return Active(version=version, digest=self.registry.digest(version))
+        return active_of(self.registry)
 
     def fetch(self, version: str, folder: Path) -> None:
         if self.failing is not None:
@@ -60,8 +60,7 @@ class Cache(ModelCache):
         if version not in self._loaded:
             self.loads.append(version)
             self._loaded[version] = version  # type: ignore[assignment]
-            while len(self._loaded) > KEPT:
-                self._loaded.popitem(last=False)
+            self._forget_old(version)
         return version
 
 
