@@ -22,7 +22,7 @@ class Scope(StrEnum):
 MEANINGS = {
     Scope.PREDICT: "use the pages and get predictions",
     Scope.JOBS: "create jobs, and read and delete one's own",
-    Scope.MODELS: "list the versions of the model",
+    Scope.MODELS: "list, add, train, activate and delete versions of the model",
     Scope.OPERATE: "read metrics and details; with jobs, also everybody's jobs",
 }
 
@@ -65,6 +65,13 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/jobs/<job_id>/result"): Scope.JOBS,
     ("DELETE", "/jobs/<job_id>"): Scope.JOBS,
     ("GET", "/models"): Scope.MODELS,
+    ("POST", "/models"): Scope.MODELS,
+    ("POST", "/models/<version>/activate"): Scope.MODELS,
+    ("DELETE", "/models/<version>"): Scope.MODELS,
+    ("GET", "/training"): Scope.MODELS,
+    ("POST", "/training"): Scope.MODELS,
+    ("GET", "/training/<run_id>"): Scope.MODELS,
+    ("DELETE", "/training/<run_id>"): Scope.MODELS,
     ("GET", "/metrics"): Scope.OPERATE,
 }
 # The start of the owner of a job that was created with a token.

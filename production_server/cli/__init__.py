@@ -24,6 +24,7 @@ VERBS = {
     "web": ("processes", "Run the web tier."),
     "worker": ("processes", "Run one worker."),
     "recorder": ("processes", "Run the recorder of job results."),
+    "trainer": ("processes", "Run the trainer of models."),
     "proxy": ("processes", "Run the TLS proxy."),
     "wait-ready": ("wait_ready", "Wait for a prediction to come back through the queue."),
     "rehearse": ("rehearse", "Prove that this code starts and predicts, before an update."),

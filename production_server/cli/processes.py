@@ -1,4 +1,4 @@
-"""web, worker, recorder, proxy: the processes that systemd and `serve --services` run."""
+"""web, worker, recorder, trainer, proxy: the processes that systemd and `serve --services` run."""
 
 from __future__ import annotations
 
@@ -50,6 +50,15 @@ def recorder() -> None:
     from production_server.jobs.process import run_recorder
 
     run_recorder(settings)
+
+
+@click.command()
+def trainer() -> None:
+    """Run the trainer, which trains models and checks uploaded ones at the lowest priority."""
+    settings = _prepare()
+    from production_server.trainer.process import run_trainer
+
+    run_trainer(settings)
 
 
 @click.command()

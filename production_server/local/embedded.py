@@ -25,6 +25,7 @@ from production_server.messaging.app import create_app
 from production_server.messaging.celery_worker import node_name, run_celery_worker
 from production_server.messaging.names import JOBS_QUEUE, PREDICT_QUEUE, RESULTS_QUEUE
 from production_server.settings import Settings, set_up_logging
+from production_server.trainer.process import Trainer
 from production_server.web import request_log
 from production_server.web.app import create_front
 from production_server.web.run import SWITCH_SECONDS, server_config
@@ -47,6 +48,9 @@ def serve_embedded(settings: Settings, console: Console) -> None:
     worker = threading.Thread(target=_consume, args=(app,), name="worker", daemon=True)
     worker.start()
     recorder.start()
+    trainer = Trainer(settings)
+    training = threading.Thread(target=trainer.run, name="trainer", daemon=True)
+    training.start()
     console.step("Starting the web tier")
     try:
         front = create_front(settings)
@@ -56,9 +60,11 @@ def serve_embedded(settings: Settings, console: Console) -> None:
             runner.run(_serve(server, settings, console))
     finally:
         console.step("Stopping")
+        trainer.stop()
         recorder.stop()
         state.should_stop = 0
         worker.join(timeout=5)
+        training.join(timeout=10)
 
 
 class EmbeddedServer(uvicorn.Server):

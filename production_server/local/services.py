@@ -57,6 +57,7 @@ def _supervise(settings: Settings, console: Console, node: RabbitNode | None = N
         supervisor.add(f"worker-{number}", [*python, "worker", "--number", str(number)])
     supervisor.add("recorder", [*python, "recorder"])
     supervisor.add("web", [*python, "web"])
+    supervisor.add("trainer", [*python, "trainer"])
     failed: list[ServiceError] = []
 
     def wait_for_node(node: RabbitNode) -> None:

@@ -19,6 +19,7 @@ from production_server.model.card import Card, Feature
 
 Array = NDArray[np.float64]
 MOST_BYTES = 500_000_000  # the whole table is held in memory
+_MOST_START = 1 << 16  # bytes of a header
 _TIMEOUT_S = 30
 _URL_SCHEMES = ("http://", "https://")
 
@@ -48,13 +49,8 @@ def read_table(source: str, card: Card, sha256: str = "") -> Table:
     """Read a table for training or testing. The header must name the card's features."""
     content, found = fetch(source, sha256)
     lines = _lines(content, source)
-    wanted = [*card.features, Feature(name=card.outcome, low=0, high=1, default=0)]
-    first = lines[0][1]
-    if len(first) == len(wanted) and all(_is_number(cell) for cell in first):
-        # Old copies of the Pima data have no header, and their columns in this order.
-        places, body = list(range(len(wanted))), lines
-    else:
-        places, body = _places(first, wanted, source), lines[1:]
+    places, has_header = columns(lines[0][1], card, source)
+    body = lines[1:] if has_header else lines
     if not body:
         raise DataError(f"{source} has a header but no rows", "Add at least one row.")
     values = np.array(
@@ -68,6 +64,22 @@ def read_table(source: str, card: Card, sha256: str = "") -> Table:
             f"Use the index or the label of a class: {', '.join(card.classes)}.",
         )
     return Table(values[:, :-1], truth, found)
+
+
+def columns(first: list[str], card: Card, source: str) -> tuple[list[int], bool]:
+    """Where the features and the outcome are, by the first line, and whether that is a header."""
+    wanted = [*card.features, Feature(name=card.outcome, low=0, high=1, default=0)]
+    if len(first) == len(wanted) and all(_is_number(cell) for cell in first):
+        # Old copies of the Pima data have no header, and their columns in this order.
+        return list(range(len(wanted))), False
+    return _places(first, wanted, source), True
+
+
+def check_start(path: Path, card: Card) -> None:
+    """Raise DataError if a table does not start with the columns of the card. It is not read on."""
+    with path.open("rb") as file:
+        start = file.read(_MOST_START).splitlines()[:1]
+    columns(_lines(b"".join(start), path.name)[0][1], card, path.name)
 
 
 def _lines(content: bytes, source: str) -> list[tuple[int, list[str]]]:

@@ -96,7 +96,6 @@ def _check(
     incoming = gather(source, sent, features)
     active = active_card(registry)
     notes: list[str] = []
-    _refuse_large(incoming.model)
     if incoming.card is not None:
         folder, card = sent, _with_card(incoming, notes)
     else:
@@ -120,6 +119,7 @@ def _with_card(incoming: Incoming, notes: list[str]) -> Card:
         raise GateError(
             "hash", str(error), "Export the version again, and send it again."
         ) from error
+    _refuse_large(incoming.model)
     predictor = Predictor.of(kerasfiles.load(incoming.model), card)
     importing.refuse_misfit(card, predictor.predict(importing.probe(card)))
     if card.sanity is None:
@@ -136,6 +136,7 @@ def _with_card(incoming: Incoming, notes: list[str]) -> Card:
 
 def _without_card(incoming: Incoming, active: Card | None, ready: Path, notes: list[str]) -> Card:
     """A model file, described by a features file or like the active version."""
+    _refuse_large(incoming.model)
     model = kerasfiles.one_input(importing.read_model(incoming.model, incoming.weights))
     if incoming.features is not None:
         card = read_description(incoming.features).card()

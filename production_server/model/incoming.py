@@ -210,3 +210,8 @@ def _sorted(files: dict[str, Path], features: Path | None) -> Incoming:
     if "weights" in one:
         return Incoming(one["weights"], features=described)
     raise GateError("unreadable", "it contains no model", _ACCEPTED)
+
+
+def is_part(name: str) -> bool:
+    """Whether a file with this name can be a part of a new version."""
+    return name == PurePosixPath(name).name and _kind(name) is not None

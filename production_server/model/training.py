@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Say = Callable[[str], None]
+# Gets the number of epochs so far, the loss and that of the rows that decide when to stop.
+OnEpoch = Callable[[int, float, float], None]
 _HELD_OUT = 0.2
 _STOPPING_FOLDS = 7  # one in seven of the training rows decides when to stop
 _PATIENCE = 30
@@ -65,6 +67,7 @@ def train(
     fold_count: int = 5,
     search: bool = False,
     say: Say = lambda line: None,
+    on_epoch: OnEpoch | None = None,
 ) -> Trained:
     """Train a binary classifier. The same table and seed give the same model."""
     _refuse_unfit(table, card)
@@ -84,7 +87,7 @@ def train(
     )
     say(_compared(validation, recipe))
 
-    model = fit(rows, truth, zero_is_missing, recipe, seed)
+    model = fit(rows, truth, zero_is_missing, recipe, seed, on_epoch)
     answers = np.asarray(model(table.rows[aside].astype(np.float32), training=False), np.float64)
     measured = card.output.measure(table.truth[aside], answers, len(truth)).model_copy(
         update={"cross_validation": validation}
@@ -163,7 +166,12 @@ def cross_validate(
 
 
 def fit(
-    rows: Array, truth: Array, zero_is_missing: NDArray[np.bool_], recipe: Recipe, seed: int
+    rows: Array,
+    truth: Array,
+    zero_is_missing: NDArray[np.bool_],
+    recipe: Recipe,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
 ) -> keras.Model:
     """One network, stopped when validation rows stop improving."""
     keras = keras_module()
@@ -171,6 +179,17 @@ def fit(
     watched = folds.stratified(truth, _STOPPING_FOLDS, seed + 1) == 0
     model = build(recipe, Scaling.of(rows[~watched], zero_is_missing))
     inputs, targets = rows.astype(np.float32), truth.astype(np.float32)
+    stop = keras.callbacks.EarlyStopping(
+        monitor="val_loss", patience=_PATIENCE, restore_best_weights=True
+    )
+    callbacks = [stop]
+    if on_epoch is not None:
+        tell = on_epoch
+        callbacks.append(
+            keras.callbacks.LambdaCallback(
+                on_epoch_end=lambda epoch, logs: tell(epoch + 1, logs["loss"], logs["val_loss"])
+            )
+        )
     model.fit(
         inputs[~watched],
         targets[~watched],
@@ -178,11 +197,7 @@ def fit(
         batch_size=recipe.batch_size,
         epochs=MOST_EPOCHS,
         verbose=0,
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss", patience=_PATIENCE, restore_best_weights=True
-            )
-        ],
+        callbacks=callbacks,
     )
     return model
 

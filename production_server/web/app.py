@@ -7,7 +7,17 @@ import time
 from flask import Flask, Response, g, request
 
 from production_server.settings import Settings
-from production_server.web import access, jobs_api, openapi, operations, pages, problems, sign_in
+from production_server.web import (
+    access,
+    jobs_api,
+    models_api,
+    openapi,
+    operations,
+    pages,
+    problems,
+    sign_in,
+    training_api,
+)
 from production_server.web.front import UNKNOWN, Front
 from production_server.web.request_ids import current_id
 from production_server.web.services import Services
@@ -28,7 +38,7 @@ def create_flask(services: Services) -> Flask:
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     problems.install(app)
-    for module in (pages, jobs_api, operations, openapi):
+    for module in (pages, jobs_api, models_api, training_api, operations, openapi):
         app.register_blueprint(module.blueprint(services))
     app.register_blueprint(sign_in.blueprint(services.access))
 

@@ -105,6 +105,37 @@ def calibration_chart(bins: Sequence[Bin]) -> Markup:
     )
 
 
+def loss_chart(loss: Sequence[float], val_loss: Sequence[float]) -> Markup:
+    """The loss of each epoch: a line for the rows that train, one for those that decide the end."""
+    height = TOP + PLOT + BOTTOM
+    values = [value for value in (*loss, *val_loss) if math.isfinite(value)] or [0.0, 1.0]
+    ticks = value_ticks(min(values), max(values))
+    x = _scale(1, max(2, len(loss)), LEFT, LEFT + PLOT)
+    y = _scale(ticks[0][0], ticks[-1][0], TOP + PLOT, TOP)
+    lines = [
+        f'<path class="curve thin {kind}" d="'
+        f'{_path([(x(i), y(v)) for i, v in enumerate(losses, 1) if math.isfinite(v)])}"/>'
+        for kind, losses in (("own", loss), ("other", val_loss))
+    ]
+    marks = [
+        part
+        for tick, words in ticks
+        for part in (
+            _line(LEFT, y(tick), LEFT + PLOT, y(tick), "grid"),
+            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"),
+        )
+    ]
+    ends = [
+        _text(x(1), TOP + PLOT + 17, "1", "tick"),
+        _text(LEFT + PLOT, TOP + PLOT + 17, str(len(loss)), "tick", "end"),
+    ]
+    label = f"Loss after each of {len(loss)} epochs, last {loss[-1]:.3f} and {val_loss[-1]:.3f}"
+    frame = f'<rect class="plot" x="{LEFT}" y="{TOP}" width="{PLOT}" height="{PLOT}"/>'
+    return _svg(
+        height, label, [frame, *marks, *ends, *lines, _axis_titles("Epoch", "Loss", height)]
+    )
+
+
 def scatter_chart(truth: Sequence[float], predicted: Sequence[float], unit: str) -> Markup:
     """Predicted against actual values of held-out cases, for a model that predicts values."""
     height = TOP + PLOT + BOTTOM

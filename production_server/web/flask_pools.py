@@ -17,6 +17,8 @@ from production_server.web.bodies import Receive, Scope, Send
 from production_server.web.problems import RETRY_SECONDS, Problem
 from production_server.web.uploads import DISCONNECTED, MOST_UPLOADS
 
+# Paths that take large bodies.
+UPLOADS = frozenset({"/jobs", "/models", "/training"})
 PAGE_THREADS = 16
 # Some more than may upload: those get their 429 at once.
 UPLOAD_THREADS = MOST_UPLOADS + 2
@@ -39,7 +41,7 @@ class FlaskPools:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
-        if method == "POST" and path == "/jobs":
+        if method == "POST" and path in UPLOADS:
             await self._uploads(scope, for_flask(scope, receive), send)
         elif path.startswith("/jobs/") and path.endswith("/result"):
             await self._result(scope, receive, send)

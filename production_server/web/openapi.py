@@ -9,7 +9,14 @@ from flask import Blueprint, Response
 from pydantic import TypeAdapter
 
 from production_server.access.policy import Scope, needed
-from production_server.web import front, jobs_api, operations, pages
+from production_server.web import (
+    front,
+    jobs_api,
+    models_api,
+    operations,
+    pages,
+    training_api,
+)
 from production_server.web.admission import EXEMPT
 from production_server.web.current_model import Pinned
 from production_server.web.openapi_parts import JSON, Schema, responses
@@ -62,6 +69,8 @@ def document(pinned: Pinned) -> dict[str, Any]:
         **pages.openapi_paths(),
         **operations.openapi_paths(),
         **jobs_api.openapi_paths(),
+        **models_api.openapi_paths(),
+        **training_api.openapi_paths(),
     }
     raw = {
         "openapi": "3.1.1",

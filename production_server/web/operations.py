@@ -1,4 +1,4 @@
-"""Routes for operators: liveness, readiness, models, accuracy and metrics."""
+"""Routes for operators: liveness, readiness, accuracy and metrics."""
 
 from __future__ import annotations
 
@@ -62,25 +62,6 @@ def blueprint(services: Services) -> Blueprint:
             raise not_ready(checks, body)
         return as_json({"ready": True, **body})
 
-    @routes.get("/models")
-    def models() -> Response:
-        registry = services.registry
-        versions = [
-            {
-                "version": name,
-                "model": (card := registry.card(name)).name,
-                "kind": card.kind,
-                "target": card.target,
-                "created": card.created,
-                "accuracy": card.metrics.accuracy if card.metrics else None,
-                "roc_auc": card.metrics.roc_auc if card.metrics else None,
-                "model_sha256": card.model_sha256,
-            }
-            for name in registry.versions()
-        ]
-        pinned = services.pinned.version
-        return as_json({"active": registry.active(), "in_force": pinned, "versions": versions})
-
     @routes.get("/accuracy")
     def accuracy() -> Response:
         metrics = services.card().metrics
@@ -108,11 +89,6 @@ def openapi_paths() -> dict[str, Any]:
             "accuracy",
             "Get the model's scores on rows it was not trained on",
             json_answer("The scores"),
-        ),
-        "/models": get(
-            "models",
-            "List the versions in the registry",
-            json_answer("The versions, and the one in use"),
         ),
         "/alive": get(
             "alive",

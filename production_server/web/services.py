@@ -13,6 +13,7 @@ from production_server.messaging.workers import Workers
 from production_server.model.card import Card
 from production_server.model.registry import Registry
 from production_server.settings import Settings
+from production_server.trainer.runs import Runs
 from production_server.web.access import access_of
 from production_server.web.current_model import CurrentModel, Pinned
 from production_server.web.metrics import Metrics
@@ -38,6 +39,7 @@ class Services:
         self.models = CurrentModel(
             self.registry, self.workers, settings.max_rows, self.metrics.loop_failed
         )
+        self.runs = Runs.of(settings)
         self.store = Store(settings.store, settings.store_bytes)
 
     def start(self) -> None:

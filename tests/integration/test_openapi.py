@@ -17,10 +17,11 @@ CHECKS = (
 )
 # Of each operation, without a token and with one for everything.
 EXAMPLES = {"anonymous": 40, "operator": 15}
-# 413 is listed because the service rejects requests with too many rows as too large.
+# 413 is listed because the service rejects requests with too many rows as too large; 401 because
+# it asks for a token before it looks at the rest.
 CONFIG = """
 [checks]
-negative_data_rejection.expected-statuses = [400, 404, 405, 406, 409, 413, 415, 422, 429]
+negative_data_rejection.expected-statuses = [400, 401, 404, 405, 406, 409, 413, 415, 422, 429]
 """
 
 

@@ -14,6 +14,7 @@ from production_server.access.policy import Preset, Scope
 from production_server.jobs.records import Outcome
 from production_server.jobs.store import Store
 from production_server.settings import Settings
+from production_server.trainer.runs import Kind, Request, Run, Runs
 from production_server.web.access import CLIENT
 from production_server.web.app import create_flask
 from production_server.web.current_model import Pinned
@@ -26,6 +27,8 @@ from tests.unit.production_server.web.cards import BINARY, Queue
 from tests.unit.production_server.web.fronts import Exchange, Lane
 
 CSV = "text/csv"
+# A version that is not active.
+OTHER = "diabetes-9"
 ROWS = ",".join(BINARY.feature_names) + "\n" + ",".join(str(f.default) for f in BINARY.features)
 # Callers of the table, and the scopes of their tokens. The first two have none; the second one has
 # the cookie of a client that created a job of its own.
@@ -62,8 +65,16 @@ class Site:
             start=lambda: None,
             stop=lambda: None,
             summary=lambda: {"model": BINARY.name, "version": BINARY.version},
-            registry=SimpleNamespace(versions=list, active=lambda: BINARY.version),
+            registry=SimpleNamespace(
+                versions=lambda: [BINARY.version, OTHER],
+                active=lambda: BINARY.version,
+                card=lambda version: BINARY,
+                activate=lambda version: None,
+                delete=lambda version: None,
+            ),
+            runs=Runs(folder / "trainer"),
         )
+        self.runs: Runs = services.runs
         self.flask: Flask = create_flask(services)
         self.front = Front(services, self.flask)
         self.tokens = {
@@ -85,9 +96,17 @@ class Site:
             self.store.record(job, 0, Outcome(outputs=b"\0\0\0\0"))
         return f"/jobs/{job}"
 
+    def training(self) -> Run:
+        """A new training that no trainer will carry out."""
+        with self.runs.draft() as draft:
+            return self.runs.submit(draft, Request(kind=Kind.TRAIN, created=0.0))
+
     def status(self, method: str, route: str, headers: dict[str, str], job: str) -> int:
         """The status of a request to a route, /predict included."""
         path = route.replace("/jobs/<job_id>", job).replace("<path:filename>", "style.css")
+        path = path.replace("<version>", OTHER)
+        if "<run_id>" in path:
+            path = path.replace("<run_id>", self.training().id)
         if path == "/predict":
             names = {name.lower().replace("-", "_"): value for name, value in headers.items()}
             exchange = Exchange(method, "/predict", **names)

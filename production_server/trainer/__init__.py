@@ -1,0 +1,1 @@
+"""The trainer: runs what takes Keras and time, but does not serve: trainings and uploads."""
