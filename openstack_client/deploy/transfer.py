@@ -61,7 +61,8 @@ chown stackserve: "$file"
 {VERB} restore --check "$file" >/dev/null
 echo verified
 units=$(systemctl list-units --plain --no-legend stackserve-web.service \\
-    stackserve-recorder.service 'stackserve-worker@*.service' | cut -d ' ' -f 1)
+    stackserve-recorder.service stackserve-trainer.service 'stackserve-worker@*.service' |
+    cut -d ' ' -f 1)
 systemctl stop $units
 echo stopped
 {VERB} restore --yes "$file" >/dev/null

@@ -12,7 +12,7 @@ units=
 for number in $(seq "$count"); do
     units="$units stackserve-worker@$number.service"
 done
-[ "$ROLE" != server ] || units="$units stackserve-web.service stackserve-recorder.service"
+[ "$ROLE" != server ] || units="$units stackserve-web.service stackserve-recorder.service stackserve-trainer.service"
 
 # shellcheck disable=SC2086 # one word a unit
 systemctl enable --quiet --no-reload $units

@@ -23,6 +23,7 @@ SERVICES = [
     "stackserve-web.service",
     "stackserve-recorder.service",
     "stackserve-worker@1.service",
+    "stackserve-trainer.service",
     "contextualize.service",
     "installing-stackserve.service",
     "proxy-stackserve.service",
@@ -56,7 +57,7 @@ def test_systemd_accepts_the_units(units: Path, needs: Callable[[object, str], N
     assert [line for line in done.stderr.splitlines() if not EXPECTED.search(line)] == []
 
 
-@pytest.mark.parametrize("name", SERVICES[:5])
+@pytest.mark.parametrize("name", SERVICES[:6])
 def test_nothing_early_waits_for_cloud_init(name: str) -> None:
     """By default units wait for sysinit.target, which comes after cloud-init."""
     text = file(f"systemd/{name.replace('@1', '@')}").read_text()
