@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from production_server.errors import GateError, ModelError, RegistryError
-from production_server.model import importing, kerasfiles, quality, sanity, unpacking
+from production_server.model import importing, kerasfiles, quality, rollout, sanity, unpacking
 from production_server.model.card import MODEL_FILE, Card, read_card, version_number
 from production_server.model.description import Description, read_description
 from production_server.model.incoming import Incoming, gather
 from production_server.model.predictor import Predictor
 from production_server.model.registry import Registry, refuse_changed
+from production_server.model.rollout import Candidate, Mode
 
 # Of a .keras file, with everything in it unpacked.
 MOST_UNPACKED = 512 << 20
@@ -78,6 +79,15 @@ def add(registry: Registry, checked: Checked, *, activate: bool = False) -> Card
     if checked.has_card:
         return registry.add_folder(checked.folder, activate=activate)
     return registry.add(checked.card, checked.folder / MODEL_FILE, activate=activate)
+
+
+def stage(registry: Registry, version: str, *, canary: float | None) -> str:
+    """Put a version on trial: as a canary with this share, or else as a shadow. Say so."""
+    if canary is None:
+        rollout.start(registry, Candidate(version=version, mode=Mode.SHADOW, share=1.0))
+        return f"{version} gets a copy of the requests, and {registry.active()} answers them"
+    rollout.start(registry, Candidate(version=version, mode=Mode.CANARY, share=canary))
+    return f"{version} answers {canary:.4g} of the requests, and {registry.active()} the others"
 
 
 def active_card(registry: Registry) -> Card | None:

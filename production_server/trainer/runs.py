@@ -71,6 +71,8 @@ class Request(Record):
     seed: int = 7
     activate: bool = False
     force: bool = False
+    canary: float | None = None
+    shadow: bool = False
 
 
 class Outcome(Record):

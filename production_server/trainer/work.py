@@ -76,6 +76,8 @@ def _receive(run: Run, registry: Registry, _scratch: Path) -> Outcome:
         activate=request.activate,
         say=notes.append,
     )
+    if request.shadow or request.canary is not None:
+        notes.append(gate.stage(registry, card.version, canary=request.canary))
     return Outcome(version=card.version, notes=notes)
 
 

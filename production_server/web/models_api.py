@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response
 
+from production_server.model import rollout
 from production_server.model.card import Card, is_version
 from production_server.model.incoming import MOST_BYTES, is_part
 from production_server.trainer.runs import SENT, Kind, Outcome, Request, Run, Runs
@@ -26,7 +27,7 @@ from production_server.web.openapi_parts import (
     responses,
 )
 from production_server.web.operations import as_json
-from production_server.web.parameters import flag
+from production_server.web.parameters import flag, invalid_parameter, share
 from production_server.web.problems import RETRY_SECONDS, Problem
 from production_server.web.sent_files import FORM, save
 from production_server.web.services import Services
@@ -60,13 +61,22 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.post("/models")
     def upload() -> Response:
-        activate, force = flag("activate"), flag("force")
+        activate, canary, shadow = flag("activate"), share("canary"), flag("shadow")
+        if sum((activate, canary is not None, shadow)) > 1:
+            raise invalid_parameter("activate", "true", "one of activate, canary and shadow")
+        force = flag("force")
         check_attended(runs)
         with limited(uploads), runs.draft() as draft:
             save(draft / SENT, MOST_BYTES, "sent", _named)
             who = current().owner or current().name
             asked = Request(
-                kind=Kind.RECEIVE, created=time.time(), who=who, activate=activate, force=force
+                kind=Kind.RECEIVE,
+                created=time.time(),
+                who=who,
+                activate=activate,
+                canary=canary,
+                shadow=shadow,
+                force=force,
             )
             run = runs.submit(draft, asked)
             outcome = _wait(runs, run)
@@ -75,6 +85,8 @@ def blueprint(services: Services) -> Blueprint:
         audit.note("model.add", version=outcome.version, sha256=_digest(outcome.version))
         if activate:
             audit.note("model.activate", version=outcome.version)
+        if shadow or canary is not None:
+            audit.note("model.trial", version=outcome.version)
         body = summary(registry.card(outcome.version)) | {"notes": outcome.notes} | state()
         return as_json(body, 201, {"Location": "/models"})
 
@@ -94,6 +106,14 @@ def blueprint(services: Services) -> Blueprint:
                 "version_in_use",
                 f"{version} is active, or was until now.",
                 "Activate another version first, and wait until it is in force.",
+            )
+        trial = rollout.candidate(registry)
+        if trial is not None and trial.version == version:
+            raise Problem(
+                409,
+                "version_in_use",
+                f"{version} is on trial.",
+                "Promote or withdraw it first.",
             )
         needing = services.store.unfinished(version)
         if needing:
@@ -226,6 +246,12 @@ def openapi_paths() -> dict[str, Any]:
                 ),
                 parameters=[
                     query_parameter("activate", {"type": "boolean"}, "serve it from now on"),
+                    query_parameter(
+                        "canary",
+                        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                        "let it answer this share of the requests",
+                    ),
+                    query_parameter("shadow", {"type": "boolean"}, "send it a copy of requests"),
                     query_parameter("force", {"type": "boolean"}, "accept worse metrics"),
                 ],
                 body=body,

@@ -21,5 +21,19 @@ def whole_number(name: str, default: int, most: int) -> int:
     return int(text)
 
 
+def share(name: str) -> float | None:
+    """More than 0 and up to 1; None if it is not given."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 < found <= 1:
+        raise invalid_parameter(name, text, "a number above 0 and up to 1, such as 0.1")
+    return found
+
+
 def invalid_parameter(name: str, value: str, wanted: str) -> Problem:
     return Problem(400, "invalid_parameter", f"{name}={value[:40]} is not valid.", f"Use {wanted}.")

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from production_server.cli import command
+from production_server.model import rollout
 from production_server.model.card import Card, card_text, read_card
 from production_server.model.description import DIABETES
 from production_server.model.registry import SHIPPED, Registry, sha256_of
@@ -189,3 +190,20 @@ def test_other_widths_need_a_features_file(registry: Registry) -> None:
     assert done.exit_code == 0, done.output
     assert registry.versions() == ["diabetes-1", "flowers-1"]
     assert registry.active() == "diabetes-1"
+
+
+def test_a_version_on_trial_leaves_the_active_one(registry: Registry, folder: Path) -> None:
+    made = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**made, "version": "diabetes-7"}))
+    wrong = receive(registry, folder, "--canary", "110%")
+    assert wrong.exit_code == 2
+    assert receive(registry, folder, "--canary", "10%", "--activate").exit_code == 2
+    done = receive(registry, folder, "--canary", "10%", "--json")
+    assert json.loads(done.stdout)["state"] == "canary", done.output
+    trial = rollout.candidate(registry)
+    assert trial is not None
+    assert (trial.version, trial.mode, trial.share) == ("diabetes-7", rollout.Mode.CANARY, 0.1)
+    assert registry.active() == "diabetes-1"
+    assert receive(registry, folder, "--shadow").exit_code == 0
+    trial = rollout.candidate(registry)
+    assert trial is not None and trial.mode is rollout.Mode.SHADOW

@@ -66,6 +66,7 @@ class Site:
             stop=lambda: None,
             summary=lambda: {"model": BINARY.name, "version": BINARY.version},
             registry=SimpleNamespace(
+                path=folder / "models",
                 versions=lambda: [BINARY.version, OTHER],
                 active=lambda: BINARY.version,
                 card=lambda version: BINARY,
