@@ -73,6 +73,8 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/training/<run_id>"): Scope.MODELS,
     ("DELETE", "/training/<run_id>"): Scope.MODELS,
     ("GET", "/metrics"): Scope.OPERATE,
+    ("GET", "/operations"): Scope.OPERATE,
+    ("GET", "/operations/events"): Scope.OPERATE,
 }
 # The start of the owner of a job that was created with a token.
 TOKEN_OWNER = "token:"

@@ -13,6 +13,7 @@ from production_server.web import (
     models_api,
     openapi,
     operations,
+    operations_page,
     pages,
     problems,
     sign_in,
@@ -38,7 +39,7 @@ def create_flask(services: Services) -> Flask:
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     problems.install(app)
-    for module in (pages, jobs_api, models_api, training_api, operations, openapi):
+    for module in (pages, jobs_api, models_api, training_api, operations, operations_page, openapi):
         app.register_blueprint(module.blueprint(services))
     app.register_blueprint(sign_in.blueprint(services.access))
 
@@ -51,7 +52,7 @@ def create_flask(services: Services) -> Flask:
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers.update(SECURITY_HEADERS)
-        if request.path.startswith("/jobs"):
+        if request.path.startswith(("/jobs", "/operations")):
             # Jobs and their results are about persons: no cache may keep them.
             response.headers.setdefault("Cache-Control", "no-store")
         route = request.url_rule.rule if request.url_rule else UNKNOWN

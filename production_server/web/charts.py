@@ -216,6 +216,39 @@ def dot_chart(
     return _svg(height, label, parts)
 
 
+def timeline(points: Sequence[tuple[float, float]], seconds: int = 120) -> Markup:
+    """Predictions and failures per second in the last two minutes, the newest at the right."""
+    height, floor = 176, 148
+    ticks = value_ticks(0, max([4.0, *(max(pair) for pair in points)]))
+    x = _scale(-seconds, 0, LEFT, WIDTH - RIGHT)
+    y = _scale(0, ticks[-1][0], floor, TOP)
+    at = [x(place - len(points) + 1) for place in range(len(points))]
+    served = _path([(x, y(pair[0])) for x, pair in zip(at, points, strict=True)])
+    failed = _path([(x, y(pair[1])) for x, pair in zip(at, points, strict=True)])
+    area = f"{served}L{_n(x(0))} {floor}L{_n(at[0])} {floor}Z" if points else "M0 0"
+    marks = [
+        part
+        for tick, words in ticks
+        for part in (
+            _line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"),
+            _text(LEFT - 7, y(tick) + 4, words, "tick", "end"),
+        )
+    ]
+    ends = [(-seconds, "2 minutes ago", "start"), (0, "now", "end")]
+    latest = points[-1] if points else (0.0, 0.0)
+    return _svg(
+        height,
+        f"The last two minutes: now {number(latest[0])} predictions "
+        f"and {number(latest[1])} failures per second",
+        [
+            *marks,
+            f'<path class="area" d="{area}"/><path class="curve" d="{served}"/>',
+            f'<path class="curve failed" d="{failed}"/>' if any(p[1] for p in points) else "",
+            *[_text(x(when), floor + 18, words, "tick", anchor) for when, words, anchor in ends],
+        ],
+    )
+
+
 def _stack(dots: Sequence[Dot], x: float, floor: float, step: float) -> list[str]:
     return [
         f'<circle class="k{dot.colour % COLOURS}" cx="{_n(x)}" '

@@ -35,7 +35,7 @@ from production_server.web.bodies import (
     too_large,
 )
 from production_server.web.current_model import Pinned
-from production_server.web.flask_pools import FlaskPools
+from production_server.web.events import EVENTS, with_events
 from production_server.web.guard import Guard, HttpLimits
 from production_server.web.hosts import trusted_hosts
 from production_server.web.openapi_parts import (
@@ -82,7 +82,7 @@ class Front:
         behind_proxy = services.settings.tls is not None
         limits = limits or HttpLimits()
         self.guard = Guard(limits, self._refused_connection, behind_proxy=behind_proxy)
-        self._rest = FlaskPools(flask)
+        self._rest = with_events(services, flask, self.guard)
         self._route_of = partial(route_of, flask)
         self._log = services.requests
         self._hosts = trusted_hosts(services.settings)
@@ -278,8 +278,8 @@ class Front:
 
 def route_of(flask: Flask, scope: Scope) -> str:
     """The template of a request's path, which has no values in it."""
-    if scope["path"] == PREDICT:
-        return PREDICT
+    if scope["path"] in (PREDICT, EVENTS):
+        return str(scope["path"])
     try:
         rule, _ = flask.url_map.bind("").match(scope["path"], scope["method"], return_rule=True)
     except HTTPException:

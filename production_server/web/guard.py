@@ -89,6 +89,8 @@ class Guard:
         self.on_refusal = on_refusal
         self.ids = RequestIds()
         self.held = Held(limits.held_bytes)
+        # Called when the service stops, for answers that would not end by themselves.
+        self.on_stop: Callable[[], None] = lambda: None
         self._connections: set[Connection] = set()
         self._room = 0
         self._timer: asyncio.TimerHandle | None = None

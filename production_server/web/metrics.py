@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from prometheus_client import (
@@ -15,6 +15,7 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
+from prometheus_client.metrics_core import Metric
 
 from production_server.batch_sizes import LARGEST_BATCH
 from production_server.jobs.records import Usage
@@ -95,18 +96,25 @@ class Metrics:
         self.queue_seconds.observe(max(0.0, waited - inference))
         self.inference_seconds.observe(inference)
 
+    def families(self) -> Iterable[Metric]:
+        """The metrics of all web processes."""
+        return self._all().collect()
+
+    def _all(self) -> CollectorRegistry:
+        if self._folder is None:
+            return self._registry
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
+            registry, path=str(self._folder)
+        )
+        return registry
+
     def text(self, usage: Callable[[], Usage]) -> tuple[bytes, str]:
         """All metrics, with those of the jobs' database."""
-        registry = self._registry
-        if self._folder is not None:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(  # type: ignore[no-untyped-call]
-                registry, path=str(self._folder)
-            )
         # Read from the store that all processes share, so not summed over the processes.
         store = CollectorRegistry()
         store.register(StoreMetrics(usage))
-        return generate_latest(registry) + generate_latest(store), CONTENT_TYPE_LATEST
+        return generate_latest(self._all()) + generate_latest(store), CONTENT_TYPE_LATEST
 
 
 def forget_process(folder: Path | None, pid: int) -> None:

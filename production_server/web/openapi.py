@@ -14,6 +14,7 @@ from production_server.web import (
     jobs_api,
     models_api,
     operations,
+    operations_page,
     pages,
     training_api,
 )
@@ -68,6 +69,7 @@ def document(pinned: Pinned) -> dict[str, Any]:
         **front.openapi_paths(pinned),
         **pages.openapi_paths(),
         **operations.openapi_paths(),
+        **operations_page.openapi_paths(),
         **jobs_api.openapi_paths(),
         **models_api.openapi_paths(),
         **training_api.openapi_paths(),

@@ -84,6 +84,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._head_size - self._data_size > limit:
             self.refuse(_head_too_large(f"{limit} bytes"))
 
+    def shutdown(self) -> None:
+        self.guard.on_stop()
+        super().shutdown()
+
     def pause_writing(self) -> None:
         self._paused_since = self.guard.now
         super().pause_writing()

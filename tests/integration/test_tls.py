@@ -18,9 +18,10 @@ import pytest
 
 from openstack_client.oidc import CALLBACK
 from production_server.proxy import certificates, nginx
+from production_server.web.events import EVENTS
 from tests.support.identity_provider import AUDIENCE, identity_provider
 from tests.support.rows import distinct_rows, keras_predictions, shipped
-from tests.support.service import ROOT, Service
+from tests.support.service import ROOT, Service, operator
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -112,6 +113,14 @@ def test_the_output_names_the_authority_and_the_page(service: Secure) -> None:
 
 def test_anybody_can_fetch_the_authority(service: Secure, client: httpx.Client) -> None:
     assert client.get(nginx.AUTHORITY_PATH).content == service.authority.read_bytes()
+
+
+def test_events_pass_the_proxy_one_by_one(service: Secure, client: httpx.Client) -> None:
+    """They would come in blocks of several kilobytes if nginx kept them."""
+    with client.stream("GET", EVENTS, headers=operator(service.home)) as answer:
+        assert answer.status_code == 200
+        came = [time.monotonic() for _, _ in zip(range(12), answer.iter_lines(), strict=False)]
+    assert came[-1] - came[0] > 1.5, "all at once"
 
 
 def test_http_to_the_same_port_leads_to_https(service: Secure) -> None:

@@ -18,6 +18,7 @@ from production_server.trainer.runs import Kind, Request, Run, Runs
 from production_server.web.access import CLIENT
 from production_server.web.app import create_flask
 from production_server.web.current_model import Pinned
+from production_server.web.events import EVENTS
 from production_server.web.front import Front
 from production_server.web.metrics import Metrics
 from production_server.web.request_log import RequestLog
@@ -103,14 +104,14 @@ class Site:
             return self.runs.submit(draft, Request(kind=Kind.TRAIN, created=0.0))
 
     def status(self, method: str, route: str, headers: dict[str, str], job: str) -> int:
-        """The status of a request to a route, /predict included."""
+        """The status of a request to a route, also to those that Flask does not see."""
         path = route.replace("/jobs/<job_id>", job).replace("<path:filename>", "style.css")
         path = path.replace("<version>", OTHER)
         if "<run_id>" in path:
             path = path.replace("<run_id>", self.training().id)
-        if path == "/predict":
+        if path in ("/predict", EVENTS):
             names = {name.lower().replace("-", "_"): value for name, value in headers.items()}
-            exchange = Exchange(method, "/predict", **names)
+            exchange = Exchange(method, path, **names)
             exchange.send(self.front, b"{}")
             return exchange.status
         body = {"data": ROWS, "content_type": CSV} if route == "/jobs" and method == "POST" else {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from production_server.access.policy import ROUTES, Preset, Scope, needed
+from production_server.web.events import EVENTS
 from tests.unit.production_server.web.callers import bearer
 from tests.unit.production_server.web.sites import CALLERS, CSV, ROWS, Site
 
@@ -22,7 +23,7 @@ def routes(site: Site) -> set[tuple[str, str]]:
         for rule in site.flask.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    return found | {("GET", "/predict"), ("POST", "/predict")}
+    return found | {("GET", "/predict"), ("POST", "/predict"), ("GET", EVENTS)}
 
 
 def expected(site: Site, name: str, method: str, route: str) -> int:
