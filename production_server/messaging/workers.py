@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Protocol, TypedDict
 
@@ -59,23 +59,32 @@ class Workers:
         Tells them that `wanted` is the version to get. With `leave`, a worker VM that does not have
         it takes no more tasks until it has.
         """
+        arguments = {"wanted": wanted, "leave": leave} if wanted else {}
+        return list(self.by_node(timeout, arguments).values())
+
+    def by_node(
+        self, timeout: float, arguments: Mapping[str, object] | None = None
+    ) -> dict[str, WorkerState]:
+        """The same, by the name of the Celery node."""
         # Unread questions would pile up, and answers to a few of them are no use later.
         if self._lane.alarm:
-            return []
+            return {}
         try:
             replies = self._app.control.broadcast(
                 DESCRIBE,
-                arguments={"wanted": wanted, "leave": leave} if wanted else {},
+                arguments=arguments or {},
                 reply=True,
                 timeout=timeout,
                 pattern=MODEL_NODES,
                 matcher="pcre",
             )
         except CONNECTION_ERRORS:
-            return []
-        states: list[WorkerState] = [one for reply in replies or [] for one in reply.values()]
+            return {}
+        states: dict[str, WorkerState] = {}
+        for reply in replies or []:
+            states |= reply
         # A worker of an older release answers with an error to arguments that it does not know.
-        return [state for state in states if state.get("models")]
+        return {node: state for node, state in states.items() if state.get("models")}
 
 
 def next_step(states: Sequence[WorkerState], version: str, *, wait: bool) -> Step:

@@ -8,10 +8,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from production_server.live.background import Background
+from production_server.live.events import EventFile, follow_log
 from production_server.live.traffic import Reading, Traffic, between, reading
+from production_server.live.workers import Worker, workers_of
+from production_server.messaging.activity import activities
+from production_server.messaging.queue_counts import QueueCounts, queue_counts
+from production_server.model import rollout
 from production_server.web.services import Services
 
 # Rates are averages over so many seconds.
@@ -20,6 +27,13 @@ WINDOW = 5.0
 HISTORY = 120
 # How long a page waits for a second reading, if nobody watches.
 FIRST_SECONDS = 0.5
+# How often the workers and the store are asked, and how long the first page waits for them.
+WORKER_SECONDS = 3.0
+STORE_SECONDS = 2.0
+PATIENCE = 1.5
+ANSWER_SECONDS = 0.5
+SHOWN_JOBS = 8
+SHOWN_EVENTS = 12
 
 
 class Board:
@@ -30,20 +44,36 @@ class Board:
         self._lock = threading.Lock()
         self._readings: deque[Reading] = deque(maxlen=30)
         self._history: deque[tuple[float, float]] = deque(maxlen=HISTORY)
+        self._staff = Background(WORKER_SECONDS, self._ask_workers)
+        self._jobs = Background(STORE_SECONDS, self._read_jobs)
+        self._events = EventFile(services.settings.home)
+        self._known: set[str] = set()
+        self._absent: set[str] = set()
+        follow_log(self._events)
 
     def look(self) -> dict[str, Any]:
         """Everything, at this time. It may take a second."""
         with self._lock:
-            traffic = self._traffic()
-        pinned = self._services.pinned
+            # These begin before the others wait.
+            self._staff()
+            self._jobs()
+            traffic, blocked = self._traffic()
+            staff, jobs = self._staff(PATIENCE), self._jobs(PATIENCE)
+        counts, workers = staff or (None, [])
+        models = self._models()
         return {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "troubles": troubles(blocked, counts, workers, models),
             "traffic": asdict(traffic),
             "history": list(self._history),
-            "models": {"active": self._services.registry.active(), "in_force": pinned.version},
+            "queue": None if counts is None else counts._asdict(),
+            "workers": [asdict(worker) for worker in workers],
+            "models": models,
+            "jobs": jobs,
+            "events": [asdict(event) for event in self._events.last(SHOWN_EVENTS)],
         }
 
-    def _traffic(self) -> Traffic:
+    def _traffic(self) -> tuple[Traffic, bool]:
         now = self._read()
         if self._readings and now.at - self._readings[-1].at > WINDOW:
             # Nobody has watched meanwhile.
@@ -59,7 +89,80 @@ class Board:
             self._readings.popleft()
         traffic = between(self._readings[0], now)
         self._readings.append(now)
-        return traffic
+        return traffic, now.blocked
 
     def _read(self) -> Reading:
         return reading(time.monotonic(), self._services.metrics.families())
+
+    def _ask_workers(self) -> tuple[QueueCounts, list[Worker]]:
+        services = self._services
+        counts = queue_counts(services.app)
+        states = services.workers.by_node(ANSWER_SECONDS)
+        done = activities(services.app, len(states), ANSWER_SECONDS)
+        workers = workers_of(states, done)
+        self._note_changes({worker.node for worker in workers})
+        return counts, workers
+
+    def _note_changes(self, nodes: set[str]) -> None:
+        """One that is in a long task may miss a question, so it is only gone after two."""
+        for node in sorted(nodes - self._known) if self._known else ():
+            self._events.add(f"Worker {node} is here")
+        gone = (self._known - nodes) & self._absent
+        for node in sorted(gone):
+            self._events.add(f"Worker {node} is gone", bad=True)
+        self._absent = self._known - nodes - gone
+        self._known = nodes | self._absent
+
+    def _models(self) -> dict[str, Any]:
+        registry = self._services.registry
+        trial, event = rollout.candidate(registry), rollout.last_event(registry)
+        return {
+            "active": registry.active(),
+            "in_force": self._services.pinned.version,
+            "candidate": trial.model_dump(mode="json") if trial else None,
+            "previous": rollout.previous(registry),
+            "last_event": event.model_dump(mode="json") if event else None,
+            "versions": len(registry.versions()),
+        }
+
+    def _read_jobs(self) -> dict[str, Any]:
+        store = self._services.store
+        jobs = store.page(SHOWN_JOBS)
+        return {
+            "states": store.counts(),
+            "last": [
+                {
+                    "id": job.id,
+                    "state": job.state,
+                    "version": job.version,
+                    "rows": job.rows,
+                    "rows_done": job.rows_done,
+                    "owner": job.owner or "",
+                    "created": job.created,
+                }
+                for job in jobs
+            ],
+        }
+
+
+def troubles(
+    blocked: bool, counts: QueueCounts | None, workers: Sequence[Worker], models: dict[str, Any]
+) -> list[str]:
+    """What an operator should look at now."""
+    found = []
+    if blocked:
+        found.append(
+            "RabbitMQ accepts no messages, because its server is low on memory or disk. "
+            "Make room: check df -h and free -m."
+        )
+    elif counts is None:
+        found.append("RabbitMQ cannot be asked. Check that it runs.")
+    elif not any(worker.takes_tasks for worker in workers):
+        found.append("No worker answers. One that is in a long task answers later.")
+    found += [f"{worker.node} cannot get {worker.lacks}" for worker in workers if worker.lacks]
+    if models["active"] != models["in_force"]:
+        found.append(
+            f"{models['active']} is active, but the workers have not loaded it yet: "
+            f"{models['in_force']} answers."
+        )
+    return found

@@ -31,7 +31,7 @@ class Services:
         self.registry = Registry(settings.registry_path)
         self.registry.seed()
         # Whatever gets lost here is asked again, and a confirm may not come during an alarm.
-        app = create_app(settings, confirm_publish=False)
+        self.app = app = create_app(settings, confirm_publish=False)
         self.metrics = Metrics(settings.metrics_folder)
         self.requests = RequestLog(settings.request_log)
         self.lane = Lane(app, settings.deadline, observer=self.metrics)
