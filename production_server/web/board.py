@@ -12,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from prometheus_client.metrics_core import Metric
+
 from production_server.live.background import Background
+from production_server.live.drift import told
 from production_server.live.events import EventFile, follow_log
 from production_server.live.traffic import Reading, Traffic, between, reading
 from production_server.live.workers import Worker, workers_of
@@ -43,6 +46,7 @@ class Board:
         self._services = services
         self._lock = threading.Lock()
         self._readings: deque[Reading] = deque(maxlen=30)
+        self._families: list[Metric] = []
         self._history: deque[tuple[float, float]] = deque(maxlen=HISTORY)
         self._staff = Background(WORKER_SECONDS, self._ask_workers)
         self._jobs = Background(STORE_SECONDS, self._read_jobs)
@@ -58,6 +62,7 @@ class Board:
             self._staff()
             self._jobs()
             traffic, blocked = self._traffic()
+            inputs = self._inputs()
             staff, jobs = self._staff(PATIENCE), self._jobs(PATIENCE)
         counts, workers = staff or (None, [])
         models = self._models()
@@ -69,6 +74,7 @@ class Board:
             "queue": None if counts is None else counts._asdict(),
             "workers": [asdict(worker) for worker in workers],
             "models": models,
+            "inputs": inputs,
             "jobs": jobs,
             "events": [asdict(event) for event in self._events.last(SHOWN_EVENTS)],
         }
@@ -92,7 +98,12 @@ class Board:
         return traffic, now.blocked
 
     def _read(self) -> Reading:
-        return reading(time.monotonic(), self._services.metrics.families())
+        self._families = list(self._services.metrics.families())
+        return reading(time.monotonic(), self._families)
+
+    def _inputs(self) -> dict[str, Any]:
+        """The drift, from the metrics that were read last."""
+        return told(self._services.inputs.bins_for(self._services.card()), self._families)
 
     def _ask_workers(self) -> tuple[QueueCounts, list[Worker]]:
         services = self._services

@@ -141,6 +141,7 @@ class Front:
             # Read once: if the model changes during the request, two cards would mix.
             pinned = self._services.pinned
             rows = await self._rows(pinned, scope, receive)
+            self._services.inputs.add(pinned.card, rows.packed, rows.count)
             said = await self._ask(pinned, rows, scope.get(REQUEST_ID, ""))
             self._answered.inc()
             if self._log.everything:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from prometheus_client import (
@@ -19,6 +19,8 @@ from prometheus_client.metrics_core import Metric
 
 from production_server.batch_sizes import LARGEST_BATCH
 from production_server.jobs.records import Usage
+from production_server.live.bins import Bins
+from production_server.live.drift import drift_metric, drifts, summed
 from production_server.web.store_metrics import StoreMetrics
 
 FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -80,6 +82,13 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=into,
         )
+        self._input_rows = Gauge(
+            "stackserve_input_rows",
+            "Rows of a sample of the latest inputs, by feature and bin",
+            ["feature", "bin"],
+            multiprocess_mode="livesum",
+            registry=into,
+        )
         self._registry = into
 
     def loop_failed(self) -> None:
@@ -96,6 +105,9 @@ class Metrics:
         self.queue_seconds.observe(max(0.0, waited - inference))
         self.inference_seconds.observe(inference)
 
+    def input_rows(self, feature: str, number: int, rows: float) -> None:
+        self._input_rows.labels(feature, str(number)).set(rows)
+
     def families(self) -> Iterable[Metric]:
         """The metrics of all web processes."""
         return self._all().collect()
@@ -109,12 +121,24 @@ class Metrics:
         )
         return registry
 
-    def text(self, usage: Callable[[], Usage]) -> tuple[bytes, str]:
-        """All metrics, with those of the jobs' database."""
+    def text(self, usage: Callable[[], Usage], bins: Sequence[Bins] = ()) -> tuple[bytes, str]:
+        """All metrics, with those of the jobs' database and the drift of the inputs."""
+        families = list(self.families())
+        if bins:
+            families.append(drift_metric(drifts(bins, summed(families, bins))))
         # Read from the store that all processes share, so not summed over the processes.
-        store = CollectorRegistry()
-        store.register(StoreMetrics(usage))
-        return generate_latest(self._all()) + generate_latest(store), CONTENT_TYPE_LATEST
+        families += StoreMetrics(usage).collect()
+        return generate_latest(Collected(families)), CONTENT_TYPE_LATEST
+
+
+class Collected:
+    """What was collected already, as a registry."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Sequence[Metric]:
+        return self._families
 
 
 def forget_process(folder: Path | None, pid: int) -> None:

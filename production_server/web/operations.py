@@ -70,7 +70,8 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        text, kind = services.metrics.text(services.store.usage)
+        bins = services.inputs.bins_for(services.card())
+        text, kind = services.metrics.text(services.store.usage, bins)
         return Response(text, content_type=kind)
 
     return routes

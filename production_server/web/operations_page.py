@@ -28,7 +28,7 @@ from production_server.web.operations import as_json
 from production_server.web.pages import wants_json
 from production_server.web.services import Services
 
-PARTS = ("troubles", "traffic", "workers", "models", "jobs", "events")
+PARTS = ("troubles", "traffic", "workers", "models", "inputs", "jobs", "events")
 
 
 def blueprint(services: Services) -> Blueprint:

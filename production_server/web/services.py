@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from production_server.jobs.store import Store
+from production_server.live.inputs import Inputs
 from production_server.messaging.app import create_app
 from production_server.messaging.batches import Answer
 from production_server.messaging.lane import Lane
@@ -33,6 +34,7 @@ class Services:
         # Whatever gets lost here is asked again, and a confirm may not come during an alarm.
         self.app = app = create_app(settings, confirm_publish=False)
         self.metrics = Metrics(settings.metrics_folder)
+        self.inputs = Inputs(self.card, self.metrics.input_rows)
         self.requests = RequestLog(settings.request_log)
         self.lane = Lane(app, settings.deadline, observer=self.metrics)
         self.workers = Workers(app, self.lane)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,8 @@ from playwright.sync_api import Page, expect
 
 from production_server.access.policy import Scope
 from production_server.access.tokens import Tokens
+from production_server.live.drift import LEAST_ROWS
+from production_server.live.inputs import MOST_ROWS
 from tests.browser.test_look import LOW_CONTRAST
 from tests.support.chromium import DESKTOP, SCREENSHOTS, OpenTab, Tab
 from tests.support.rows import shipped
@@ -100,3 +103,21 @@ def test_without_javascript_the_page_is_a_snapshot(open_tab: OpenTab, running: S
     expect(page.get_by_text("Reload the page for a new one")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_be_hidden()
     expect(page.get_by_text("Median latency")).to_be_visible()
+
+
+def test_the_page_says_when_the_inputs_have_drifted(open_tab: OpenTab, running: Service) -> None:
+    """Everybody is a hundred years old. Runs last, because the counts stay."""
+    page = signed_in(open_tab(running.url), running, "drift")
+    _, card = shipped()
+    row = {feature.name: feature.default for feature in card.features} | {"age": 100}
+    with httpx.Client(base_url=running.url) as client:
+        for _ in range(LEAST_ROWS // MOST_ROWS + 10):
+            assert client.post("/predict", json=[row] * MOST_ROWS).status_code == 200
+        until = time.monotonic() + 15
+        while page.locator(".rows.wide").count() == 0 and time.monotonic() < until:
+            client.post("/predict", json=[row] * MOST_ROWS)
+            page.wait_for_timeout(300)
+    age = page.locator(".rows.wide li").filter(has_text="Age")
+    expect(age.locator(".tag")).to_have_text("drifted")
+    expect(age).to_contain_text("More values above")
+    page.screenshot(path=SCREENSHOTS / "operations-drift.png", full_page=True)

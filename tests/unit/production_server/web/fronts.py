@@ -15,6 +15,7 @@ import uvicorn
 from flask import Flask
 from prometheus_client import CollectorRegistry
 
+from production_server.live.inputs import Inputs
 from production_server.local.rabbitmq import free_port
 from production_server.messaging.batches import Answer, Ask
 from production_server.settings import Settings
@@ -51,6 +52,7 @@ def make_front(
         access=make_access(chosen.access),
         metrics=Metrics(None, CollectorRegistry()),
         requests=RequestLog(chosen.request_log),
+        inputs=Inputs(lambda: BINARY, lambda *_: None),
         lane=Lane(),
         pinned=Pinned(BINARY.version, BINARY, RowSchema(BINARY, chosen.max_rows)),
         start=lambda: None,

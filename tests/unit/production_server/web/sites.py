@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from production_server.access.policy import Preset, Scope
 from production_server.jobs.records import Outcome
 from production_server.jobs.store import Store
+from production_server.live.inputs import Inputs
 from production_server.settings import Settings
 from production_server.trainer.runs import Kind, Request, Run, Runs
 from production_server.web.access import CLIENT
@@ -58,6 +59,7 @@ class Site:
             store=self.store,
             started=0.0,
             metrics=Metrics(None, CollectorRegistry()),
+            inputs=Inputs(lambda: BINARY, lambda *_: None),
             lane=SimpleNamespace(connected=False, alarm="", submit=Lane().submit, deadline=5.0),
             workers=SimpleNamespace(states=lambda _: []),
             pinned=Pinned(BINARY.version, BINARY, RowSchema(BINARY, 100)),
