@@ -112,3 +112,7 @@ class RowsRefused(JobError, ValueError):
         )
         self.count = count
         self.errors = errors
+
+
+class PushError(StackserveError):
+    """What was pushed is not taken."""

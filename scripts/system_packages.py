@@ -25,6 +25,8 @@ PACKAGES = {
     "/usr/bin/fish": "fish",
     "/usr/lib/postgresql": "postgresql",
     "/usr/bin/docker-registry": "docker-registry",
+    "/usr/sbin/sshd": "openssh-server",
+    "/usr/bin/sudo": "sudo",
     **container_engine.PACKAGES,
 }
 

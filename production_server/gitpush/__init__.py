@@ -1,0 +1,1 @@
+"""`git push` to this server: an account, a repository, and a hook that puts new versions live."""
