@@ -38,8 +38,10 @@ mount --bind {root} /opt/stackserve/app
 mount --bind {venv} /opt/stackserve/venv
 cp {bin}/stackserve-git {folder}/programs/* /usr/local/sbin/
 chmod 755 /usr/local/sbin/*
-cp {folder}/server.env /etc/stackserve/server.env
-cp {folder}/server.env /etc/stackserve/settings.env
+mkdir -p /var/lib/stackserve
+mount --bind {home} /var/lib/stackserve
+echo STACKSERVE_HOME=/var/lib/stackserve >/etc/stackserve/server.env
+cp /etc/stackserve/server.env /etc/stackserve/settings.env
 getent passwd sshd >/dev/null || useradd --system --home-dir /run/sshd sshd
 exec {sshd} -D -e -f {folder}/sshd_config
 """
@@ -62,7 +64,7 @@ def can_run() -> bool:
 class PushMachine:
     """The machine, as a context manager."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], programs: dict[str, str]) -> None:
+    def __init__(self, folder: Path, home: Path, programs: dict[str, str]) -> None:
         self.folder = folder
         self.port = free_port()
         for name in ("layers", "programs"):
@@ -71,7 +73,7 @@ class PushMachine:
         self.known_hosts = folder / "known_hosts"
         key = " ".join(self.host_key.with_suffix(".pub").read_text().split()[:2])
         self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {key}\n")
-        (folder / "server.env").write_text("".join(f"{k}={v}\n" for k, v in environment.items()))
+        self.home = home
         for name, text in programs.items():
             (folder / "programs" / name).write_text(text)
         config = SSHD.format(port=self.port, host_key=self.host_key)
@@ -80,6 +82,7 @@ class PushMachine:
     def __enter__(self) -> PushMachine:
         setup = SETUP.format(
             folder=self.folder,
+            home=self.home,
             root=ROOT,
             venv=Path(sys.prefix),
             bin=BIN,

@@ -1,4 +1,6 @@
-"""Stands in for systemd-run where systemd does not run: no sandbox, but the same environment.
+"""Stands in for systemd-run where systemd does not run.
+
+It gives the command its environment and, for a dynamic user, another account. There is no sandbox.
 
 systemd_run.py [--quiet ...] [--property=NAME=VALUE ...] COMMAND...
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+
+NOBODY = 65534
 
 
 def main(words: list[str]) -> None:
@@ -25,6 +29,10 @@ def main(words: list[str]) -> None:
             environment.update([value.split("=", 1)])  # type: ignore[list-item]
         elif name == "WorkingDirectory":
             os.chdir(value)
+    if ("DynamicUser", "yes") in values:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
     os.execve(words[0], words, environment)
 
 
