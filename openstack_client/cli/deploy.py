@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from openstack_client.cli import serve_here
+from openstack_client.cli import git_remote, serve_here
 from openstack_client.cli.errors import report_errors
 from openstack_client.cli.options import change_flags, cloud_flags, name_argument, settings_flags
 from openstack_client.cli.session import Session, find_source, open_session
@@ -45,6 +45,11 @@ HERE_TOO = {"workers", "tls", "domain", "acme_server"}
     help="With --tls self or acme: save the certificate authority in this file too.",
 )
 @click.option(
+    "--pushes-to",
+    metavar="NAME",
+    help="With --role dev: the deployment to which this server may push models.",
+)
+@click.option(
     "--local", "here", is_flag=True, help="Serve on this machine even if credentials are set."
 )
 @click.option("--host", help="Local only: address to listen on.")
@@ -60,6 +65,7 @@ def deploy(
     yes: bool,
     take_over: bool,
     tls_out: Path | None,
+    pushes_to: str | None,
     here: bool,
     host: str | None,
     port: int | None,
@@ -88,6 +94,8 @@ def deploy(
             "credentials are set.",
             "Add --local to serve here, or drop these flags to deploy to the cloud.",
         )
+    if pushes_to:
+        git_remote.check(flags, pushes_to, no_wait=no_wait)
     options = Options(
         keep=keep,
         wait=not no_wait,
@@ -96,6 +104,8 @@ def deploy(
         drain=not no_drain,
     )
     deploy_to_cloud(flags, source, options, yes, tls_out=tls_out)
+    if pushes_to:
+        git_remote.connect(flags, pushes_to)
 
 
 def deploy_to_cloud(

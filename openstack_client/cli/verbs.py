@@ -66,6 +66,10 @@ VERBS = {
         "openstack_client.cli.tokens:tokens",
         "Create, list and revoke tokens for the service of a deployment.",
     ),
+    "git-remote": (
+        "openstack_client.cli.git_remote:git_remote",
+        "Let your ssh key push new versions to a deployment with git, and print its address.",
+    ),
     "backup": (
         "openstack_client.cli.backup:backup",
         "Save all jobs and models of a deployment in the archive FILE.",
