@@ -119,7 +119,7 @@ def test_a_trained_model_is_the_next_push(
             command, env=environment, capture_output=True, text=True, check=False, timeout=600
         )
 
-    done = train()
+    done = train("--force")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "git push production main" in done.stdout
     project = development.home / "project"
