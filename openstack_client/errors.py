@@ -133,5 +133,9 @@ class ImageError(LauncherError, exit_code=13, code="image"):
     """Docker is missing or does not answer, or it could not build or push an image."""
 
 
+class NotUpdated(LauncherError, exit_code=14, code="not_updated"):
+    """A server refused a new model or new code, or went back to what it ran before."""
+
+
 class Interrupted(LauncherError, exit_code=130, code="interrupted"):
     """Ctrl-C, SIGTERM, or a question answered with no."""

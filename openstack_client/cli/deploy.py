@@ -159,9 +159,8 @@ def deploy_to_cloud(
         raise OldCode(
             f"Deployment {result.name!r} {state}, but its code is {result.code_deployed}, not "
             f"{result.code_on_disk} as on this machine. This deploy did not change it.",
-            f"`deploy --recreate {result.name}` replaces the server and keeps its address. To keep "
-            f"its jobs and models too, run `backup {result.name} FILE` before it and `restore "
-            f"{result.name} FILE` after it.",
+            f"`update {result.name} --code` changes it while the service runs. `deploy --recreate "
+            f"{result.name}` replaces the server, and keeps its address but not its jobs.",
         )
 
 

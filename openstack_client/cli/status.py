@@ -193,8 +193,8 @@ def _show(session: Session, content: dict[str, Any]) -> None:
             session.console.print(table_of([_work(one) for one in content["workers"]], WORK_SHOWN))
     if content["drift"] == "differs":
         session.say(
-            "The deployed code differs from the local code. `deploy --recreate` replaces the "
-            "server; its jobs are lost.",
+            "The deployed code differs from the local code. `update --code` brings the local one "
+            "there while the service runs.",
             "yellow",
         )
     if content["inside_problem"]:

@@ -26,6 +26,18 @@ VERBS = {
         "openstack_client.cli.autoscale:autoscale",
         "Keep the number of worker VMs at what the load asks for, until Ctrl-C.",
     ),
+    "update": (
+        "openstack_client.cli.update:update",
+        "Give a deployment a new model or newer code, while it serves.",
+    ),
+    "promote": (
+        "openstack_client.cli.update:promote",
+        "Serve the version that is on trial, as a canary or a shadow, from now on.",
+    ),
+    "rollback": (
+        "openstack_client.cli.update:rollback",
+        "End a trial, or else serve the version that was active before. With --code: the code.",
+    ),
     "status": (
         "openstack_client.cli.status:status",
         "Show the state of a deployment. Exits with 11 if it is not ready.",

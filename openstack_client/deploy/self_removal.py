@@ -20,7 +20,7 @@ from openstack_client.cloud import access_rules, failures
 from openstack_client.cloud.client import Cloud
 from openstack_client.deploy import credential
 from openstack_client.deploy.delete import find
-from openstack_client.deploy.transfer import OPTIONS
+from openstack_client.deploy.remote import OPTIONS
 from openstack_client.errors import CloudError, CredentialsError, LauncherError
 from openstack_client.places import TEMPLATES
 from openstack_client.plan.removal import Endpoints, Removal

@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Sequence
 
 from openstack_client.deploy.on_server import ask
-from openstack_client.deploy.transfer import NO_SUCH_VERB, VERB
+from openstack_client.deploy.remote import NO_SUCH_VERB
+from openstack_client.deploy.transfer import VERB
 from openstack_client.errors import ContextualizationError, SettingsError
 from openstack_client.watch.ssh import SshTarget, failure
 

@@ -121,8 +121,14 @@ def describe_server(plan: Plan, member: ServerPlan, settings: Settings, facts: F
             plan.warnings.append(
                 f"server {name!r} was created with {'; '.join(others)}, and deploy does not change "
                 "that. --recreate replaces the server; its address stays, its jobs do not."
+                + (UPDATE_CODE if others[0].startswith(OTHER_CODE) else "")
             )
     plan.items.append(Item("server", name, action, detail, server.id if server else ""))
+
+
+# What differs, and what else can be done about that.
+OTHER_CODE = "different code"
+UPDATE_CODE = " `update --code` changes the code, and keeps both."
 
 
 def loss(member: ServerPlan) -> str:
@@ -145,7 +151,7 @@ def _differences(
     found = []
     code, made_of = server.metadata.get(inventory.CODE_KEY), server.metadata.get(inventory.DATA_KEY)
     if parcel and code and code != parcel.code_hash:
-        found.append(f"different code ({code}, not {parcel.code_hash} as on this machine)")
+        found.append(f"{OTHER_CODE} ({code}, not {parcel.code_hash} as on this machine)")
     elif parcel and made_of and made_of != parcel.digest:
         found.append("different settings")
     wanted = settings.flavor and resolve("flavor", settings.flavor, facts.flavors)

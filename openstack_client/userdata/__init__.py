@@ -18,7 +18,7 @@ from openstack_client.userdata.context import (
     UserData,
     UserDataContext,
 )
-from openstack_client.userdata.payload import code_hash, lock_file, read_code, read_model
+from openstack_client.userdata.payload import code_hash, lock_file, pack, read_code, read_model
 from openstack_client.userdata.render import render, role_files, steps_in_image, template_files
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "cloud_init_schema",
     "code_hash",
     "lock_file",
+    "pack",
     "read_code",
     "read_model",
     "render",

@@ -24,3 +24,5 @@ DEPLOY = deploy(ours("server"))
 BACKUP = ("saved", "received", "checked")
 # The middle ones are printed by the script in deploy/transfer.py.
 RESTORE = ("checked", "sent", "verified", "stopped", "restored", "ready")
+UPDATE = ("sent", "checked", "live")
+CHANGE = ("sent", "live")

@@ -187,7 +187,7 @@ def test_an_upload_that_is_stopped_changes_nothing(
         self.process.stdin.flush()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transfer._Remote, "feed", half)
+    monkeypatch.setattr(transfer.Remote, "feed", half)
     with pytest.raises(KeyboardInterrupt):
         transfer.send(remote.target, file, silent(), Interrupts())
     time.sleep(3)
@@ -204,7 +204,7 @@ def test_a_backup_that_is_stopped_leaves_no_file(
         processes.append(self.process)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transfer._Remote, "receive", some)
+    monkeypatch.setattr(transfer.Remote, "receive", some)
     ended = remote.run("backup", str(tmp_path / "a.tar.gz"))
     assert ended.exit_code == 130
     assert [path.name for path in tmp_path.iterdir()] == ["server"]
