@@ -72,9 +72,11 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
     ("POST", "/training"): Scope.MODELS,
     ("GET", "/training/<run_id>"): Scope.MODELS,
     ("DELETE", "/training/<run_id>"): Scope.MODELS,
+    ("POST", "/outcomes"): Scope.MODELS,
     ("GET", "/metrics"): Scope.OPERATE,
     ("GET", "/operations"): Scope.OPERATE,
     ("GET", "/operations/events"): Scope.OPERATE,
+    ("GET", "/rollout"): Scope.OPERATE,
 }
 # The start of the owner of a job that was created with a token.
 TOKEN_OWNER = "token:"

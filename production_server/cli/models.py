@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from production_server.cli import rollout
 from production_server.cli.activation import follow
 from production_server.cli.receive import receive
 from production_server.cli.registries import (
@@ -31,7 +32,8 @@ def models() -> None:
     """List, activate, delete, import and export models."""
 
 
-models.add_command(receive)
+for command in (receive, *rollout.COMMANDS):
+    models.add_command(command)
 
 
 @models.command("list")

@@ -1,6 +1,6 @@
 """The recorder process: sends chunks, writes their outcomes to the store, and tidies the store.
 
-It also sends models to worker VMs.
+It also sends models to worker VMs, and ends trials of new versions.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from production_server.jobs.chunk_queue import chunk_publisher, queue_length, re
 from production_server.jobs.dispatcher import Dispatcher
 from production_server.jobs.housekeeping import Housekeeper
 from production_server.jobs.store import Store
+from production_server.jobs.trial_keeper import TrialKeeper
 from production_server.messaging.app import create_app
 from production_server.messaging.celery_worker import node_name, run_celery_worker
 from production_server.messaging.names import RESULTS_QUEUE
@@ -20,7 +21,7 @@ from production_server.settings import Settings
 
 
 class Recorder:
-    """The recorder's task on `app`, and dispatcher and housekeeper in a thread each.
+    """The recorder's task on `app`; dispatcher, housekeeper and trial keeper in a thread each.
 
     With --services and on servers it has its own process. Otherwise it runs in the single process.
     """
@@ -36,6 +37,7 @@ class Recorder:
             one_process=settings.embedded,
         )
         self._housekeeper = Housekeeper(self._store, settings.job_retention)
+        self._trial_keeper = TrialKeeper(Registry(settings.registry_path), self._store)
 
     def register_tasks(self) -> None:
         register_record_task(
@@ -49,10 +51,12 @@ class Recorder:
     def start(self) -> None:
         self._dispatcher.start()
         self._housekeeper.start()
+        self._trial_keeper.start()
 
     def stop(self) -> None:
         self._dispatcher.stop()
         self._housekeeper.stop()
+        self._trial_keeper.stop()
         self._store.close()
 
 

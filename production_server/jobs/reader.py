@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, func, or_, select, true
 from sqlalchemy.pool import PoolProxiedConnection
 
+from production_server.jobs import counting
 from production_server.jobs.engine import open_engine
 from production_server.jobs.pruning import total_bytes
 from production_server.jobs.records import ACTIVE, Job, Part, Payload, Share, Usage, queue_full
@@ -140,6 +141,11 @@ class Reader:
             }
             used = total_bytes(connection)
             return Usage(self._counts(connection), used, self._budget, deleted)
+
+    def counted(self, trial: int) -> dict[str, dict[str, float]]:
+        """What was counted in a trial, by version; with 0, the outcomes."""
+        with self._read() as connection:
+            return counting.read(connection, trial)
 
     # For the dispatcher
 

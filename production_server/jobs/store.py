@@ -13,14 +13,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from production_server.jobs import pruning, shrinking
+from production_server.jobs import counting, pruning, shrinking
 from production_server.jobs.ballast import Ballast
 from production_server.jobs.pruning import JOB_BYTES, Batch, batches, check_budget
 from production_server.jobs.reader import Reader, pending_of
@@ -233,6 +233,11 @@ class Store(Reader):
             return deleted
 
         return self._free(delete)
+
+    def count(self, trial: int, version: str, amounts: Mapping[str, float]) -> None:
+        """Add to what was counted of a version."""
+        with self._write() as connection:
+            counting.add(connection, trial, version, amounts)
 
     def allow_shrinking(self) -> None:
         shrinking.allow_shrinking(self._engine)

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA = 5
+SCHEMA = 6
 
 metadata = MetaData()
 
@@ -91,4 +91,15 @@ pruned = Table(
     Column("reason", String(12), primary_key=True),
     Column("jobs", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
+)
+
+# What was counted of each version: during a trial, or, with the number 0, of outcomes at any time.
+# Nothing here is about a person.
+version_counts = Table(
+    "version_counts",
+    metadata,
+    Column("trial", BigInteger, primary_key=True, autoincrement=False),
+    Column("version", String(80), primary_key=True),
+    Column("name", String(40), primary_key=True),
+    Column("amount", Float, nullable=False),
 )

@@ -106,6 +106,11 @@ def next_step(states: Sequence[WorkerState], version: str, *, wait: bool) -> Ste
     return Step.LEAVE if may_leave else Step.WAIT
 
 
+def cannot_get(states: Sequence[WorkerState], version: str) -> bool:
+    """Whether a worker has tried to get or load this version, and failed."""
+    return any(version in state.get("missing", {}) for state in states)
+
+
 def drained(app: Celery, nodes: Sequence[str], timeout: float) -> list[str]:
     """Let these Celery nodes take no more tasks. Return those that have done their last."""
     replies = app.control.broadcast(DRAIN, destination=list(nodes), reply=True, timeout=timeout)

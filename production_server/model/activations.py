@@ -50,6 +50,11 @@ class Candidate(BaseModel):
     promote_after: float | None = Field(None, gt=0, description="seconds from `since`")
     if_healthy: bool = False
 
+    @property
+    def number(self) -> int:
+        """Tells this trial from others of the same version."""
+        return round(self.since * 1000)
+
 
 class Happening(StrEnum):
     STARTED = "started"

@@ -16,6 +16,7 @@ from production_server.web import (
     operations_page,
     pages,
     problems,
+    rollout_api,
     sign_in,
     training_api,
 )
@@ -39,7 +40,16 @@ def create_flask(services: Services) -> Flask:
     app = Flask(__name__, static_folder="static", static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_body_bytes
     problems.install(app)
-    for module in (pages, jobs_api, models_api, training_api, operations, operations_page, openapi):
+    for module in (
+        pages,
+        jobs_api,
+        models_api,
+        training_api,
+        rollout_api,
+        operations,
+        operations_page,
+        openapi,
+    ):
         app.register_blueprint(module.blueprint(services))
     app.register_blueprint(sign_in.blueprint(services.access))
 

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from functools import partial
-from typing import Any
 
 import orjson
 from flask import Flask
@@ -34,23 +33,18 @@ from production_server.web.bodies import (
     query_values,
     too_large,
 )
+from production_server.web.choice import Choice
 from production_server.web.current_model import Pinned
 from production_server.web.events import EVENTS, with_events
 from production_server.web.guard import Guard, HttpLimits
 from production_server.web.hosts import trusted_hosts
-from production_server.web.openapi_parts import (
-    UNAVAILABLE,
-    json_answer,
-    json_content,
-    operation,
-    responses,
-)
 from production_server.web.problems import Problem
 from production_server.web.request_ids import REQUEST_ID
 from production_server.web.row_limits import SLICE_BYTES, SLICE_ROWS
 from production_server.web.row_slices import Arriving
 from production_server.web.rows import Rows
 from production_server.web.services import Services
+from production_server.web.trying import Trying
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +93,8 @@ class Front:
         self._max_body = min(
             services.settings.max_body_bytes, services.settings.max_rows * BYTES_A_ROW
         )
+        self._choose = Choice(access, lambda: services.models)
+        self._try = Trying(self._ask, lambda: services.copies, settings.deadline)
         metrics = services.metrics
         self._seconds = metrics.seconds.labels(PREDICT)
         self._answered = metrics.requests.labels(PREDICT, "200")
@@ -139,10 +135,17 @@ class Front:
             if self._checks_access:
                 await self._services.access.check_prediction(scope)
             # Read once: if the model changes during the request, two cards would mix.
-            pinned = self._services.pinned
+            pinned = active = self._services.pinned
+            trial = pinned.trial
+            if trial is not None or scope["query_string"]:
+                pinned = await self._choose(scope, pinned)
             rows = await self._rows(pinned, scope, receive)
             self._services.inputs.add(pinned.card, rows.packed, rows.count)
-            said = await self._ask(pinned, rows, scope.get(REQUEST_ID, ""))
+            request_id = scope.get(REQUEST_ID, "")
+            if trial is None:
+                said = await self._ask(pinned, rows, request_id)
+            else:
+                pinned, said = await self._try(active, trial, pinned, rows, request_id)
             self._answered.inc()
             if self._log.everything:
                 self._note(scope, PREDICT, 200, started)
@@ -306,45 +309,3 @@ async def respond(
         {"type": "http.response.start", "status": status, "headers": lines + (headers or [])}
     )
     await send({"type": "http.response.body", "body": b"" if head else body})
-
-
-def openapi_paths(pinned: Pinned) -> dict[str, Any]:
-    """The OpenAPI description of the route above."""
-    row = {"$ref": "#/components/schemas/Row"}
-    fields = pinned.schema.one.json_schema()["properties"]
-    many = {"type": "array", "items": row, "minItems": 1, "maxItems": pinned.schema.max_rows}
-    refused = {
-        400: "The request cannot be read",
-        422: "A value is missing, not a number, not finite or impossible; or a name is unknown",
-        429: "Too many requests are waiting; try again after Retry-After",
-        **UNAVAILABLE,
-    }
-    refused_body = {
-        413: "Too many rows or bytes for one request; use POST /jobs",
-        415: "The body is not application/json",
-    }
-    return {
-        PREDICT: {
-            "get": operation(
-                "predict_one",
-                "Predict one row",
-                responses(
-                    {200: json_answer("The prediction")},
-                    {**refused, 414: "The query is too long; send the row with POST"},
-                ),
-                parameters=[
-                    {"name": name, "in": "query", "required": True, "schema": schema}
-                    for name, schema in fields.items()
-                ],
-            ),
-            "post": operation(
-                "predict",
-                "Predict one row or a list of rows",
-                responses(
-                    {200: json_answer("One prediction per row, in the same order")},
-                    {**refused, **refused_body},
-                ),
-                body=json_content({"anyOf": [row, many]}),
-            ),
-        }
-    }

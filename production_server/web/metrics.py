@@ -16,6 +16,7 @@ from prometheus_client import (
     multiprocess,
 )
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from production_server.batch_sizes import LARGEST_BATCH
 from production_server.jobs.records import Usage
@@ -121,13 +122,20 @@ class Metrics:
         )
         return registry
 
-    def text(self, usage: Callable[[], Usage], bins: Sequence[Bins] = ()) -> tuple[bytes, str]:
-        """All metrics, with those of the jobs' database and the drift of the inputs."""
+    def text(
+        self,
+        usage: Callable[[], Usage],
+        bins: Sequence[Bins] = (),
+        more: Collector | None = None,
+    ) -> tuple[bytes, str]:
+        """All metrics, with those of the jobs' database, the drift of the inputs and `more`."""
         families = list(self.families())
         if bins:
             families.append(drift_metric(drifts(bins, summed(families, bins))))
         # Read from the store that all processes share, so not summed over the processes.
         families += StoreMetrics(usage).collect()
+        if more is not None:
+            families += more.collect()
         return generate_latest(Collected(families)), CONTENT_TYPE_LATEST
 
 

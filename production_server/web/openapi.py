@@ -10,12 +10,13 @@ from pydantic import TypeAdapter
 
 from production_server.access.policy import Scope, needed
 from production_server.web import (
-    front,
     jobs_api,
     models_api,
     operations,
     operations_page,
     pages,
+    predict_openapi,
+    rollout_api,
     training_api,
 )
 from production_server.web.admission import EXEMPT
@@ -66,13 +67,14 @@ def document(pinned: Pinned) -> dict[str, Any]:
     from openapi_pydantic import OpenAPI
 
     paths = {
-        **front.openapi_paths(pinned),
+        **predict_openapi.openapi_paths(pinned),
         **pages.openapi_paths(),
         **operations.openapi_paths(),
         **operations_page.openapi_paths(),
         **jobs_api.openapi_paths(),
         **models_api.openapi_paths(),
         **training_api.openapi_paths(),
+        **rollout_api.openapi_paths(),
     }
     raw = {
         "openapi": "3.1.1",

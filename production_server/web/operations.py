@@ -23,6 +23,7 @@ from production_server.web.openapi_parts import JSON, json_answer, operation, re
 from production_server.web.problems import Problem
 from production_server.web.recent import Recent
 from production_server.web.services import Services
+from production_server.web.version_metrics import VersionMetrics
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def blueprint(services: Services) -> Blueprint:
     @routes.get("/metrics")
     def metrics() -> Response:
         bins = services.inputs.bins_for(services.card())
-        text, kind = services.metrics.text(services.store.usage, bins)
+        versions = VersionMetrics(services.registry, services.store)
+        text, kind = services.metrics.text(services.store.usage, bins, versions)
         return Response(text, content_type=kind)
 
     return routes

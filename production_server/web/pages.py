@@ -24,6 +24,7 @@ from production_server.model import cohort
 from production_server.places import COMMAND
 from production_server.web import answers, charts, form, problems
 from production_server.web.access import current
+from production_server.web.choice import for_page
 from production_server.web.current_model import Pinned
 from production_server.web.filling import Filling
 from production_server.web.openapi_parts import (
@@ -73,7 +74,7 @@ def blueprint(services: Services) -> Blueprint:
     @pages.get("/predictions")
     def predictions() -> Response:
         # Read once: a model switch during the request must not mix two cards.
-        pinned = services.pinned
+        pinned = for_page(services.pinned)
         sheet = showcase.sheet(pinned.card)
         asked = any(name in request.args for name in pinned.card.feature_names)
         asked_for = request.args if asked else None

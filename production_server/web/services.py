@@ -16,10 +16,12 @@ from production_server.model.registry import Registry
 from production_server.settings import Settings
 from production_server.trainer.runs import Runs
 from production_server.web.access import access_of
+from production_server.web.copies import Copies
 from production_server.web.current_model import CurrentModel, Pinned
 from production_server.web.metrics import Metrics
 from production_server.web.request_log import RequestLog
 from production_server.web.rows import RowSchema
+from production_server.web.tallies import Tallies
 
 
 class Services:
@@ -38,19 +40,28 @@ class Services:
         self.requests = RequestLog(settings.request_log)
         self.lane = Lane(app, settings.deadline, observer=self.metrics)
         self.workers = Workers(app, self.lane)
-        self.models = CurrentModel(
-            self.registry, self.workers, settings.max_rows, self.metrics.loop_failed
-        )
         self.runs = Runs.of(settings)
         self.store = Store(settings.store, settings.store_bytes)
+        self.tallies = Tallies(self.store.count)
+        self.models = CurrentModel(
+            self.registry,
+            self.workers,
+            settings.max_rows,
+            self.metrics.loop_failed,
+            self.tallies.of,
+        )
+        self.copies = Copies(Lane(app, settings.deadline, window=1))
 
     def start(self) -> None:
         self.lane.start()
         self.models.watch()
+        self.tallies.start()
 
     def stop(self) -> None:
         self.models.stop()
         self.lane.stop()
+        self.copies.stop()
+        self.tallies.stop()
         self.store.close()
 
     @property

@@ -53,6 +53,7 @@ class ModelCache:
         # Versions that could not be loaded: how often, and when to try again.
         self._retries: dict[str, tuple[int, float]] = {}
         self._unreadable = 0
+        self._wanted = ""
         # How often a new version could not be loaded, for /alive.
         self.failures = 0
         # On a worker VM: gets a version that the registry lacks. It waits for it if it may, and
@@ -73,6 +74,11 @@ class ModelCache:
         if again:
             self._loaded.pop(version, None)
         self._load(version)
+
+    def want(self, version: str) -> None:
+        """Load another version soon, ahead of requests that name it."""
+        if version not in self._loaded:
+            self._wanted = version
 
     def versions(self) -> list[str]:
         return list(self._loaded)
@@ -115,6 +121,10 @@ class ModelCache:
             try:
                 now = time.monotonic()
                 due = [one for one in self._in_use() if self._retries.get(one, (0, 0.0))[1] <= now]
+                # Once: jobs may need the place of this one afterwards.
+                wanted, self._wanted = self._wanted, ""
+                if wanted and wanted not in self._retries and self._registry.holds(wanted):
+                    due.append(wanted)
                 self._load_missing(due)
                 self._unreadable = 0
             except Exception as error:  # if this thread ended, no new version would be loaded

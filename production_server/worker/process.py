@@ -47,11 +47,13 @@ class WorkerVM:
 def describe(_state: object, wanted: str = "", leave: bool = False) -> WorkerState:
     """Remote command: the model versions that this worker has loaded and warmed, and failures.
 
-    It also tells a worker VM which version the server is about to use.
+    It also tells it which version the server is about to use, or somebody has asked for.
     """
     if _cache is None:
         return WorkerState(models=[], load_failures=0, vm=None, taking_tasks=True, missing={})
     if _vm is None:
+        if wanted:
+            _cache.want(wanted)
         return WorkerState(
             models=_cache.versions(),
             load_failures=_cache.failures,
