@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from production_server.errors import PushError, StackserveError
+from production_server.gitpush.archive import repack
 from production_server.gitpush.history import shorten
 from production_server.gitpush.keys import NAME
 from production_server.gitpush.layout import MB, MOST_BYTES, ON_SERVER, TAKEN, Layout
@@ -103,9 +103,10 @@ def _take_code(tar: Path, runner: Runner) -> None:
     print("Releasing the code ...", flush=True)
     packed = tar.with_name(tar.name + ".xz")
     try:
-        packed.write_bytes(lzma.compress(tar.read_bytes()))
-        digest = hashlib.sha256(packed.read_bytes()).hexdigest()
-        if _run(runner.update_code(digest), packed):
+        content, code = repack(tar)
+        packed.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        if _run(runner.update_code(digest, code), packed):
             raise PushError("the code did not go live")
     finally:
         packed.unlink(missing_ok=True)

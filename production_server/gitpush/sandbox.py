@@ -68,7 +68,7 @@ class Runner(Protocol):
 
     def check(self) -> Sequence[str]: ...
     def activate(self) -> Sequence[str]: ...
-    def update_code(self, sha256: str) -> Sequence[str]: ...
+    def update_code(self, sha256: str, code: str) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,9 @@ class Systemd:
         """Add the version and serve it, as the service's account."""
         return self._unit(SERVICE, ACTIVATE)
 
-    def update_code(self, sha256: str) -> list[str]:
-        return [UPDATE, "code", sha256]
+    def update_code(self, sha256: str, code: str) -> list[str]:
+        """Change to this code, or stay with the old one: see docs/update.md."""
+        return [UPDATE, "code", "--sha256", sha256, "--code", code]
 
     def _unit(self, properties: Sequence[str], verb: Sequence[str]) -> list[str]:
         app = self.layout.app

@@ -12,9 +12,16 @@ from tests.support.push_machine import Clone, PushMachine, can_run
 from tests.support.service import ROOT, Service
 
 MISSING = "this needs root, sshd and sudo: apt-get install openssh-server sudo"
+# tests/integration/test_update_code.py tries the real one.
+UPDATE = """#!/bin/sh
+[ "$1 $2 $4" = "code --sha256 --code" ] || { echo "odd arguments: $*" >&2; exit 2; }
+[ "$(sha256sum | cut -d ' ' -f 1)" = "$3" ] || { echo "another archive" >&2; exit 2; }
+echo "the new code does not start" >&2
+exit 1
+"""
 PROGRAMS = {
     "systemd-run": f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/support/systemd_run.py "$@"\n',
-    "stackserve-update": "#!/bin/sh\necho the new code does not start >&2\nexit 1\n",
+    "stackserve-update": UPDATE,
 }
 
 

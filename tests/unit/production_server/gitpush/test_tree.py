@@ -51,7 +51,13 @@ def test_a_model_is_found(paths: list[str], place: str, names: list[str]) -> Non
 
 def test_code_is_what_the_launcher_would_send() -> None:
     package = "production_server"
-    unused = [f"{package}/a.pyc", f"{package}/.git/x", f"{package}/__pycache__/a", "README.md"]
+    unused = [
+        f"{package}/../x",
+        f"{package}/a.pyc",
+        f"{package}/.git/x",
+        f"{package}/__pycache__/a",
+        "README.md",
+    ]
     sent = [f"{package}/__main__.py", f"{package}/shipped/d-1/card.json"]
     found = find_parcel(tree(*unused, *sent))
     assert found.kind is Kind.CODE
