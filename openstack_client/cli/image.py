@@ -48,7 +48,14 @@ def _json_flag(function: Function) -> Function:
 @click.option("--base", metavar="IMAGE", help="Debian with Python 3.11 to 3.13 to build from.")
 @click.option("--broker", is_flag=True, help="Build the image of RabbitMQ too, as NAME-broker.")
 @click.option(
-    "--extra", type=click.Choice(["oidc"]), help="Add what tokens of an identity provider need."
+    "--postgres", is_flag=True, help="Build the image of PostgreSQL too, as NAME-postgres."
+)
+@click.option(
+    "--extra",
+    "extras",
+    type=click.Choice(["oidc", "postgres"]),
+    multiple=True,
+    help="Add what tokens of an identity provider need, or the driver of PostgreSQL. Repeatable.",
 )
 @click.option(
     "--sbom",
@@ -68,7 +75,8 @@ def build(
     word: str | None,
     base: str | None,
     broker: bool,
-    extra: str | None,
+    postgres: bool,
+    extras: tuple[str, ...],
     sbom: Path | None,
     no_cache: bool,
     path: Path | None,
@@ -77,7 +85,8 @@ def build(
 ) -> None:
     """Build the image TAG, which serves one model and nothing else.
 
-    With --broker, NAME:TAG comes with NAME-broker:TAG, as docker-compose.yml expects them.
+    With --broker, NAME:TAG comes with NAME-broker:TAG, as docker-compose.yml expects them, and
+    with --postgres with NAME-postgres:TAG, for which it needs --extra postgres itself.
     """
     tags.check(tag)
     env = settings.environment()
@@ -87,8 +96,9 @@ def build(
     content = context.gather(code, context.choose(named, models_folder(env), code))
     docker = Docker(env)
     docker.check_buildkit()
-    recipe = building.Recipe(base, chosen.pip_index, chosen.ca_bundle, not no_cache, extra)
-    names = building.build(docker, recipe, content, tag, broker=broker)
+    recipe = building.Recipe(base, chosen.pip_index, chosen.ca_bundle, not no_cache, extras)
+    also = [*[building.BROKER] * broker, *[building.POSTGRES] * postgres]
+    names = building.build(docker, recipe, content, tag, also)
     if sbom:
         building.copy_sbom(docker, tag, sbom)
     built = [_described(docker, name) for name in names]
@@ -109,9 +119,10 @@ def _described(docker: Docker, tag: str) -> dict[str, Any]:
 @image.command()
 @click.argument("tag")
 @click.option("--broker", is_flag=True, help="Push the image of RabbitMQ too.")
+@click.option("--postgres", is_flag=True, help="Push the image of PostgreSQL too.")
 @_json_flag
 @report_errors
-def push(*, tag: str, broker: bool, as_json: bool) -> None:
+def push(*, tag: str, broker: bool, postgres: bool, as_json: bool) -> None:
     """Push the image TAG to the registry in its name, and print its digest.
 
     The account comes from STACKSERVE_REGISTRY_USERNAME and STACKSERVE_REGISTRY_PASSWORD, which are
@@ -122,7 +133,8 @@ def push(*, tag: str, broker: bool, as_json: bool) -> None:
     account = login(env)
     docker = Docker(env)
     docker.version()
-    names = [tag, tags.broker(tag)] if broker else [tag]
+    also = [*[building.BROKER] * broker, *[building.POSTGRES] * postgres]
+    names = [tag, *(tags.beside(tag, target) for target in also)]
     with (
         pushing.logged_in(docker, tags.registry(tag), account)
         if account

@@ -1,10 +1,10 @@
-"""Build the images of the service and of RabbitMQ."""
+"""Build the images of the service, of RabbitMQ and of PostgreSQL."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from openstack_client.errors import ImageError
 # Docker reads the index's URL, which may have a password, from this variable of its own.
 INDEX = "STACKSERVE_BUILD_INDEX"
 SBOM = "/opt/stackserve/sbom.cdx.json"
-BROKER_TARGET = "broker"
+BROKER, POSTGRES = "broker", "postgres"
+# Targets of the Dockerfile, and what is in their images.
+TARGETS = {BROKER: "RabbitMQ", POSTGRES: "PostgreSQL"}
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,17 @@ class Recipe:
     pip_index: str | None = None
     ca_bundle: Path | None = None
     cache: bool = True
-    extra: str | None = None
-    """More packages of the service: the name of their lock."""
+    extras: tuple[str, ...] = ()
+    """More packages of the service: the names of their locks."""
 
     def command(self, tag: str, context: Context, target: str = "") -> list[str]:
         """The arguments of `docker`. Secrets are none of them."""
-        labels = context.broker_labels if target else context.labels
+        labels = context.labels_of(TARGETS[target]) if target else context.labels
         command = ["build", f"--file={DOCKERFILE}", f"--tag={tag}"]
         command += [f"--target={target}"] if target else [f"--build-arg=CODE_HASH={context.code}"]
         command += [f"--build-arg=BASE={self.base}"] if self.base else []
-        command += [f"--build-arg=EXTRAS={self.extra}"] if self.extra and not target else []
+        if self.extras and not target:
+            command.append(f"--build-arg=EXTRAS={' '.join(self.extras)}")
         command += [f"--label={name}={value}" for name, value in labels.items()]
         if self.ca_bundle:
             command.append("--secret=" + _fields("id=authorities", f"src={self.ca_bundle}"))
@@ -49,10 +52,15 @@ class Recipe:
         return {"DOCKER_BUILDKIT": "1"} | ({INDEX: self.pip_index} if self.pip_index else {})
 
 
-def build(docker: Docker, recipe: Recipe, context: Context, tag: str, *, broker: bool) -> list[str]:
-    """Build the images; return their names. A failed build leaves the names as they were."""
+def build(
+    docker: Docker, recipe: Recipe, context: Context, tag: str, also: Sequence[str] = ()
+) -> list[str]:
+    """Build the service's image and those of other targets; return their names.
+
+    A failed build leaves the names as they were.
+    """
     archive = pack(context.files)
-    targets = {tags.broker(tag): BROKER_TARGET} if broker else {}
+    targets = {tags.beside(tag, target): target for target in also}
     for name, target in {**targets, tag: ""}.items():
         code = docker.show(recipe.command(name, context, target), archive, recipe.environment)
         if code:

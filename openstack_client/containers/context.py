@@ -42,9 +42,9 @@ class Context:
             "stackserve.model.sha256": self.model_sha256,
         }
 
-    @property
-    def broker_labels(self) -> dict[str, str]:
-        return self._common | {"org.opencontainers.image.title": "RabbitMQ for Stackserve"}
+    def labels_of(self, program: str) -> dict[str, str]:
+        """The labels of an image that has another program."""
+        return self._common | {"org.opencontainers.image.title": f"{program} for Stackserve"}
 
     @property
     def _common(self) -> dict[str, str]:

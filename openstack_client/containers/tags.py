@@ -11,7 +11,6 @@ HOST = r"[A-Za-z0-9.-]+(?::\d+)?|\[[0-9a-fA-F:]+\](?::\d+)?"
 NAME = re.compile(
     rf"((?:(?:{HOST})/)?{PART}(?:/{PART})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?"
 )
-BROKER = "-broker"
 
 
 def check(tag: str) -> str:
@@ -31,10 +30,10 @@ def repository(tag: str) -> str:
     return found[1]
 
 
-def broker(tag: str) -> str:
-    """The name of RabbitMQ's image beside this one, as docker-compose.yml expects it."""
+def beside(tag: str, what: str) -> str:
+    """The name of an image that goes with this one, as docker-compose.yml expects it."""
     name = repository(tag)
-    return f"{name}{BROKER}{tag.removeprefix(name)}"
+    return f"{name}-{what}{tag.removeprefix(name)}"
 
 
 def registry(tag: str) -> str:

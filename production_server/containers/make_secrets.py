@@ -1,7 +1,11 @@
-"""Make the secrets of a service in containers, unless they are there: make_secrets.py FOLDER
+"""Make the secrets of a service in containers, unless they are there:
+
+    make_secrets.py FOLDER [postgres]
 
     stackserve_broker_url    for the service, which reads settings from files of such names
     rabbitmq.conf            for RabbitMQ: the same account, the only one
+    stackserve_store_url     for the service with its jobs in PostgreSQL, and only for this
+    postgres_password        for PostgreSQL: the password of the same account
 
 The service's group may read them, and nobody else. The standard library is enough.
 """
@@ -19,7 +23,27 @@ URL = "stackserve_broker_url"
 BROKER = "rabbitmq.conf"
 
 
-def main(folder: Path) -> None:
+STORE = "stackserve_store_url"
+POSTGRES = "postgres_password"
+
+
+def main(folder: Path, *also: str) -> None:
+    broker(folder)
+    if "postgres" in also:
+        postgres(folder)
+    else:
+        # The jobs are in SQLite. The password stays, for the data that it belongs to.
+        (folder / STORE).unlink(missing_ok=True)
+
+
+def postgres(folder: Path) -> None:
+    if not (folder / POSTGRES).exists():
+        write(folder / POSTGRES, secrets.token_urlsafe(32))
+    password = (folder / POSTGRES).read_text()
+    write(folder / STORE, f"postgresql+psycopg://{ACCOUNT}:{password}@postgres:5432/{ACCOUNT}")
+
+
+def broker(folder: Path) -> None:
     if (folder / URL).exists():
         return
     password = secrets.token_urlsafe(32)
@@ -53,4 +77,4 @@ def write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install the locked Python packages in the image's build, checking each hash. Nothing is built here.
-# EXTRAS names another lock, whose packages are added.
+# EXTRAS names other locks, whose packages are added.
 # Secrets of the build, all optional: `authorities`, certificates for a proxy that reads along; and
 # `index`, the URL of a package index to use instead of PyPI.
 set -eu
@@ -21,9 +21,9 @@ fi
 export UV_NO_CACHE=1 UV_NO_PROGRESS=1 UV_LINK_MODE=copy UV_HTTP_TIMEOUT=60
 python3 fetch_uv.py ./uv
 ./uv venv --quiet --no-config --python "$(command -v python3)" $venv
-for extra in '' ${EXTRAS:+.$EXTRAS}; do
-    ./uv pip install --no-config --python $venv/bin/python \
-        --require-hashes --no-deps --only-binary :all: --requirements "${lock%.*}$extra.${lock##*.}"
+for extra in '' ${EXTRAS:-}; do
+    ./uv pip install --no-config --python $venv/bin/python --require-hashes --no-deps \
+        --only-binary :all: --requirements "${lock%.*}${extra:+.$extra}.${lock##*.}"
 done
 # Everybody could write to the lock.
 rm -f ./uv /tmp/authorities.pem $venv/.lock

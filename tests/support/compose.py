@@ -30,13 +30,15 @@ class Composed:
     engine: Engine
     name: str
     variables: dict[str, str]
+    more_files: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
         return f"http://{self.engine.address}:{self.variables['STACKSERVE_PORT']}"
 
     def run(self, *arguments: str, timeout: float = 300) -> str:
-        command = [COMPOSE, "--no-ansi", f"--project-name={self.name}", *arguments]
+        files = [f"--file={name}" for name in ("docker-compose.yml", *self.more_files)]
+        command = [COMPOSE, "--no-ansi", f"--project-name={self.name}", *files, *arguments]
         return self.engine.run(command, folder=FOLDER, more=self.variables, timeout=timeout)
 
     def scale(self, workers: int) -> None:
@@ -80,7 +82,9 @@ def eventually_ready(url: str, logs: Callable[[], str], timeout: float = START_S
 
 
 @contextmanager
-def composed(images: Images, name: str, port: int) -> Iterator[Composed]:
+def composed(
+    images: Images, name: str, port: int, *more_files: str, **more: str
+) -> Iterator[Composed]:
     """Start the whole service; delete its containers, networks and volumes at the end."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "service.env"
@@ -90,8 +94,9 @@ def composed(images: Images, name: str, port: int) -> Iterator[Composed]:
             "STACKSERVE_BROKER_IMAGE": images.broker,
             "STACKSERVE_PORT": str(port),
             "STACKSERVE_SETTINGS": str(settings),
+            **more,
         }
-        running = Composed(images.engine, name, variables)
+        running = Composed(images.engine, name, variables, more_files)
         try:
             running.scale(1)
             running.wait_ready()

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[3] / "production_server"
-FILES = [FOLDER / "docker-compose.yml", FOLDER / "stack.yml"]
+POSTGRES = FOLDER / "containers" / "postgres.yml"
+FILES = [FOLDER / "docker-compose.yml", FOLDER / "stack.yml", POSTGRES]
 SCHEMA = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "docker-compose.yml").read_text())
 STACK: dict[str, Any] = yaml.safe_load((FOLDER / "stack.yml").read_text())

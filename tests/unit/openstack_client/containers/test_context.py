@@ -48,7 +48,7 @@ def test_the_labels_name_the_code_as_a_deploy_does(tmp_path: Path) -> None:
     content = gather(CODE, choose(str(model(tmp_path)), tmp_path, CODE))
     assert content.labels["stackserve.code"] == code_hash(CODE) == content.code
     assert content.labels["org.opencontainers.image.version"] == __version__
-    assert "stackserve.model" not in content.broker_labels
+    assert "stackserve.model" not in content.labels_of("RabbitMQ")
 
 
 @pytest.mark.parametrize("word", [None, "diabetes-1"])

@@ -33,7 +33,7 @@ CONTENT = Context(files=(), code="c0de", model="iris-3", model_sha256="f00d")
 )
 def test_names(tag: str, broker: str, registry: str) -> None:
     assert tags.check(tag) == tag
-    assert (tags.broker(tag), tags.registry(tag)) == (broker, registry)
+    assert (tags.beside(tag, "broker"), tags.registry(tag)) == (broker, registry)
 
 
 @pytest.mark.parametrize("tag", ["", "Stackserve", "-x", "a:b:c", "a b", "x@sha256:1", "x:"])

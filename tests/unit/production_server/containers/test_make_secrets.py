@@ -58,3 +58,16 @@ def test_the_service_reads_settings_from_such_files(
     # What is said at the start comes first.
     monkeypatch.setenv("STACKSERVE_BROKER_URL", "amqp://other//")
     assert settings.load_settings().broker_url == "amqp://other//"
+
+
+def test_the_database_has_a_password_that_stays(tmp_path: Path) -> None:
+    make_secrets.main(tmp_path, "postgres")
+    url = (tmp_path / "stackserve_store_url").read_text()
+    password = (tmp_path / "postgres_password").read_text()
+    assert urlsplit(url).password == password and len(password) > 30
+    assert stat.S_IMODE((tmp_path / "postgres_password").stat().st_mode) == 0o440
+    # With the jobs in SQLite again, the service must not look for PostgreSQL.
+    make_secrets.main(tmp_path)
+    assert not (tmp_path / "stackserve_store_url").exists()
+    make_secrets.main(tmp_path, "postgres")
+    assert (tmp_path / "stackserve_store_url").read_text() == url
