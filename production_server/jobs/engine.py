@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from production_server.errors import StoreError
 from production_server.jobs import migrations
-from production_server.jobs.tables import SCHEMA, metadata, revisions, versions
+from production_server.jobs.tables import OLDEST, SCHEMA, metadata, revisions, versions
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,9 @@ def _adapt(connection: Connection) -> None:
         _create(connection)
     elif found < SCHEMA:
         migrations.upgrade(connection)
-        connection.execute(versions.update().values(version=SCHEMA))
+        connection.execute(versions.update().values(version=SCHEMA, oldest=OLDEST))
         log.info("changed the jobs database from schema %d to %d", found, SCHEMA)
-    elif found > SCHEMA:
+    elif found > SCHEMA and _oldest_of(connection) > SCHEMA:
         raise StoreError(
             f"the jobs database belongs to a newer release (schema {found}, and this release "
             f"knows schemas up to {SCHEMA})",
@@ -83,13 +83,19 @@ def _adapt(connection: Connection) -> None:
         )
 
 
+def _oldest_of(connection: Connection) -> int:
+    """The schema of the oldest code that can use the tables of newer code."""
+    oldest: int | None = connection.execute(select(versions.c.oldest)).scalar()
+    return SCHEMA + 1 if oldest is None else oldest
+
+
 def _create(connection: Connection) -> None:
     for table in metadata.sorted_tables:
         connection.execute(CreateTable(table))
         for index in table.indexes:
             connection.execute(CreateIndex(index))
     connection.execute(revisions.insert().values(version_num=str(SCHEMA)))
-    connection.execute(versions.insert().values(version=SCHEMA))
+    connection.execute(versions.insert().values(version=SCHEMA, oldest=OLDEST))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -23,11 +23,19 @@ from sqlalchemy import (
 )
 
 SCHEMA = 6
+# The code of this schema can use the tables of SCHEMA too: it finds everything that it knows. So a
+# server can go back to it. A change that only adds something leaves this as it is.
+OLDEST = 6
 
 metadata = MetaData()
 
-# Every release reads this first, and refuses a number that is too high.
-versions = Table("stackserve_schema", metadata, Column("version", Integer, primary_key=True))
+# Every release reads this first, and refuses tables that only newer code can use.
+versions = Table(
+    "stackserve_schema",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("oldest", Integer),
+)
 
 # Alembic's own record, as Alembic creates it. Only a new database gets it from here.
 revisions = Table(

@@ -1,9 +1,9 @@
-"""What is counted of each version of a model."""
+"""What is counted of each version of a model, and which releases may use the database."""
 
 from __future__ import annotations
 
 from alembic import op
-from sqlalchemy import BigInteger, Column, Float, String
+from sqlalchemy import BigInteger, Column, Float, Integer, String
 
 revision = "6"
 down_revision = "5"
@@ -17,3 +17,4 @@ def upgrade() -> None:
         Column("name", String(40), primary_key=True),
         Column("amount", Float, nullable=False),
     )
+    op.add_column("stackserve_schema", Column("oldest", Integer))

@@ -141,8 +141,22 @@ def test_a_database_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "jobs.sqlite3"
     Store(f"sqlite:///{path}").close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE stackserve_schema SET version = 99")
+        connection.execute("UPDATE stackserve_schema SET version = 99, oldest = 98")
         connection.commit()
     with pytest.raises(StoreError, match=r"newer release \(schema 99") as refused:
         Store(f"sqlite:///{path}")
     assert "newer release" in refused.value.remedy
+
+
+def test_older_code_can_use_what_newer_code_only_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.sqlite3"
+    Store(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE stackserve_schema SET version = 99")
+        connection.execute("ALTER TABLE jobs ADD COLUMN later TEXT")
+        connection.commit()
+    store = Store(f"sqlite:///{path}")
+    assert sum(store.counts().values()) == 0
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM stackserve_schema").fetchall() == [(99,)]
