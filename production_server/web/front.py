@@ -137,7 +137,7 @@ class Front:
             # Read once: if the model changes during the request, two cards would mix.
             pinned = active = self._services.pinned
             trial = pinned.trial
-            if trial is not None or scope["query_string"]:
+            if trial is not None or b"version=" in scope["query_string"]:
                 pinned = await self._choose(scope, pinned)
             rows = await self._rows(pinned, scope, receive)
             self._services.inputs.add(pinned.card, rows.packed, rows.count)

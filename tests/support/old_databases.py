@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data"
-SCHEMAS = (1, 2, 3, 4)
+SCHEMAS = (1, 2, 3, 4, 5)
 # What later releases added to each table.
 ADDED = {"jobs": ("bytes", "owner", "request_id"), "chunks": ("worker",)}
 
