@@ -15,6 +15,7 @@ from production_server.errors import UpdateError
 
 WEB = "stackserve-web.service"
 RECORDER = "stackserve-recorder.service"
+TRAINER = "stackserve-trainer.service"
 WORKERS = "stackserve-worker@*.service"
 # Takes tasks while the others restart. `scale` never uses this number.
 SPARE = "stackserve-worker@99.service"
@@ -59,10 +60,11 @@ class Machine:
         self._patience = patience
 
     def units(self) -> list[Unit]:
-        """Those that run: workers, then recorder, then web tier."""
-        listing = _systemctl("list-units", "--plain", "--no-legend", WORKERS, RECORDER, WEB)
+        """Those that run: workers, then recorder, trainer and web tier."""
+        every = (WORKERS, RECORDER, TRAINER, WEB)
+        listing = _systemctl("list-units", "--plain", "--no-legend", *every)
         names = {line.split()[0] for line in listing.splitlines() if line.split()} - {SPARE}
-        order = {RECORDER: 1, WEB: 2}
+        order = {RECORDER: 1, TRAINER: 2, WEB: 3}
         return [self.unit(name) for name in sorted(names, key=lambda one: (order.get(one, 0), one))]
 
     def unit(self, name: str) -> Unit:
@@ -84,7 +86,7 @@ class Machine:
         """
         running = self.units()
         behind = [unit.name for unit in running if unit.release != release]
-        workers = [name for name in behind if name not in (RECORDER, WEB)]
+        workers = [name for name in behind if name not in (RECORDER, TRAINER, WEB)]
         # On a worker VM, the other machines take its tasks.
         has_web = any(unit.name == WEB for unit in running)
         try:
@@ -100,6 +102,11 @@ class Machine:
                 _systemctl("restart", RECORDER)
                 self._until(RECORDER, lambda unit: unit.active == "active", steady=STEADY)
                 say("the recorder runs it")
+            if TRAINER in behind:
+                # A training that is interrupted starts again.
+                _systemctl("restart", TRAINER)
+                self._until(TRAINER, lambda unit: unit.active == "active")
+                say("the trainer runs it")
             if WEB in behind:
                 self._reload_web(release)
                 say("the web tier runs it")
