@@ -18,7 +18,7 @@ from openstack_client.cli.ssh import find_service_by_ssh, server_by_ssh
 from openstack_client.deploy import update as remote
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.deploy.model_file import packed
-from openstack_client.errors import SettingsError
+from openstack_client.errors import Interrupted, LauncherError, SettingsError
 from openstack_client.places import COMMAND, IMPORT_FOLDER
 from openstack_client.plan.inventory import CODE_KEY, DATA_KEY
 from openstack_client.watch import stages
@@ -129,7 +129,22 @@ def _changing(session: Session, shown: tuple[str, ...]) -> Iterator[tuple[SshTar
     with interrupts.installed():
         target = find_service_by_ssh(session)
         with session.showing(interrupts, f"Updating {session.name!r}", shown) as progress:
-            yield target, progress
+            try:
+                yield target, progress
+            except KeyboardInterrupt as stop:
+                raise Interrupted(
+                    f"Stopped by Ctrl-C. {_what_runs(target)}.",
+                    "What the server has begun, it finishes or undoes by itself.",
+                ) from stop
+
+
+def _what_runs(target: SshTarget) -> str:
+    """For somebody who stopped the launcher: which code the server runs by now."""
+    try:
+        found = remote.releases(target)
+    except LauncherError as error:
+        return f"Which code the server runs is unknown: {error.what.rstrip('.')}"
+    return f"The server runs code {found['live']}" if found else "`status` shows what it runs"
 
 
 def _send_model(
