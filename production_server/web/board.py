@@ -21,7 +21,7 @@ from production_server.live.traffic import Reading, Traffic, between, reading
 from production_server.live.workers import Worker, workers_of
 from production_server.messaging.activity import activities
 from production_server.messaging.queue_counts import QueueCounts, queue_counts
-from production_server.model import rollout
+from production_server.web.comparison import comparison
 from production_server.web.services import Services
 
 # Rates are averages over so many seconds.
@@ -125,15 +125,13 @@ class Board:
         self._known = nodes | self._absent
 
     def _models(self) -> dict[str, Any]:
-        registry = self._services.registry
-        trial, event = rollout.candidate(registry), rollout.last_event(registry)
+        services = self._services
+        pinned = services.pinned
+        in_use = pinned.trial.pinned.version if pinned.trial else None
         return {
-            "active": registry.active(),
-            "in_force": self._services.pinned.version,
-            "candidate": trial.model_dump(mode="json") if trial else None,
-            "previous": rollout.previous(registry),
-            "last_event": event.model_dump(mode="json") if event else None,
-            "versions": len(registry.versions()),
+            "in_force": pinned.version,
+            "in_registry": len(services.registry.versions()),
+            **comparison(services.registry, services.store, in_use),
         }
 
     def _read_jobs(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("operations_page", __name__, template_folder="templates")
     board = Board(services)
 
-    for show in (words.rate, words.took, words.clock):
+    for show in (words.rate, words.took, words.clock, words.compared):
         routes.add_app_template_filter(show)
 
     @routes.record

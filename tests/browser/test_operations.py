@@ -15,6 +15,8 @@ from production_server.access.policy import Scope
 from production_server.access.tokens import Tokens
 from production_server.live.drift import LEAST_ROWS
 from production_server.live.inputs import MOST_ROWS
+from production_server.model import rollout
+from production_server.model.registry import Registry
 from tests.browser.test_look import LOW_CONTRAST
 from tests.support.chromium import DESKTOP, SCREENSHOTS, OpenTab, Tab
 from tests.support.rows import shipped
@@ -121,3 +123,25 @@ def test_the_page_says_when_the_inputs_have_drifted(open_tab: OpenTab, running: 
     expect(age.locator(".tag")).to_have_text("drifted")
     expect(age).to_contain_text("More values above")
     page.screenshot(path=SCREENSHOTS / "operations-drift.png", full_page=True)
+
+
+def test_a_canary_is_compared_with_the_active_version(open_tab: OpenTab, running: Service) -> None:
+    registry = Registry(running.home / "models")
+    first = registry.active()
+    card, file = registry.card(first), registry.model_path(first)
+    second = registry.add(card, file).version
+    rollout.start(registry, rollout.Candidate(version=second, share=0.5))
+    try:
+        page = signed_in(open_tab(running.url, NARROW), running, "canary")
+        models = page.get_by_role("region", name="Models")
+        with load(running.url):
+            expect(models.locator("thead")).to_contain_text(second)
+            answered = models.get_by_role("row", name="Requests").locator("td").last
+            expect(answered).not_to_have_text("0")
+            assert page.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+            assert page.evaluate(LOW_CONTRAST) == []
+            page.screenshot(path=SCREENSHOTS / "operations-canary.png", full_page=True)
+    finally:
+        rollout.withdraw(registry)
+    expect(models.get_by_role("table")).to_have_count(0)
+    expect(models).to_contain_text("withdrawn")
