@@ -24,7 +24,7 @@ from pathlib import Path
 from production_server.errors import StackserveError, UpdateError
 from production_server.update import packages
 from production_server.update.machine import Machine
-from production_server.update.releases import Releases, code_of
+from production_server.update.releases import Releases, code_of, note_code
 
 ROOT = Path("/opt/stackserve")
 STEP_SETTINGS = ROOT / "contextualize" / "settings.env"
@@ -85,6 +85,8 @@ class Updater:
 
     def install(self, sha256: str, code: str) -> None:
         """Install the code beside the live one, try it, and change to it."""
+        # Its processes may inherit the settings of newer code, if they run again after that.
+        note_code(self._releases.live, self._code(self._releases.live))
         release = self._releases.add(sys.stdin.buffer, sha256, code)
         _say(f"code {code} is here")
         _say(packages.provide(self._root, release, _settings(STEP_SETTINGS)))

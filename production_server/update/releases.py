@@ -109,6 +109,13 @@ def code_of(release: Path, installed: str) -> str:
     return file.read_text() if file.exists() else installed
 
 
+def note_code(release: Path, code: str) -> None:
+    """Let a release that was installed say what it is, like those that updates bring."""
+    file = release / CODE_HASH
+    if not file.exists():
+        file.write_text(code)
+
+
 def _spool(payload: BinaryIO, spooled: BinaryIO, sha256: str) -> None:
     digest, size = hashlib.sha256(), 0
     while block := payload.read(BLOCK):

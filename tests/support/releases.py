@@ -18,12 +18,13 @@ from tests.support.service import ROOT, Service
 STOP_SECONDS = 30
 
 
-def make_release(root: Path, name: str) -> Path:
-    """A copy of this checkout's code."""
+def make_release(root: Path, name: str, *, updated: bool = True) -> Path:
+    """A copy of this checkout's code; one that an update brought knows its hash."""
     folder = root / "releases" / name
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "production_server", folder / "production_server", ignore=ignored)
-    (folder / "code-hash").write_text(name)
+    if updated:
+        (folder / "code-hash").write_text(name)
     return folder
 
 
