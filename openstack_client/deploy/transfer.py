@@ -22,7 +22,7 @@ from openstack_client.watch.ssh import SshTarget
 _UNIT = (
     "systemd-run --quiet --pipe --wait --collect --uid=stackserve --gid=stackserve "
     "--property=EnvironmentFile=/etc/stackserve/server.env "
-    "--property=WorkingDirectory=/opt/stackserve/app --property=UMask=0077 "
+    "--property=WorkingDirectory=/opt/stackserve/app --property=UMask=0027 "
     "/opt/stackserve/venv/bin/python -m production_server"
 )
 VERB = f"$(command -v stackserve-service || echo {_UNIT})"

@@ -52,6 +52,8 @@ SANDBOX = (
     "LimitFSIZE=1G",
     "RuntimeMaxSec=300",
     "EnvironmentFile=/etc/stackserve/settings.env",
+    # jax would warn that it cannot use the service's cache.
+    "Environment=PYTHONWARNINGS=ignore",
 )
 SERVICE = (
     "User=stackserve",
