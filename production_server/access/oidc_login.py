@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
 
-from production_server.access.oidc import Identity, InvalidToken, Provider
+from production_server.access.oidc import Identity, InvalidToken, Provider, Terms
 from production_server.access.policy import Scope
 
 
@@ -82,5 +83,20 @@ def finish(provider: Provider, attempt: Attempt, callback: str, answer: dict[str
     claims = provider.claims(str(tokens.get("id_token", "")), provider.terms.client)
     if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), attempt.nonce.encode()):
         raise InvalidToken("it is of another attempt")
+    if not _is_for(provider.terms, claims):
+        raise InvalidToken("it is for another client")
     # An ID token has no scopes; the answer that brings it may.
     return provider.identity({"scope": tokens.get("scope", ""), **claims})
+
+
+def _is_for(terms: Terms, claims: Mapping[str, Any]) -> bool:
+    """Whether an ID token that names the pages was issued to them (OpenID Connect Core 3.1.3.7).
+
+    Only ID tokens: in access tokens, `azp` is the program that asked, which is no client of ours.
+    """
+    party, audience = claims.get("azp"), claims["aud"]
+    if party is not None:
+        return bool(party == terms.client)
+    # Some providers name no party. Then nobody else may be meant but the service itself.
+    named = audience if isinstance(audience, list) else [audience]
+    return all(one in (terms.client, terms.audience) for one in named)

@@ -122,6 +122,42 @@ def test_an_id_token_that_does_not_fit(
         finish(provider, attempt, CALLBACK, {"state": attempt.state, "code": "c1"})
 
 
+@pytest.mark.parametrize(
+    ("changes", "good"),
+    [
+        ({"aud": [CLIENT]}, True),
+        ({"azp": CLIENT}, True),
+        ({"aud": [CLIENT, AUDIENCE], "azp": CLIENT}, True),
+        ({"aud": [CLIENT, AUDIENCE]}, True),
+        ({"aud": [CLIENT, "other"], "azp": CLIENT}, True),
+        ({"aud": [CLIENT, "other"]}, False),
+        ({"aud": [CLIENT, AUDIENCE, "other"]}, False),
+        ({"aud": [CLIENT, AUDIENCE], "azp": "other"}, False),
+        ({"aud": [CLIENT, "other"], "azp": ""}, False),
+        ({"azp": "other"}, False),
+        ({"azp": [CLIENT]}, False),
+    ],
+)
+def test_an_id_token_for_several_audiences_was_issued_to_the_pages(
+    issuer: IdentityProvider, provider: Provider, changes: dict[str, Any], good: bool
+) -> None:
+    attempt = Attempt.begin("/")
+    issuer.tokens = id_token(issuer, attempt, **changes)
+    answer = {"state": attempt.state, "code": "c1"}
+    if good:
+        assert finish(provider, attempt, CALLBACK, answer).subject == "somebody"
+    else:
+        with pytest.raises(InvalidToken, match="for another client"):
+            finish(provider, attempt, CALLBACK, answer)
+
+
+def test_a_bearer_token_may_be_for_any_program(
+    issuer: IdentityProvider, provider: Provider
+) -> None:
+    token = issuer.token(aud=[AUDIENCE, "other"], azp="a program of somebody")
+    assert provider.identify(token).subject == "somebody"
+
+
 def test_no_id_token_at_all(issuer: IdentityProvider, provider: Provider) -> None:
     attempt = Attempt.begin("/")
     for tokens in ({}, {"id_token": None}, {"id_token": "a.b.c"}, {"access_token": issuer.token()}):
