@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from production_server.access.policy import Scope
+from production_server.access.policy import PROVIDER_OWNER, Scope
 from production_server.errors import AccessError
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Provider:
         subject = str(claims["sub"])
         owner = hashlib.sha256(f"{self.terms.issuer}\n{subject}".encode()).hexdigest()
         expires = float(claims["exp"]) + LEEWAY_SECONDS
-        return Identity(subject, f"oidc:{owner}", self.terms.scopes_of(claims), expires)
+        return Identity(subject, PROVIDER_OWNER + owner, self.terms.scopes_of(claims), expires)
 
 
 def key_id_of(token: str) -> str | None:

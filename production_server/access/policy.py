@@ -81,6 +81,7 @@ ROUTES: dict[tuple[str, str], Scope | None] = {
 # The start of the owner of a job that was created with a token.
 TOKEN_OWNER = "token:"
 CLIENT_OWNER = "client:"
+PROVIDER_OWNER = "oidc:"
 
 
 @dataclass(frozen=True)

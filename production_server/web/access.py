@@ -37,6 +37,7 @@ from production_server.access.own_check import CheckFailed, OwnCheck, Refused, c
 from production_server.access.policy import (
     ANONYMOUS,
     CLIENT_OWNER,
+    PROVIDER_OWNER,
     TOKEN_OWNER,
     Caller,
     Preset,
@@ -46,6 +47,7 @@ from production_server.access.signing import SESSION_SECONDS, Signing, signing_o
 from production_server.access.tokens import Token, Tokens, digest_of
 from production_server.errors import SettingsError
 from production_server.settings import Settings
+from production_server.web import no_access
 from production_server.web.bodies import Scope as AsgiScope
 from production_server.web.problems import Problem
 from production_server.web.refusals import (
@@ -62,6 +64,7 @@ CLIENT_SECONDS = 365 * 24 * 3600
 CALLER = "stackserve.caller"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf"
+SCOPE_MISSING = "scope_missing"
 SAFE = ("GET", "HEAD", "OPTIONS")
 MOST_IDENTIFIED = 1000
 # For checks that may wait for the identity provider. They must not take the threads of other work.
@@ -152,6 +155,12 @@ class Access:
         session = current().session
         return self.signing.csrf(session) if session else ""
 
+    def claim_of(self, caller: Caller) -> str:
+        """The claim that the caller's scopes come from; empty without an identity provider."""
+        if self.provider is None or not (caller.owner or "").startswith(PROVIDER_OWNER):
+            return ""
+        return self.provider.terms.claim
+
     def _answers_at_once(self, authorization: str | None) -> bool:
         """Whether no provider and no check of somebody else's has to be waited for."""
         if self.check is not None:
@@ -237,6 +246,8 @@ def install(app: Flask, access: Access) -> None:
             except Problem as problem:
                 if problem.status == 401 and _is_browser():
                     return make_response(redirect(url_for("access.form", next=request.path), 303))
+                if problem.code == SCOPE_MISSING and _is_browser():
+                    return no_access.page(g.caller, needed, access.claim_of(g.caller))
                 raise
         check_origin(access, g.caller)
         return None
@@ -254,7 +265,7 @@ def check_scope(caller: Caller, needed: Scope) -> None:
         raise unauthorized("This needs a token.")
     raise Problem(
         403,
-        "scope_missing",
+        SCOPE_MISSING,
         f"This needs the scope {needed.value!r}, which the token {caller.name!r} does not have.",
         f"Use a token with it: tokens create NAME --scope {needed.value}",
     )

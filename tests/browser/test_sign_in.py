@@ -65,6 +65,22 @@ def test_a_person_signs_in_predicts_uploads_and_signs_out(
     assert page.context.cookies() == []
 
 
+def test_a_person_without_the_scope_learns_what_is_missing(
+    open_tab: OpenTab, guarded: Service
+) -> None:
+    token = Tokens(guarded.home / "access").create("guest", frozenset({Scope.JOBS}), None)
+    tab = open_tab(guarded.url)
+    tab.expects_http_errors = True
+    page = tab.open("/predictions")
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", name="No access to this page")).to_be_visible()
+    expect(page.get_by_text("You are signed in as guest.")).to_be_visible()
+    page.get_by_role("button", name="Sign out and use another token").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    assert page.context.cookies() == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("of", "running"),
