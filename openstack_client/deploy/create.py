@@ -18,7 +18,7 @@ from openstack_client.cloud.resources import Address, Group, Port, Rule, Server,
 from openstack_client.deploy.interrupts import Interrupts
 from openstack_client.errors import ServerError
 from openstack_client.names import member_name, resource_name
-from openstack_client.plan import expiry, inventory, keypair, security_group
+from openstack_client.plan import expiry, inventory, keypair, noted, security_group
 from openstack_client.plan.model import GroupPlan, Plan, ServerPlan
 from openstack_client.plan.workers import POLICY
 from openstack_client.settings import Settings
@@ -209,6 +209,7 @@ class Creator:
                     watched=member.role.watched,
                     part=member.part,
                 ),
+                **noted.metadata_of(parcel),
                 **self._expiry(member),
                 **self._certificate(member),
             },

@@ -17,7 +17,7 @@ from openstack_client.cloud.login import Identity
 from openstack_client.cloud.resources import Facts, Route
 from openstack_client.errors import PreflightError, Problem, SettingsError
 from openstack_client.places import IMPORT_FOLDER
-from openstack_client.plan import baked_images, inventory, keypair, secured, ssh_from
+from openstack_client.plan import baked_images, inventory, keypair, noted, secured, ssh_from
 from openstack_client.plan.decide import decide
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Parcel, Plan
@@ -136,6 +136,7 @@ def parcel(
         rendered.payload,
         _recipe(context, rendered),
         (*map(str, deprecated), *_unchecked(role, checked)),
+        context.settings if role.ready.ask is Ask.PREDICTION else None,
     )
 
 
@@ -230,6 +231,9 @@ def make_plan(
         keeps = has
         role = with_tls(role, has)
         carried = parcel(settings, role, has)
+    if scaling and isinstance(carried, Parcel):
+        # Nobody asks for other settings of the service.
+        carried = dataclasses.replace(carried, service=None)
     facts = dataclasses.replace(facts, route=_route(cloud, settings, facts, mine, role))
     worker_role = beside(role, role.workers.role) if role.workers else None
     has_workers = mine.workers if settings.worker_vms is None else settings.worker_vms
@@ -257,14 +261,15 @@ def make_plan(
     plan.secured, plan.certificate = keeps, certificate
     check_tls(plan, has, mine, scaling)
     if role.ready.ask is Ask.PREDICTION:
-        plan.access = access(settings, role)
+        plan.access = access(noted.preset(plan.front, settings.access), role)
     return plan, facts
 
 
-def access(settings: Settings, role: Role) -> str:
-    """Who may use the service, and who may listen, in words."""
-    without = NO_TLS if settings.access == "open" or role.tls is None else NO_TLS_FOR_TOKENS
-    return f"{WHO[settings.access]} {WITH_TLS if role.https else without}"
+def access(preset: str | None, role: Role) -> str:
+    """Who may use the service, and who may listen, in words. None: who could before."""
+    without = NO_TLS if preset in {None, "open"} or role.tls is None else NO_TLS_FOR_TOKENS
+    who = WHO[preset] if preset else "who could before; the server does not say who."
+    return f"{who} {WITH_TLS if role.https else without}"
 
 
 def _certificate(settings: Settings) -> Given | None:

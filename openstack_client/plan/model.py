@@ -65,6 +65,8 @@ class Parcel:
     recipe: baked_images.Recipe | None = None
     """What a baked image must contain to be used."""
     warnings: tuple[str, ...] = ()
+    service: tuple[tuple[str, str], ...] | None = None
+    """The settings of the service in it, except for defaults; None if they are not compared."""
 
 
 @dataclass(frozen=True)

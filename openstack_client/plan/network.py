@@ -11,7 +11,7 @@ from openstack_client.cloud.resources import (
 )
 from openstack_client.errors import Problem
 from openstack_client.names import member_name, resolve
-from openstack_client.plan import choices, security_group
+from openstack_client.plan import choices, noted, security_group
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, GroupPlan, Item, Plan, ServerPlan
 from openstack_client.plan.openings import openings
@@ -63,7 +63,9 @@ def decide_groups(
             wanted = kept + [rule for rule in wanted if rule.group]
         group.rules = tuple(wanted)
         _change_rules(plan, group, wanted, names)
-    plan.openings = openings(plan, None if scaling else settings.access, names)
+    plan.openings = openings(
+        plan, None if scaling else noted.preset(plan.front, settings.access), names
+    )
 
 
 def _take_given_group(plan: Plan, wanted: str, facts: Facts) -> None:

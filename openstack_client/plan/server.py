@@ -11,7 +11,7 @@ from openstack_client.cloud.resources import (
 from openstack_client.errors import Problem
 from openstack_client.names import resolve
 from openstack_client.places import COMMAND
-from openstack_client.plan import baked_images, choices, inventory
+from openstack_client.plan import baked_images, choices, inventory, noted
 from openstack_client.plan.inventory import Inventory
 from openstack_client.plan.model import Action, Item, Parcel, Plan, ServerPlan
 from openstack_client.roles import Ask
@@ -117,6 +117,8 @@ def describe_server(plan: Plan, member: ServerPlan, settings: Settings, facts: F
     else:
         detail = server.status if server else ""
         others = _differences(server, member.parcel, settings, facts) if server else []
+        unknown = noted.unknown(server, member.parcel) if server and member.parcel else ""
+        plan.warnings += [unknown] if unknown else []
         if others:
             plan.warnings.append(
                 f"server {name!r} was created with {'; '.join(others)}, and deploy does not change "
@@ -152,7 +154,9 @@ def _differences(
     code, made_of = server.metadata.get(inventory.CODE_KEY), server.metadata.get(inventory.DATA_KEY)
     if parcel and code and code != parcel.code_hash:
         found.append(f"{OTHER_CODE} ({code}, not {parcel.code_hash} as on this machine)")
-    elif parcel and made_of and made_of != parcel.digest:
+    if parcel and (named := noted.differences(server, parcel.service)):
+        found += named
+    elif parcel and not found and made_of and made_of != parcel.digest:
         found.append("different settings")
     wanted = settings.flavor and resolve("flavor", settings.flavor, facts.flavors)
     if isinstance(wanted, Flavor) and server.flavor not in {"", wanted.name, wanted.id}:

@@ -23,18 +23,16 @@ from openstack_client.settings import Settings
 )
 @pytest.mark.parametrize("tls", [False, True])
 def test_what_a_plan_says(preset: str, who: str, tls: bool) -> None:
-    settings = Settings.model_validate({"access": preset})
     role = ours("server")
-    said = access(settings, role.with_tls() if tls else role)
+    said = access(preset, role.with_tls() if tls else role)
     assert said.startswith(who)
     assert ("TLS keeps what is sent from everybody" in said) is tls
     assert ("add --tls self" in said) is (preset != "open" and not tls)
 
 
 def test_a_role_without_tls_is_not_told_to_use_it() -> None:
-    settings = Settings.model_validate({"access": "oidc"})
     role = ours("server").model_copy(update={"tls": None})
-    assert "There is no TLS" in access(settings, role) and "--tls" not in access(settings, role)
+    assert "There is no TLS" in access("oidc", role) and "--tls" not in access("oidc", role)
 
 
 def test_a_role_that_lacks_the_packages_of_oidc_is_refused(tmp_path: Path) -> None:
