@@ -137,5 +137,9 @@ class NotUpdated(LauncherError, exit_code=14, code="not_updated"):
     """A server refused a new model or new code, or went back to what it ran before."""
 
 
+class StoreError(LauncherError, exit_code=15, code="store"):
+    """An object store has no such version or container, a damaged one, or another of that name."""
+
+
 class Interrupted(LauncherError, exit_code=130, code="interrupted"):
     """Ctrl-C, SIGTERM, or a question answered with no."""

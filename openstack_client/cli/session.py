@@ -266,7 +266,7 @@ def open_session(
         retries=merged.retries,
         note=note or _to_stderr,
     )
-    return Session(merged, env, source, cloud, as_json, _console())
+    return Session(merged, env, source, cloud, as_json, output())
 
 
 def read_settings(
@@ -294,7 +294,7 @@ def _overrides(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in pairs.items() if value is not None}
 
 
-def _console() -> Console:
+def output() -> Console:
     """Use the terminal's width; in a pipe, do not wrap lines."""
     return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 

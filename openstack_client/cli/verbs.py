@@ -38,6 +38,10 @@ VERBS = {
         "openstack_client.cli.update:rollback",
         "End a trial, or else serve the version that was active before. With --code: the code.",
     ),
+    "models": (
+        "openstack_client.cli.models:models",
+        "Keep model versions in an object store: push, pull and list them.",
+    ),
     "status": (
         "openstack_client.cli.status:status",
         "Show the state of a deployment. Exits with 11 if it is not ready.",

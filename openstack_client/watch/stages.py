@@ -25,4 +25,6 @@ BACKUP = ("saved", "received", "checked")
 # The middle ones are printed by the script in deploy/transfer.py.
 RESTORE = ("checked", "sent", "verified", "stopped", "restored", "ready")
 UPDATE = ("sent", "checked", "live")
+PUSH = ("sent", "listed")
+PULL = ("received", "checked")
 CHANGE = ("sent", "live")
