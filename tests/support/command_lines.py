@@ -29,6 +29,7 @@ BENCH = click.Group(
 # Programs of others; their arguments are not checked.
 FOREIGN = {
     "cd",
+    "curl",
     "docker",
     "docker-compose",
     "export",
