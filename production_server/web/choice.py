@@ -29,6 +29,7 @@ MOST_OTHERS = 4
 # Every worker answers the question whether it has one, so it is not asked for each request.
 KNOWN_SECONDS, ASK_SECONDS = 30.0, 1.0
 _RANGE = 1 << 64
+METHODS = ("GET", "HEAD", "POST")
 
 
 def gets_candidate(candidate: Candidate, client: str) -> bool:
@@ -69,6 +70,8 @@ class Choice:
 
     async def __call__(self, scope: Scope, pinned: Pinned) -> Pinned:
         """The version for a request with a query, or during a trial."""
+        if scope["method"] not in METHODS:
+            return pinned  # its rows will be refused
         asked = self._asked_for(scope, pinned)
         if asked is not None:
             return await self._named(asked, scope, pinned)

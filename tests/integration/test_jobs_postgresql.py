@@ -41,6 +41,8 @@ BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: in
 BACK_TO_SCHEMA_1 = (
     "DROP TABLE alembic_version",
     "DROP TABLE pruned",
+    "DROP TABLE version_counts",
+    "ALTER TABLE stackserve_schema DROP COLUMN oldest",
     "DROP INDEX jobs_by_end",
     "ALTER TABLE jobs DROP COLUMN bytes",
     "ALTER TABLE chunks DROP COLUMN worker",

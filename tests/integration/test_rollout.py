@@ -146,8 +146,8 @@ def test_a_request_may_name_its_version(services: Service, registry: Registry) -
     assert ask(active).json()["version"] == active
     assert ask(other).status_code == 401
     token = operator(services.home)
-    wait_for(lambda: ask(other, **token).status_code == 200)
-    assert ask(other, **token).json()["version"] == other
+    # Until all workers have loaded it, some answers are 503.
+    wait_for(lambda: ask(other, **token).json().get("version") == other)
     assert ask("diabetes-999", **token).status_code == 404
     for wrong in ("", "..", "Diabetes-1", "diabetes", "a" * 100):
         answer = ask(wrong)

@@ -258,7 +258,7 @@ def test_servers_and_images_get_the_same_files_as_from_a_checkout(
     assert made["wheel"] == made["checkout"]
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("dep", "deploy"), ("server tra", "train")])
+@pytest.mark.parametrize(("typed", "offered"), [("dep", "deploy"), ("server tok", "tokens")])
 @pytest.mark.parametrize("shell", COMPLETE)
 def test_shell_completes_commands(
     shell: str,

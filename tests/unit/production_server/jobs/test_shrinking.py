@@ -57,7 +57,8 @@ def test_the_file_shrinks_to_what_is_used_and_the_slack(
     done.set()
     writer.join()
     store.shrink(threading.Event())
-    assert path.stat().st_size < 5 * MEGABYTE
+    # The writer has added some, too.
+    assert path.stat().st_size < 7 * MEGABYTE
     assert slowest < 2
     store.close()
     with closing(sqlite3.connect(path)) as connection:
