@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import pytest
 
 from production_server.local.rabbitmq import free_port
 from production_server.update.packages import STAMP, stamp_of
-from tests.support.releases import broker_of, make_live, make_release
+from tests.support.releases import broker_of, make_live, make_release, wait_ready
 from tests.support.rows import PATIENT
 from tests.support.service import ROOT, Service
 from tests.support.steady import Steady, steady
@@ -74,17 +73,6 @@ class Server:
         run = self.units.programs / "systemd-run"
         run.write_text(SYSTEMD_RUN)
         run.chmod(0o755)
-
-    def wait_ready(self) -> None:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(f"{self.url}/ready", timeout=10).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            assert time.monotonic() < until, self.units.logs()
-            time.sleep(0.2)
 
     def update(self, *words: str, payload: bytes = b"") -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -153,7 +141,7 @@ def server(services: Service, tmp_path: Path) -> Iterator[Server]:
     with made.units:
         for name in UNITS:
             made.units.unit(f"{name}.service").start()
-        made.wait_ready()
+        wait_ready(made.url, made.units.logs)
         yield made
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,18 @@ def make_live(root: Path, name: str) -> None:
     link = root / "app.new"
     link.symlink_to(f"releases/{name}")
     link.replace(root / "app")
+
+
+def wait_ready(url: str, logs: Callable[[], str]) -> None:
+    until = time.monotonic() + 60
+    while True:
+        try:
+            if httpx.get(f"{url}/ready", timeout=10).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        assert time.monotonic() < until, logs()
+        time.sleep(0.2)
 
 
 class WebTier:
@@ -84,15 +97,7 @@ class WebTier:
         self._notify.close()
 
     def wait_ready(self) -> None:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(f"{self.url}/ready", timeout=10).status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
-            assert time.monotonic() < until, self.log.read_text(errors="replace")[-3000:]
-            time.sleep(0.2)
+        wait_ready(self.url, lambda: self.log.read_text(errors="replace")[-3000:])
 
     def reload(self) -> str:
         """Ask for newer code. Return the first message that says what came of it."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from production_server.gitpush.layout import KEPT_COMMITS
 from production_server.model.registry import SHIPPED
@@ -129,6 +130,7 @@ def test_a_push_waits_for_another_one(machine: PushMachine, clone: Make) -> None
     held.stdout.close()
 
 
+@pytest.mark.long
 def test_a_large_repository_forgets_old_versions(machine: PushMachine, clone: Make) -> None:
     dora = clone("dora")
     dora.git("pull", "--quiet", "production", "main")
